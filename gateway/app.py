@@ -1,0 +1,155 @@
+"""The gateway put together: who knows whom, and its life as ``runtime.lifecycle`` tells it."""
+
+import asyncio
+import resource
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.catalog import Catalog
+from gateway.cors import allow_origins
+from gateway.errors import answer
+from gateway.handlers import Handlers
+from gateway.hops import Hops
+from gateway.metrics import GatewayMetrics
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+from gateway.visit import Visits
+from services.runtime import edge
+from services.runtime.health import Health, Reachability
+from services.runtime.http_client import CallFailed
+from services.runtime.lifecycle import Listener
+from services.runtime.settings import Address
+from services.runtime.tasks import Tasks
+from services.wire.events import refused_by_status
+
+log = structlog.get_logger()
+
+KEEPALIVE_S: Final = 15.0
+"""aiohttp's header time-out, too: a header that drips is closed after it."""
+USER_TIMEOUT_MARGIN_S: Final = 5.0
+"""The kernel's net lies below the write deadline's."""
+FILES_PER_STREAM: Final = 2.5
+"""A client's socket, a hop's, and half a spare for departures and pools."""
+MODELS_PERIOD_S: Final = 10.0
+MODELS_RETRY_S: Final = 1.0
+
+
+class GatewayService:
+    """The gateway, as its lifecycle sees it."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self.metrics = GatewayMetrics()
+        self._tasks = Tasks()
+        self._upstream = Upstream(settings.proxy_url)
+        self._catalog = Catalog(self._upstream, settings.default_model)
+        self.visits = Visits(most_streams(settings.max_streams))
+        self._reachability = Reachability(self._probe, self._reached)
+        self._health = Health("gateway", self._reachability, active=lambda: len(self.visits.here), queued=lambda: 0)
+        self.metrics.slots.set(self.visits.most)
+        self._allowed_hosts = frozenset(host.lower() for host in settings.hosts)
+        self.app = self._make_app()
+
+    # --- runtime.lifecycle.Service
+
+    @property
+    def listener(self) -> Listener:
+        """The API's port."""
+        user_timeout_s = self._settings.write_timeout_s + USER_TIMEOUT_MARGIN_S
+        return Listener(self._settings.listen, KEEPALIVE_S, user_timeout_s)
+
+    @property
+    def metrics_listener(self) -> Address:
+        """The metrics port."""
+        return self._settings.metrics_listen
+
+    @property
+    def registry(self) -> Any:
+        """What the metrics port shows."""
+        return self.metrics.registry
+
+    @property
+    def drain_s(self) -> float:
+        """How long connections may go on after the first signal."""
+        return self._settings.drain_s
+
+    async def start(self) -> None:
+        """Begin to look after the proxy, whether or not it is there."""
+        self.metrics.loop_lag.start()
+        self._tasks.spawn(self._reachability.keep_checking(), "reachability")
+        self._tasks.spawn(self._keep_models_known(), "models")
+
+    def begin_drain(self) -> None:
+        """Refuse new streams from now on."""
+        self._health.draining = True
+        self.visits.begin_drain()
+        self._reached(self._reachability.is_fresh)
+
+    async def drained(self) -> None:
+        """Return when the last connection with a stream is gone."""
+        await self.visits.all_gone()
+
+    async def end_streams(self) -> None:
+        """Hand over what is left."""
+        self.visits.hand_over()
+
+    async def close(self) -> None:
+        """Give back what is held."""
+        self.metrics.loop_lag.stop()
+        await self._tasks.close()
+        await self._upstream.close()
+
+    # --- inside
+
+    def _make_app(self) -> web.Application:
+        app = web.Application()
+        app.middlewares.append(edge.error_middleware(answer, refused_by_status))
+        app.middlewares.append(self._refuse_other_hosts)
+        app.middlewares.append(allow_origins(app, self._settings.cors_origins))
+        self._health.add_routes(app.router)
+        hops = Hops(self._upstream, self.metrics, self._tasks)
+        handlers = Handlers(
+            self._settings,
+            upstream=self._upstream,
+            hops=hops,
+            visits=self.visits,
+            catalog=self._catalog,
+            metrics=self.metrics,
+        )
+        handlers.add_routes(app.router)
+        return app
+
+    @web.middleware
+    async def _refuse_other_hosts(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        edge.refuse_host(request, self._allowed_hosts)
+        return await handler(request)
+
+    async def _probe(self) -> bool:
+        try:
+            return (await self._upstream.read("/readyz")).status == 200
+        except CallFailed:
+            return False
+
+    def _reached(self, reached: bool) -> None:
+        self.metrics.upstream_up.set(reached)
+        self.metrics.ready.set(self._health.ready)
+
+    async def _keep_models_known(self) -> None:
+        """Ask which models there are, for labels; soon again while there is no answer."""
+        while True:
+            names = await self._catalog.names()
+            self.metrics.models_listed(names)
+            await asyncio.sleep(MODELS_PERIOD_S if names else MODELS_RETRY_S)
+
+
+def most_streams(wished: int) -> int:
+    """Return ``wished``, or what the limit of open files carries if that is less, with a warning."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or wished * FILES_PER_STREAM <= files:
+        return wished
+    most = max(1, int(files / FILES_PER_STREAM))
+    log.warning("streams.lowered", wished=wished, most=most, open_files=files, advice="raise ulimit -n")
+    return most

@@ -1,0 +1,59 @@
+"""How the gateway answers a failure before a stream: always in our shape; a proxy's refusal is passed on as ours."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from gateway.relay import Head
+from services.runtime import edge
+from services.wire import native
+from services.wire.chat import BadBody
+from services.wire.events import Code, Failed, Refused, Stage, refused_by_status
+
+UNAVAILABLE: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The proxy cannot be reached; ask again later.")
+DISCONNECTED: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The proxy did not begin to answer. Ask again.")
+
+
+def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
+    """Return status, headers and body for ``exc``; None if it is not a failure that has a name."""
+    return native.refusal(named(exc) or exc, request[edge.REQUEST_ID])
+
+
+def named(exc: BaseException) -> Refused | None:
+    """Return the failure that ``exc`` is, by its name in the error table; None if it has none."""
+    if isinstance(exc, Refused):
+        return exc
+    if isinstance(exc, BadBody):
+        return Refused(Failed(Code.INVALID_REQUEST, str(exc)))
+    if isinstance(exc, web.HTTPException):
+        return refused_by_status(exc.status, exc.text or exc.reason)
+    return None
+
+
+def refused_by_proxy(head: Head) -> Refused:
+    """Return what a proxy's refusal means here: the same, under our request id."""
+    error = _error_object(head.body)
+    code, stage = error.get("code"), error.get("stage")
+    if code not in set(Code):
+        return Refused(DISCONNECTED)
+    retry_after = head.headers.get("retry-after", "")
+    return Refused(
+        Failed(
+            Code(code),
+            str(error.get("message", "")),
+            stage=Stage(stage) if stage in set(Stage) else None,
+            retryable=bool(error.get("retryable")),
+        ),
+        retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+    )
+
+
+def _error_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    return error if isinstance(error, dict) else {}

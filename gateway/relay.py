@@ -1,0 +1,300 @@
+"""One client: whole frames in from a hop, whole frames out to a sink, in the callback that brought them.
+
+A hop may break and be followed again, once; the client's connection goes on. Only three things may come to the
+client without the proxy having said them: heartbeats, the gateway's own fields in `start` and `done`, and
+`error upstream_disconnected` when the stream cannot be reached again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.timeline import Timeline
+from services.runtime.http_connection import Call, End
+from services.runtime.sink import ChunkedSink
+from services.runtime.watchdog import Watchdog
+from services.wire.events import ConnectionEnd
+from services.wire.native import HopBroken, MarkedFrame, NativeReader, lost_hop_frame, marked_frame
+
+HEARTBEATS_MISSED: Final = 3
+"""So many of the hop's heartbeats without a byte, and the hop is taken for broken."""
+REFUSAL_BYTES: Final = 65_536
+LAST_CHUNK_S: Final = 1.0
+"""How long a hop may take to end its body after the terminal frame; its connection can be kept if it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How a hop began; ``status`` 0 means that it ended without a head, as ``end`` says."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    end: End | None = None
+
+
+class Hop:
+    """One call of the proxy: its head, then bytes for whoever carries them (it is the connection's ``Reader``)."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self.call: Call | None = None
+        self.on_bytes: Callable[[bytes], None] = self._keep
+        self._on_end: Callable[[End], None] = lambda _end: None
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._kept = bytearray()  # a refusal's body, or what came before somebody carried it
+        self._ended: End | None = None
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        """The proxy answers; a refusal's body is still to come."""
+        self._status, self._headers = status, headers
+        if status == 200 and not self.head.done():
+            self.head.set_result(Head(status, headers))
+
+    def on_end(self, end: End) -> None:
+        """The hop is over."""
+        self._ended = end
+        if not self.head.done():
+            self.head.set_result(Head(self._status, self._headers, bytes(self._kept), end))
+        self._on_end(end)
+
+    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[End], None]) -> None:
+        """From now on hand bytes to ``on_bytes``, first those that are here already."""
+        self.on_bytes, self._on_end = on_bytes, on_end
+        if kept := bytes(self._kept):
+            on_bytes(kept)
+        if self._ended is not None:
+            on_end(self._ended)
+
+    def abort(self) -> None:
+        """Close it."""
+        if self.call is not None:
+            self.call.abort()
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what comes before the client's headers are out; past a small amount it waits in the socket."""
+        self._kept += data
+        if len(self._kept) >= REFUSAL_BYTES and self.call is not None:
+            self.call.pause()
+
+
+class Relay:
+    """Carries one stream to one client.
+
+    Args:
+        again: follows the stream again after a number; None when it cannot be had.
+        start_fields: the gateway's own fields of `start`.
+        gap_seen: told the seconds between two reads with content.
+    """
+
+    def __init__(
+        self,
+        sink: ChunkedSink,
+        timeline: Timeline,
+        *,
+        request_id: str,
+        position: int,
+        start_fields: Mapping[str, Any],
+        again: Callable[[int], Awaitable[Hop | None]],
+        gap_seen: Callable[[float], None],
+    ) -> None:
+        self._sink = sink
+        self._timeline = timeline
+        self._request_id = request_id
+        self._start_fields = start_fields
+        self._again = again
+        self._gap_seen = gap_seen
+        self._from_start = position == 0
+        self._reader = NativeReader(position)
+        self._first_number = position
+        self._hop: Hop | None = None
+        self._silence_s = 0.0
+        self._heard_at = time.monotonic()
+        self._paused_at: float | None = None
+        self._was_paused = False
+        self._hop_is_over = False
+        self._followed_again = False
+        self._wake = asyncio.Event()
+        self._watchdog = Watchdog(self._listen)
+        self.marked = 0  # frames that are no content, for the count of chunks
+        self.end: MarkedFrame | None = None
+        self.end_reason: str | None = None
+
+    @property
+    def chunks(self) -> int:
+        """Content events that passed: numbers grow by one for each event, merged or not."""
+        return max(0, self._reader.last_number - self._first_number - self.marked)
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes written to the client, framing included."""
+        return self._sink.written
+
+    @property
+    def followed_from_start(self) -> bool:
+        """Whether this connection saw the stream from its first event."""
+        return self._from_start
+
+    def owes(self) -> bool:
+        """Whether more is there for the client than its transport takes."""
+        return self._paused_at is not None
+
+    def cut(self, reason: ConnectionEnd) -> None:
+        """End the connection without a terminal frame and without a word to the proxy; the first reason stands."""
+        if self.end_reason is None:
+            self.end_reason = reason
+            if reason is ConnectionEnd.HANDED_OVER:
+                self._sink.close()
+            else:
+                self._sink.abort()
+            self._wake.set()
+
+    async def run(self, hop: Hop) -> None:
+        """Carry ``hop``, and what replaces it, until the stream or the connection has its end."""
+        self._attach(hop)
+        try:
+            while self.end_reason is None:
+                await self._wake.wait()
+                self._wake.clear()
+                if self.end_reason is None:
+                    await self._attend()
+            await self._let_hop_end()
+        finally:
+            self._watchdog.stop()
+            self._stop_blocking()
+            if self._hop is not None:
+                self._hop.abort()
+
+    async def _attend(self) -> None:
+        if self._hop_is_over:
+            await self._follow_again()
+        elif self._paused_at is not None:
+            await self._sink.drain()
+            self._stop_blocking()
+            if self._hop is not None and self._hop.call is not None:
+                self._hop.call.resume()
+
+    # --- the token path
+
+    def _carry(self, data: bytes) -> None:
+        now = self._heard_at = time.monotonic()
+        if self.end_reason is not None:
+            return
+        runs: list[bytes] = []
+        try:
+            for run in self._reader.feed(data):
+                if isinstance(run, bytes):
+                    self._note_content(run, now)
+                    runs.append(run)
+                else:
+                    runs.append(self._rewritten(run))
+        except HopBroken:
+            self._break_hop()
+        if not runs:
+            return
+        self._timeline.last_event = now
+        takes_more = self._sink.write(runs[0] if len(runs) == 1 else b"".join(runs))
+        if self.end is not None:
+            self.end_reason = self.end.end_reason
+            self._wake.set()
+        elif not takes_more:
+            self._pause(now)
+
+    def _note_content(self, frames: bytes, now: float) -> None:
+        timeline = self._timeline
+        if b"event: token\n" in frames or b"event: tool_call\n" in frames:
+            if timeline.first_answer is None:
+                timeline.first_answer = now
+        elif b"event: thinking\n" not in frames:
+            return
+        if timeline.last_content is None:
+            timeline.first_content = now
+        else:
+            self._gap_seen(now - timeline.last_content)
+        timeline.last_content = now
+
+    def _rewritten(self, frame: MarkedFrame) -> bytes:
+        self.marked += 1
+        if frame.event == "start":
+            frame.data.update(self._start_fields)
+        else:
+            self.end = frame
+            if frame.event == "done" and self._from_start and self._timeline.first_content is not None:
+                ttft_s = self._timeline.first_content - self._timeline.accepted
+                frame.data["gateway"] = {"ttft_ms": round(ttft_s * 1000, 1)}
+        return marked_frame(frame)
+
+    # --- the hop
+
+    def _attach(self, hop: Hop) -> None:
+        headers = hop.head.result().headers
+        self._silence_s = HEARTBEATS_MISSED * _seconds(headers.get("sluice-heartbeat", ""))
+        self._hop, self._hop_is_over, self._was_paused = hop, False, False
+        self._heard_at = time.monotonic()
+        hop.carry(self._carry, self._hop_ended)
+        self._watchdog.start()
+        if hop.call is not None and self._paused_at is None:
+            hop.call.resume()
+
+    def _hop_ended(self, _end: End) -> None:
+        self._hop_is_over = True
+        self._wake.set()
+
+    def _break_hop(self) -> None:
+        if self._hop is not None:
+            self._hop.abort()
+        self._hop_is_over = True
+        self._wake.set()
+
+    async def _follow_again(self) -> None:
+        """A hop ended without the stream's end: follow again, once; or say so. Slowness is the client's own."""
+        if self._paused_at is not None:
+            self.cut(ConnectionEnd.SLOW_CLIENT)
+            return
+        hop = None if self._followed_again else await self._again(self._reader.last_number)
+        slow, self._followed_again = self._was_paused, True
+        if hop is not None:
+            self._attach(hop)
+        elif slow:  # what it needed has left the log while it kept us waiting
+            self.cut(ConnectionEnd.SLOW_CLIENT)
+        elif self.end_reason is None:
+            self._sink.write(lost_hop_frame(self._request_id))
+            self.end_reason = "upstream_disconnected"
+
+    async def _let_hop_end(self) -> None:
+        if self.end is not None and self._hop is not None and self._hop.call is not None:
+            await asyncio.wait([self._hop.call.released], timeout=LAST_CHUNK_S)
+
+    def _pause(self, now: float) -> None:
+        if self._hop is not None and self._hop.call is not None:
+            self._hop.call.pause()
+        self._paused_at, self._was_paused = now, True
+        self._wake.set()
+
+    def _stop_blocking(self) -> None:
+        if self._paused_at is not None:
+            self._heard_at = time.monotonic()
+            self._timeline.blocked_s += self._heard_at - self._paused_at
+            self._paused_at = None
+
+    def _listen(self, now: float) -> float | None:
+        """The one timer of a relay: is the hop silent while we read it?"""
+        if self._hop_is_over or self.end_reason is not None:
+            return None
+        due = self._heard_at + self._silence_s
+        if self._paused_at is not None:
+            return now + self._silence_s
+        if now >= due:
+            self._break_hop()
+            return None
+        return due
+
+
+def _seconds(text: str) -> float:
+    try:
+        return min(max(float(text), 0.05), 60.0)
+    except ValueError:
+        return 10.0

@@ -1,0 +1,65 @@
+"""The one line of a connection: what became of it and where its time went. Never a word of prompt or answer."""
+
+from typing import Final
+
+import structlog
+
+from gateway.metrics import GatewayMetrics
+from gateway.visit import Visit
+from services.wire.events import RULES, Code, ConnectionEnd, FinishReason
+
+log = structlog.get_logger()
+
+_SHED: Final = frozenset({Code.OVERLOADED, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED})
+_CLIENTS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED, *ConnectionEnd})
+
+
+def connection_started(visit: Visit) -> None:
+    """Write the line of a connection's start, at debug."""
+    log.debug("stream.started", tier="gateway", stream_id=visit.stream_id, request_id=visit.request_id)
+
+
+def connection_ended(visit: Visit, metrics: GatewayMetrics) -> None:
+    """Count a connection and write its line; the stages add up to ``dur_ms``."""
+    record = metrics.visit_ended(visit)
+    relay = visit.relay
+    log.info(
+        "stream.finished",
+        tier="gateway",
+        request_id=visit.request_id,
+        stream_id=visit.stream_id or None,
+        conversation_id=visit.conversation_id,
+        route=visit.route,
+        operation=record.kind,
+        model=metrics.models.label(visit.model),
+        model_raw_len=len(visit.model),
+        outcome=_outcome(visit),
+        reason=record.reason,
+        dur_ms=_ms(record.duration_s),
+        ttft_ms=_ms(record.ttft_s),
+        ttfc_ms=_ms(record.first_answer_s),
+        tpot_ms=_ms(record.time_per_token_s),
+        rate_tps=record.tokens_per_s,
+        stages={f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in record.stages.items()},
+        proxy_timing=relay.end.data.get("timing") if relay is not None and relay.end is not None else None,
+        tokens_in=record.input_tokens,
+        tokens_out=record.output_tokens,
+        chunks_out=record.chunks,
+        bytes_out=relay.bytes_out if relay is not None else 0,
+    )
+
+
+def _outcome(visit: Visit) -> str:
+    if visit.reason in _CLIENTS:
+        return "client"
+    if not visit.failed:
+        return "ok"
+    if visit.reason in _SHED:
+        return "shed"
+    if visit.reason == Code.INTERNAL:
+        return "internal"
+    return "client" if RULES[Code(visit.reason or Code.INTERNAL)].status < 500 else "upstream"
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

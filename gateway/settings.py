@@ -1,0 +1,40 @@
+"""What an operator can turn at the gateway."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
+
+
+class GatewaySettings(ProcessSettings):
+    """The gateway's settings; each description says what zero means where zero is allowed."""
+
+    PREFIX: ClassVar[str] = "SLUICE_GATEWAY_"
+
+    listen: Address = Field(Address("127.0.0.1", 3001), description="host:port of the API")
+    metrics_listen: Address = Field(Address("127.0.0.1", 9002), description="host:port of /metrics")
+    proxy_url: Origin = Field(Origin("http", "127.0.0.1", 8080), description="the proxy: http://host[:port]")
+    hosts: CommaList = Field(
+        (), description="Host names answered beside loopback ones; * only where something in front checks"
+    )
+    max_output_tokens: int = Field(8192, ge=1, le=1_000_000, description="cap and default of num_predict, in tokens")
+    cors_origins: CommaList = Field(
+        ("http://localhost:3000", "http://127.0.0.1:3000"), description="exact origins of pages that may ask"
+    )
+    default_model: str = Field(
+        "", max_length=256, description="for a request that names none; empty = the first listed that can chat"
+    )
+    body_bytes: int = Field(1 << 20, ge=1024, le=32 << 20, description="bytes of a request body, images included")
+    body_timeout_s: float = Field(10.0, gt=0, description="seconds in which a body must have come")
+    write_timeout_s: float = Field(10.0, gt=0, description="seconds in which a client may take no byte; then it is cut")
+    max_streams: int = Field(
+        500,
+        ge=1,
+        le=100_000,
+        description="connections with a stream; more are overloaded; lowered at start to what open files allow",
+    )
+    heartbeat_s: float = Field(10.0, gt=0, le=60, description="seconds of silence after which a heartbeat is written")
+    drain_s: float = Field(
+        25.0, ge=0, description="seconds that running connections get after SIGTERM; 0 = they are handed over at once"
+    )

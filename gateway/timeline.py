@@ -1,0 +1,63 @@
+"""The moments of one connection, and where its time went. Pure: moments come in, in seconds of one monotonic clock."""
+
+from dataclasses import dataclass
+from typing import Final
+
+OWN_STAGES: Final = ("pre", "admission", "connect", "network", "client_blocked", "post")
+"""What the gateway owns; the rest of a connection's time is the proxy's: ``upstream``."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """What happened when; None has not happened. ``blocked_s`` is how long the client held the hop up."""
+
+    accepted: float
+    parsed: float | None = None
+    admitted: float | None = None
+    asked: float | None = None
+    first_content: float | None = None
+    first_answer: float | None = None  # the first content that is no thinking
+    last_content: float | None = None
+    last_event: float | None = None
+    ended: float | None = None
+    blocked_s: float = 0.0
+
+    def stages(self, proxy_ttft_s: float | None) -> dict[str, float]:
+        """Return the seconds of each stage and of ``upstream``; they add up to the total, whatever happened.
+
+        Args:
+            proxy_ttft_s: the proxy's own time to first token, if this connection saw the stream from its start: what
+                the first content took longer to get here is the network between.
+        """
+        spent = dict.fromkeys((*OWN_STAGES, "upstream"), 0.0)
+        ended = self.ended or self.accepted
+        steps = (
+            ("pre", self.parsed),
+            ("admission", self.admitted),
+            ("connect", self.asked),
+            ("upstream", self.last_event),
+            ("post", ended),
+        )
+        at = self.accepted
+        for stage, until in steps:
+            spent[stage] += max(0.0, (ended if until is None else until) - at)
+            if until is None:
+                break
+            at = until
+        self._take_out("client_blocked", self.blocked_s, spent)
+        if proxy_ttft_s is not None and self.first_content is not None and self.asked is not None:
+            self._take_out("network", self.first_content - self.asked - proxy_ttft_s, spent)
+        return spent
+
+    @staticmethod
+    def _take_out(stage: str, seconds: float, spent: dict[str, float]) -> None:
+        """Give to ``stage`` what was the gateway's own within the time upstream."""
+        spent[stage] = max(0.0, min(seconds, spent["upstream"]))
+        spent["upstream"] -= spent[stage]
+
+    def tokens_per_s(self, output_tokens: int | None) -> float | None:
+        """Return (output tokens - 1) / (last - first content); None below two tokens or without a count."""
+        if output_tokens is None or output_tokens < 2 or self.first_content is None or self.last_content is None:
+            return None
+        seconds = self.last_content - self.first_content
+        return round((output_tokens - 1) / seconds, 2) if seconds > 0 else None

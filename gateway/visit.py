@@ -1,0 +1,123 @@
+"""One client's connection with a stream, from its request to its end, and how many there are."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.relay import Relay
+from gateway.timeline import Timeline
+from gateway.upstream import Follower
+from services.runtime.stream_metrics import StreamRecord
+from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Refused
+
+_NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
+DRAIN_RETRY_S: Final = 2
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """What is known of one connection; ``reason`` is the word for its end, None for one that had no stream (204)."""
+
+    request_id: str
+    route: str
+    kind: str
+    timeline: Timeline
+    model: str = ""
+    stream_id: str = ""
+    conversation_id: str | None = None
+    follower: Follower | None = None
+    relay: Relay | None = None
+    reason: str | None = None
+
+    @classmethod
+    def begin(cls, request_id: str, route: str, kind: str) -> "Visit":
+        """Return the visit of a request that has just come."""
+        return cls(request_id, route, kind, Timeline(time.monotonic()))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer did not come whole for a reason that is not its reader's."""
+        return self.reason is not None and self.reason not in _NO_FAILURE
+
+    def record(self) -> StreamRecord:
+        """Return what is counted and logged of it."""
+        timeline, end = self.timeline, self.relay.end if self.relay else None
+        data = end.data if end is not None and end.event == "done" else {}
+        usage = data.get("usage") or {}
+        output_tokens: int | None = usage.get("output_tokens")
+        rate = timeline.tokens_per_s(output_tokens)
+        from_start = self.relay is not None and self.relay.followed_from_start
+        proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if from_start else None
+        return StreamRecord(
+            kind=self.kind,
+            model=self.model,
+            reason=str(self.reason),
+            failed=self.failed,
+            duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
+            ttft_s=_since(timeline.accepted, timeline.first_content) if from_start else None,
+            first_answer_s=_since(timeline.accepted, timeline.first_answer) if from_start else None,
+            time_per_token_s=1 / rate if rate and from_start else None,
+            tokens_per_s=rate if from_start else None,
+            stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
+            chunks=self.relay.chunks if self.relay else 0,
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=output_tokens,
+        )
+
+
+@dataclass(slots=True)
+class Visits:
+    """Who is here: the bound on connections with a stream, and whom a drain hands over.
+
+    Args:
+        most: connections with a stream, follows included.
+    """
+
+    most: int
+    draining: bool = False
+    here: set[Visit] = field(default_factory=set)
+    _empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def admit(self, visit: Visit, *, new_stream: bool) -> None:
+        """Let a visit in; the caller says :meth:`gone` in its ``finally``.
+
+        Args:
+            new_stream: it starts one; while draining only those are refused.
+
+        Raises:
+            Refused: draining, or there are as many as there may be.
+        """
+        if self.draining and new_stream:
+            failed = Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment.")
+            raise Refused(failed, retry_after_s=DRAIN_RETRY_S, close=True)
+        if len(self.here) >= self.most:
+            failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
+            raise Refused(failed, retry_after_s=DRAIN_RETRY_S)
+        self.here.add(visit)
+
+    def gone(self, visit: Visit) -> None:
+        """It is over; harmless for one that was never let in."""
+        self.here.discard(visit)
+        if self.draining and not self.here:
+            self._empty.set()
+
+    def begin_drain(self) -> None:
+        """Refuse new streams from now on."""
+        self.draining = True
+        if not self.here:
+            self._empty.set()
+
+    async def all_gone(self) -> None:
+        """Return when the last one is over; only while draining."""
+        await self._empty.wait()
+
+    def hand_over(self) -> None:
+        """Close what is left after its last whole frame: its client comes back through another gateway."""
+        for visit in tuple(self.here):
+            if visit.relay is not None:
+                visit.relay.cut(ConnectionEnd.HANDED_OVER)
+
+
+def _since(start: float, moment: float | None) -> float | None:
+    return None if moment is None else moment - start

@@ -1,0 +1,190 @@
+"""The proxy put together: who knows whom, and its life as ``runtime.lifecycle`` tells it."""
+
+import asyncio
+import ipaddress
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from proxy import report
+from proxy.admission import Admission, Place
+from proxy.errors import answer
+from proxy.handlers import Handlers
+from proxy.metrics import ProxyMetrics
+from proxy.phases import Phases, model_names
+from proxy.producer import Deadlines, Producer
+from proxy.providers.ollama import OllamaAdapter
+from proxy.settings import ProxySettings
+from proxy.stream import Stream
+from proxy.streams import Streams
+from proxy.transport import Transport
+from services.runtime import edge
+from services.runtime.health import Health, Reachability
+from services.runtime.http_client import CallFailed
+from services.runtime.lifecycle import Listener
+from services.runtime.settings import Address
+from services.runtime.tasks import Tasks
+from services.wire.events import Code, Failed, Refused, refused_by_status
+
+KEEPALIVE_S: Final = 75.0
+"""Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
+PROBE_S: Final = 1.0
+MODELS_PERIOD_S: Final = 10.0
+GOODBYE_S: Final = 1.0
+"""How long followers get to take the last event of a drain."""
+
+
+class ProxyService:
+    """The proxy, as its lifecycle sees it."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        self.metrics = ProxyMetrics()
+        self._tasks = Tasks()
+        self._transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
+        self._phases = Phases(self._transport, self._tasks)
+        self._admission = Admission(permits=settings.permits, queue_length=settings.queue_length)
+        self._reachability = Reachability(self._probe, self._reached)
+        self.streams = Streams(
+            settings, self._admission, provider=OllamaAdapter.name, produce=self._produce, tasks=self._tasks
+        )
+        self._health = Health(
+            "proxy", self._reachability, active=lambda: self.streams.running, queued=lambda: self._admission.waiting
+        )
+        self.app = self._make_app()
+        self._show_gauges()
+
+    # --- runtime.lifecycle.Service
+
+    @property
+    def listener(self) -> Listener:
+        """The API's port."""
+        return Listener(self._settings.listen, KEEPALIVE_S)
+
+    @property
+    def metrics_listener(self) -> Address:
+        """The metrics port."""
+        return self._settings.metrics_listen
+
+    @property
+    def registry(self) -> Any:
+        """What the metrics port shows."""
+        return self.metrics.registry
+
+    @property
+    def drain_s(self) -> float:
+        """How long streams may go on after the first signal."""
+        return self._settings.drain_s
+
+    async def start(self) -> None:
+        """Begin to look after the model server, whether or not it is there."""
+        self.metrics.loop_lag.start()
+        self._tasks.spawn(self._reachability.keep_checking(), "reachability")
+        self._tasks.spawn(self._keep_models_known(), "models")
+
+    def begin_drain(self) -> None:
+        """Refuse new streams from now on."""
+        self._health.draining = self.streams.draining = True
+        self._reached(self._reachability.is_fresh)
+
+    async def drained(self) -> None:
+        """Return when the last stream is gone."""
+        await self.streams.idle()
+
+    async def end_streams(self) -> None:
+        """End every running log truthfully, and let followers take that."""
+        for stream in self.streams:
+            stream.fail(Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment."))
+        deadline = asyncio.get_running_loop().time() + GOODBYE_S
+        # once in a process's life, for a second: an event would have to be kept true for every follower
+        while self.streams.followers and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 as said above
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Give back what is held."""
+        self.metrics.loop_lag.stop()
+        await self._tasks.close()
+        await self._transport.close()
+
+    # --- inside
+
+    def _make_app(self) -> web.Application:
+        app = web.Application(middlewares=[edge.error_middleware(answer, refused_by_status), self._refuse_browsers])
+        self._health.add_routes(app.router)
+        Handlers(self._settings, self.streams, self._transport, self.metrics).add_routes(app.router)
+        return app
+
+    @web.middleware
+    async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The proxy trusts whoever reaches it, so no page may: neither by Origin nor by a rebound name."""
+        if "Origin" in request.headers:
+            raise Refused(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
+        if _is_loopback(self._settings.listen.host):
+            edge.refuse_host(request, ())
+        return await handler(request)
+
+    def _produce(self, stream: Stream, place: Place) -> Coroutine[Any, Any, None]:
+        settings = self._settings
+        report.stream_started(stream)
+        producer = Producer(
+            stream,
+            place,
+            transport=self._transport,
+            phases=self._phases,
+            deadlines=Deadlines(
+                queue_s=settings.queue_timeout_s,
+                first_token_s=settings.first_token_timeout_s,
+                idle_s=settings.idle_timeout_s,
+                total_s=settings.total_timeout_s,
+            ),
+            adapter_for=lambda one: OllamaAdapter(one.request),
+            witness=self.metrics,
+            ended=self._ended,
+        )
+        return producer.run()
+
+    def _ended(self, stream: Stream) -> None:
+        self.streams.ended(stream)
+        record = self.metrics.stream_ended(stream)
+        report.stream_finished(stream, record, self.metrics.models.label(stream.model))
+
+    async def _probe(self) -> bool:
+        try:
+            return (await self._transport.read("version", timeout_s=PROBE_S)).status == 200
+        except CallFailed:
+            return False
+
+    def _reached(self, reached: bool) -> None:
+        self.metrics.upstream_up.set(reached)
+        self.metrics.ready.set(self._health.ready)
+
+    async def _keep_models_known(self) -> None:
+        """Ask which models there are, for labels and gauges; soon again while there is no answer."""
+        while True:
+            listed = await self._names("tags")
+            if listed is not None:
+                self.metrics.models_listed(listed)
+                self.metrics.models_loaded(listed, await self._names("ps") or ())
+            await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
+
+    async def _names(self, what: str) -> list[str] | None:
+        try:
+            return model_names((await self._transport.read(what, timeout_s=PROBE_S)).body)
+        except CallFailed:
+            return None
+
+    def _show_gauges(self) -> None:
+        """Let the scrape read what is held anyway, instead of counting it twice."""
+        self.metrics.slots.set(self._settings.permits)
+        self.metrics.queue_length.set_function(lambda: self._admission.waiting)
+        self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
+        self.metrics.followers.set_function(lambda: self.streams.followers)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,76 @@
+"""The seed dialect: the simplest reader, a loop over ``data:`` lines, never meets a hole. Pure.
+
+Every frame has `token` (empty where there is no text) and `done`; token and final frames have no `event:` line, so
+that an EventSource's ``onmessage`` sees them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+import orjson
+
+from services.wire import sse
+from services.wire.events import (
+    EVENT_NAMES,
+    Failed,
+    Finished,
+    Logged,
+    Started,
+    Status,
+    Thinking,
+    Token,
+    ToolCall,
+    ToolResult,
+    error_object,
+)
+from services.wire.native import Numbered, done_data, status_data
+
+_UNNAMED = (Token, Finished)
+
+
+class SeedFrames:
+    """The seed dialect of one reader of one stream."""
+
+    def __init__(self, stream_id: str, *, request_id: str, model: str) -> None:
+        self._request_id = request_id
+        self._model = model
+        self._id = f"{stream_id}-"
+        self._token = b'id: %b%%d\ndata: {"token":%%b,"done":false}\n\n' % self._id.encode()
+
+    def frames(self, events: Sequence[Numbered]) -> bytes:
+        """Return the frames of ``events``, back to back."""
+        return b"".join(self._frame(number, event) for number, event in events)
+
+    def status(self, status: Status) -> bytes:
+        """Return a `status` frame: without an id, for it is not in the log."""
+        data = {"token": "", "done": False, **_without_type(status_data(status))}
+        return sse.encode(orjson.dumps(data), event="status")
+
+    def _frame(self, number: int, event: Logged) -> bytes:
+        if isinstance(event, Token):
+            return self._token % (number, orjson.dumps(event.content))
+        name = None if isinstance(event, _UNNAMED) else EVENT_NAMES[type(event)]
+        data = {"token": "", "done": isinstance(event, Finished | Failed), **self._data(event)}
+        return sse.encode(orjson.dumps(data), id=f"{self._id}{number}", event=name)
+
+    def _data(self, event: Started | Thinking | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
+        match event:
+            case Started():
+                return {"stream_id": event.stream_id, "model": event.model}
+            case Thinking(content):
+                return {"thinking": content}
+            case ToolCall(call_id, name, arguments):
+                return {"tool_call": {"call_id": call_id, "name": name, "arguments": arguments}}
+            case ToolResult(call_id, name, ok, content):
+                return {"tool_result": {"call_id": call_id, "name": name, "ok": ok, "content": content}}
+            case Finished():
+                data = _without_type(done_data(event))
+                return {"done_reason": data.pop("finish_reason"), "model": self._model, **data}
+            case Failed():
+                return error_object(event, self._request_id)
+            case _:
+                assert_never(event)
+
+
+def _without_type(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "type"}

@@ -1,0 +1,135 @@
+"""One reader of a log: a position and a sink. Live, it is handed frames as they come; behind, it catches up."""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from proxy.dialects.dialect import Dialect
+from proxy.stream_log import LeftTheLog, StreamLog
+from services.wire.events import ConnectionEnd, Status
+from services.wire.native import Numbered
+
+log = structlog.get_logger()
+
+
+class Sink(Protocol):
+    """Where frames go; a socket's or another."""
+
+    def write(self, frames: bytes) -> bool:
+        """Take whole frames; False asks for a pause."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether a pause is asked for."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the pause is over."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the reader off now."""
+        ...
+
+
+class Follower:
+    """A reader of one stream.
+
+    Args:
+        name: what its gateway calls it; "" for a direct client.
+        position: the number it has already.
+        began: whether it is the one that started the stream.
+    """
+
+    def __init__(self, stream_log: StreamLog, dialect: Dialect, *, name: str, position: int, began: bool) -> None:
+        self._log = stream_log
+        self._dialect = dialect
+        self.name = name
+        self.position = position
+        self.began = began
+        self.cut_as: ConnectionEnd | None = None
+        self._sink: Sink | None = None
+        self._live = False
+        self._wake = asyncio.Event()
+
+    @property
+    def knows_the_stream(self) -> bool:
+        """Whether its `start` frame was written: from then on it has an id to come back with."""
+        return self.position > 0
+
+    @property
+    def _is_over(self) -> bool:
+        return self.cut_as is not None or self._log.end is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more is owed to it than its transport holds."""
+        return not self._live and self.position < self._log.last
+
+    async def follow(self, sink: Sink, status: Status | None) -> None:
+        """Write to ``sink`` what the log holds and will hold; return when the end is written or it is cut.
+
+        The client's pace becomes ours only while it is behind; live, the frames pass by :meth:`push` and this waits.
+
+        Args:
+            status: what the stream waits for now: who joins is told.
+        """
+        self._sink = sink
+        while self.cut_as is None:
+            while events := self._after():
+                self._write(sink, self._dialect.frames(events), events[-1][0])
+                if sink.paused:
+                    await sink.drain()
+            if self._is_over:
+                return
+            self._live = True  # in the same step as the empty look above, without an await
+            if status is not None:
+                sink.write(self._dialect.status(status))
+                status = None
+            self._wake.clear()
+            await self._wake.wait()
+
+    def push(self) -> None:
+        """Hand on what is new, in the tick in which it came; called for every chunk."""
+        sink = self._sink
+        if not self._live or sink is None:
+            return
+        try:
+            events = self._after()
+            if events and not self._write(sink, self._dialect.frames(events), events[-1][0]):
+                self._fall_behind()
+        except Exception:  # a reader's failure is its own: the producer and the others go on
+            log.exception("follower.failed")
+            self.cut(ConnectionEnd.CLIENT_GONE)
+        if self._log.end is not None:
+            self._fall_behind()
+
+    def show(self, status: Status) -> None:
+        """Tell a live reader what the stream waits for."""
+        if self._live and self._sink is not None and not self._sink.paused:
+            self._sink.write(self._dialect.status(status))
+
+    def cut(self, why: ConnectionEnd) -> None:
+        """End the connection without a terminal event; the first reason stands."""
+        if self.cut_as is None:
+            self.cut_as = why
+            if self._sink is not None:
+                self._sink.abort()
+        self._fall_behind()
+
+    def _after(self) -> list[Numbered]:
+        try:
+            return self._log.after(self.position)
+        except LeftTheLog:
+            self.cut(ConnectionEnd.SLOW_CLIENT)
+            return []
+
+    def _write(self, sink: Sink, frames: bytes, last: int) -> bool:
+        self.position = last
+        return sink.write(frames)
+
+    def _fall_behind(self) -> None:
+        self._live = False
+        self._wake.set()

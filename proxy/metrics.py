@@ -1,0 +1,134 @@
+"""What the proxy counts, by methods named for facts."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from proxy.stream import Stream
+from proxy.timeline import STAGES
+from services.runtime.metrics import OTHER_MODEL
+from services.runtime.stream_metrics import MODEL, StreamMetrics, StreamRecord
+from services.wire.events import Code, Failed, Finished, FinishReason, reason_of
+
+COLD_LOAD_S: Final = 0.1
+"""A load duration past it was a load, not the health check of a loaded model."""
+_REASONS: Final = (
+    *FinishReason,
+    Code.INVALID_REQUEST,
+    Code.MODEL_NOT_FOUND,
+    Code.QUEUE_TIMEOUT,
+    Code.SHUTTING_DOWN,
+    Code.UPSTREAM_UNAVAILABLE,
+    Code.UPSTREAM_TIMEOUT,
+    Code.UPSTREAM_DISCONNECTED,
+    Code.UPSTREAM_TRUNCATED,
+    Code.UPSTREAM_MALFORMED,
+    Code.UPSTREAM_ERROR,
+    Code.INTERNAL,
+)
+_REJECTIONS: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
+_RETRIES: Final = ("refused", "connect_timeout", "reset", "eof", "429", "500", "502", "503")
+
+
+class ProxyMetrics(StreamMetrics):
+    """The shared families, and those that only the server beside the model can know."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            provider="ollama",
+            upstream="ollama",
+            stages=STAGES,
+            reasons=_REASONS,
+            rejections=_REJECTIONS,
+            retries=_RETRIES,
+        )
+        self.log_bytes = self._gauge("llm_stream_log_bytes", "held by all logs")
+        self.followers = self._gauge("llm_followers", "readers of all streams, now")
+        self.followers_cut = self._counter("llm_followers_cut", "readers cut off without a terminal event", ["reason"])
+        self.followers_cut.labels("slow_client")
+        self.usage_source = self._counter("llm_usage_source", "whether the final line came", ["source"])
+        for source in ("usage", "none"):
+            self.usage_source.labels(source)
+        for kind in ("skipped_line", "malformed", "truncated"):
+            self.violations.labels("ollama", kind)
+        self.model_loaded = self._gauge("ollama_model_loaded", "1 while the model is in memory", [MODEL])
+        self.loads = self._counter("ollama_model_loads", "streams that waited for a load", [MODEL])
+        self.loads.labels(OTHER_MODEL)
+
+    def models_listed(self, names: Iterable[str]) -> None:
+        """The model server lists these."""
+        names = tuple(names)
+        super().models_listed(names)
+        for label in {self.models.label(name) for name in names}:
+            self.loads.labels(label)
+            self.model_loaded.labels(label)
+
+    def models_loaded(self, listed: Iterable[str], loaded: Iterable[str]) -> None:
+        """Of the ``listed`` models these are in memory."""
+        in_memory = frozenset(loaded)
+        for name in listed:
+            if self.models.label(name) == name:
+                self.model_loaded.labels(name).set(name in in_memory)
+
+    def follower_was_slow(self) -> None:
+        """A reader was cut: it took nothing for too long, or what it needs has left the log."""
+        self.followers_cut.labels("slow_client").inc()
+
+    # --- producer.Witness
+
+    def permit_waited(self, result: str, seconds: float) -> None:
+        """The wait in line ended: admitted, timeout or client_gone."""
+        self.admission_wait.child(result).observe(seconds)
+
+    def call_repeated(self, why: str) -> None:
+        """Another attempt is made."""
+        self.retries.labels(why).inc()
+
+    def gaps_of(self, stream: Stream) -> Callable[[float], None]:
+        """Return who is told the seconds between two chunks with content."""
+        return self.gap_observer(stream.model, stream.request.kind)
+
+    def upstream_closed(self, seconds: float) -> None:
+        """So long after a stop the upstream connection was closed."""
+        self.cancel.child().observe(seconds)
+
+    def stream_ended(self, stream: Stream) -> StreamRecord:
+        """A stream has given everything back: count it, and return what there was to count."""
+        record = record_of(stream)
+        self.stream_left(stream.model)
+        self.stream_finished(record)
+        self.usage_source.labels("none" if record.output_tokens is None else "usage").inc()
+        if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
+            self.loads.labels(self.models.label(stream.model)).inc()
+        self.violations.labels("ollama", "skipped_line").inc(stream.skipped_lines)
+        for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
+            if record.reason == code:
+                self.violations.labels("ollama", kind).inc()
+        return record
+
+
+def record_of(stream: Stream) -> StreamRecord:
+    """Return what is counted and logged of a finished stream."""
+    timeline, end = stream.timeline, stream.log.end
+    assert end is not None
+    assert timeline.ended is not None
+    usage = end.usage if isinstance(end, Finished) else None
+    rate = timeline.tokens_per_s(usage)
+    return StreamRecord(
+        kind=stream.request.kind,
+        model=stream.model,
+        reason=reason_of(end),
+        failed=isinstance(end, Failed),
+        duration_s=timeline.ended - timeline.accepted,
+        ttft_s=_since(timeline.accepted, timeline.first_content),
+        first_answer_s=_since(timeline.accepted, timeline.first_answer),
+        time_per_token_s=1 / rate if rate else None,
+        tokens_per_s=rate,
+        stages=timeline.stages(stream.last_word),
+        chunks=stream.log.chunks,
+        input_tokens=None if usage is None else usage.input_tokens,
+        output_tokens=None if usage is None else usage.output_tokens,
+    )
+
+
+def _since(start: float, moment: float | None) -> float | None:
+    return None if moment is None else moment - start

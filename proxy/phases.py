@@ -1,0 +1,85 @@
+"""What a stream that has no content yet is waiting for: one look at the model server serves all who wait."""
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+
+from proxy.stream import Stream
+from proxy.transport import Transport
+from services.runtime.http_client import CallFailed
+from services.runtime.tasks import Tasks
+from services.wire.events import Phase, Status
+
+PERIOD_S: Final = 1.0
+TIMEOUT_S: Final = 0.5
+"""``/api/ps`` can hang for 15 s beside a frozen runner."""
+
+
+class Phases:
+    """Tells streams that wait for their first line whether their model loads or reads their prompt.
+
+    Neither can be seen on the stream: the model server sends nothing before the first token. While anyone waits one
+    task asks ``/api/ps``: a model that is absent is loading, one that is there works on the prompt.
+    """
+
+    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+        self._transport = transport
+        self._tasks = tasks
+        self._waiting: set[Stream] = set()
+        self._asking: asyncio.Task[Any] | None = None
+
+    def watch(self, stream: Stream) -> None:
+        """Show ``stream`` its phase from now on."""
+        self._waiting.add(stream)
+        if self._asking is None or self._asking.done():
+            self._asking = self._tasks.spawn(self._ask(), "phases")
+
+    def forget(self, stream: Stream) -> None:
+        """Its first line is here, or its end."""
+        self._waiting.discard(stream)
+
+    async def _ask(self) -> None:
+        while self._waiting:
+            loaded = await self._loaded()
+            for stream in tuple(self._waiting):
+                self._show(stream, loaded)
+            await asyncio.sleep(PERIOD_S)
+
+    def _show(self, stream: Stream, loaded: "frozenset[str] | None") -> None:
+        if stream.log.chunks or stream.log.end is not None:
+            self._waiting.discard(stream)
+            return
+        stream.show(Status(_phase(stream.model, loaded)))
+
+    async def _loaded(self) -> "frozenset[str] | None":
+        try:
+            answer = await self._transport.read("ps", timeout_s=TIMEOUT_S)
+        except CallFailed:
+            return None
+        names = model_names(answer.body) if answer.status == 200 else None
+        return None if names is None else frozenset(tagged(name) for name in names)
+
+
+def _phase(model: str, loaded: frozenset[str] | None) -> Phase:
+    if loaded is None:
+        return Phase.WAITING
+    return Phase.PREFILL if tagged(model) in loaded else Phase.LOADING
+
+
+def tagged(model: str) -> str:
+    """Return the name as the model server lists it: with its tag."""
+    return model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"
+
+
+def model_names(body: bytes) -> list[str] | None:
+    """Return the names in an answer of ``/api/tags`` or ``/api/ps``; None if it is not one."""
+    try:
+        listed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    models = listed.get("models") if isinstance(listed, dict) else None
+    if not isinstance(models, list):
+        return None
+    names = [model.get("name") for model in models if isinstance(model, dict)]
+    return [name for name in names if isinstance(name, str)]

@@ -1,0 +1,8 @@
+"""One model server's language each, pure.
+
+adapter   the contract
+ollama    Ollama's /api/generate and /api/chat
+
+    ModelRequest -> adapter.request() -> bytes to the model server
+    bytes from it -> adapter.feed(chunk, log) -> parts of the answer in the log, and at last its own last word
+"""

@@ -1,0 +1,66 @@
+"""The one line of a stream: what became of it and where its time went. Never a word of prompt or answer."""
+
+import structlog
+
+from proxy.stream import Stream
+from proxy.timeline import milliseconds
+from services.runtime.stream_metrics import StreamRecord
+from services.wire.events import Code, FinishReason
+
+log = structlog.get_logger()
+
+_CLIENTS_DOING = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
+_OURS = frozenset({Code.INTERNAL, Code.SHUTTING_DOWN})
+
+
+def stream_started(stream: Stream) -> None:
+    """Write the line of a stream's start, at debug."""
+    log.debug(
+        "stream.started",
+        stream_id=stream.id,
+        request_id=stream.caller.request_id,
+        operation=stream.request.kind,
+        dropped_fields=stream.request.dropped,
+    )
+
+
+def stream_finished(stream: Stream, record: StreamRecord, model_label: str) -> None:
+    """Write the line of a stream's end; the stages add up to ``dur_ms``."""
+    log.info(
+        "stream.finished",
+        tier="proxy",
+        stream_id=stream.id,
+        request_id=stream.caller.request_id,
+        model=model_label,
+        model_raw_len=len(stream.model),
+        operation=record.kind,
+        outcome=_outcome(record),
+        reason=record.reason,
+        attempts=stream.attempts,
+        dur_ms=milliseconds(record.duration_s),
+        ttft_ms=_ms(record.ttft_s),
+        ttfc_ms=_ms(record.first_answer_s),
+        tpot_ms=_ms(record.time_per_token_s),
+        rate_tps=record.tokens_per_s,
+        stages={f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in record.stages.items()},
+        tokens_in=record.input_tokens,
+        tokens_out=record.output_tokens,
+        usage_source="none" if record.output_tokens is None else "usage",
+        chunks_in=record.chunks,
+        bytes_in=stream.log.text_bytes,
+        skipped_lines=stream.skipped_lines,
+    )
+
+
+def _outcome(record: StreamRecord) -> str:
+    if record.reason in _CLIENTS_DOING or record.reason in {Code.INVALID_REQUEST, Code.MODEL_NOT_FOUND}:
+        return "client"
+    if not record.failed:
+        return "ok"
+    if record.reason == Code.QUEUE_TIMEOUT:
+        return "shed"
+    return "internal" if record.reason in _OURS else "upstream"
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else milliseconds(seconds)

@@ -1,0 +1,196 @@
+"""The numbered, byte-bounded events of one stream. Pure.
+
+Text is kept as runs: the UTF-8 of neighbouring parts of one kind, and the end offset of each part, so that 1 MiB
+holds some 80,000 tokens and merging is slicing. Event objects are made when somebody asks for them.
+"""
+
+from array import array
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.wire.events import Failed, Finished, Logged, Terminal, Thinking, Token, ToolCall
+from services.wire.native import Numbered
+
+RUN_BYTES: Final = 10_240
+"""Most text of a run, and so of a merged frame: escaped by JSON at six to one it still fits 64 KiB."""
+PART_BYTES: Final = 65_536
+"""Longest part; longer text becomes several events."""
+BATCH_BYTES: Final = 65_536
+"""Most text that one call of :meth:`StreamLog.after` returns, so that who catches up writes in bounded pieces."""
+_DIGITS_MAX: Final = 15
+_OFFSET_BYTES: Final = 4
+_EVENT_BYTES: Final = 256
+"""What an event that is not text is taken to weigh; a tool call adds its arguments."""
+
+TextKind = type[Token] | type[Thinking]
+
+
+class LeftTheLog(Exception):
+    """The number that is asked for has left the log: there would be a gap."""
+
+
+class BadPosition(Exception):
+    """What is asked for is no number of this log; the message says why."""
+
+
+@dataclass(slots=True)
+class _TextRun:
+    first: int
+    kind: TextKind
+    text: bytearray = field(default_factory=bytearray)
+    ends: "array[int]" = field(default_factory=lambda: array("I"))
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.ends) - 1
+
+    @property
+    def weight(self) -> int:
+        return len(self.text) + _OFFSET_BYTES * len(self.ends)
+
+    def after(self, position: int) -> Numbered:
+        start = self.ends[position - self.first] if position >= self.first else 0
+        return self.last, self.kind(self.text[start:].decode())
+
+
+@dataclass(slots=True)
+class _Single:
+    first: int
+    event: Logged
+    weight: int
+
+    @property
+    def last(self) -> int:
+        return self.first
+
+    def after(self, _position: int) -> Numbered:
+        return self.first, self.event
+
+
+class StreamLog:
+    """Numbers events from 1, replays them after any number it still holds, and decides which terminal event is first.
+
+    Args:
+        max_bytes: how much is held; when it is full the oldest run goes, and who needs it has been too slow.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._runs: deque[_TextRun | _Single] = deque()
+        self.last = 0  # the number of the newest event
+        self.size = 0  # bytes held
+        self.chunks = 0  # content events, exact
+        self.text_bytes = 0  # UTF-8 bytes of Thinking and Token, exact
+        self.thinking_chunks = 0
+        self.tool_calls = 0
+        self.late = 0  # events that came after the terminal one, and were dropped
+        self.end: Terminal | None = None
+
+    def text(self, kind: TextKind, part: str) -> None:
+        """Append a part of the answer; empty text is no event, and text over 64 KiB is several."""
+        data = part.encode()
+        if len(data) <= PART_BYTES:
+            self._append_text(kind, data)
+            return
+        for piece in _pieces(data):
+            self._append_text(kind, piece)
+
+    def append(self, event: Logged, weight: int = 0) -> bool:
+        """Append an event that is not text; False if the log has ended: the first terminal event wins, here.
+
+        Args:
+            weight: the bytes it holds beyond a small event's (a tool call's arguments).
+        """
+        if self.end is not None:
+            self.late += 1
+            return False
+        self.last += 1
+        if isinstance(event, Finished | Failed):
+            self.end = event
+        elif isinstance(event, ToolCall):
+            self.chunks += 1
+            self.tool_calls += 1
+        self._runs.append(_Single(self.last, event, _EVENT_BYTES + weight))
+        self._grow(_EVENT_BYTES + weight)
+        return True
+
+    def after(self, position: int) -> list[Numbered]:
+        """Return what follows ``position``, neighbouring text merged; empty when there is nothing yet.
+
+        Raises:
+            LeftTheLog: the next number is no longer held.
+        """
+        if position >= self.last:
+            return []
+        newest = self._runs[-1]
+        if newest.first <= position + 1:  # the live follower's case
+            return [newest.after(position)]
+        if position + 1 < self.first:
+            raise LeftTheLog
+        return self._batch(position)
+
+    def position_asked(self, text: str) -> int:
+        """Return the position that a reader names by ``text``: it has that number and asks for the next.
+
+        Raises:
+            BadPosition: it is no number, or lies ahead of what there is.
+            LeftTheLog: what follows it is no longer held.
+        """
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
+            raise BadPosition("A position is a number, from 0.")
+        position = int(text)
+        if position > self.last:
+            raise BadPosition("This position lies ahead of the answer.")
+        if position + 1 < self.first:
+            raise LeftTheLog
+        return position
+
+    @property
+    def first(self) -> int:
+        """The oldest number that is held."""
+        return self._runs[0].first if self._runs else self.last + 1
+
+    def _batch(self, position: int) -> list[Numbered]:
+        batch: list[Numbered] = []
+        weight = 0
+        for run in self._runs:
+            if run.last > position and weight < BATCH_BYTES:
+                batch.append(run.after(position))
+                weight += run.weight
+        return batch
+
+    def _append_text(self, kind: TextKind, data: bytes) -> None:
+        if not data:
+            return
+        if self.end is not None:
+            self.late += 1
+            return
+        run = self._runs[-1] if self._runs else None
+        if not isinstance(run, _TextRun) or run.kind is not kind or len(run.text) + len(data) > RUN_BYTES:
+            run = _TextRun(self.last + 1, kind)
+            self._runs.append(run)
+        run.text += data
+        run.ends.append(len(run.text))
+        self.last += 1
+        self.chunks += 1
+        self.thinking_chunks += kind is Thinking
+        self.text_bytes += len(data)
+        self._grow(len(data) + _OFFSET_BYTES)
+
+    def _grow(self, by: int) -> None:
+        self.size += by
+        while self.size > self._max_bytes and len(self._runs) > 1:
+            self.size -= self._runs.popleft().weight
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Cut UTF-8 into pieces of at most PART_BYTES, never inside a character."""
+    pieces = []
+    while data:
+        cut = min(len(data), PART_BYTES)
+        while cut < len(data) and data[cut] & 0xC0 == 0x80:
+            cut -= 1
+        pieces.append(data[:cut])
+        data = data[cut:]
+    return pieces

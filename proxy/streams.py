@@ -1,0 +1,173 @@
+"""Stream id -> stream: who may start, follow and stop one, and when a finished one is forgotten."""
+
+import asyncio
+import base64
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
+
+from proxy.admission import Admission, LineFull, Place
+from proxy.settings import ProxySettings
+from proxy.stream import Caller, Lifetimes, Stream
+from proxy.stream_log import StreamLog
+from proxy.timeline import Timeline
+from services.runtime.tasks import Tasks
+from services.wire.chat import ModelRequest
+from services.wire.events import Code, Failed, Phase, Refused, Status
+
+DEPARTED_S: Final = 10.0
+"""How long a name is kept whose follower was said to have left before it arrived."""
+DEPARTED_MAX: Final = 10_000
+_STREAM_ID: Final = re.compile(r"[A-Za-z0-9]{1,16}\.[A-Z2-7]{26}")
+
+Produce = Callable[[Stream, Place], Coroutine[Any, Any, None]]
+
+
+class Streams:
+    """All streams of this proxy, running and kept.
+
+    Args:
+        provider: the name of the model server's dialect, for `served_by`.
+        produce: makes the coroutine that produces a stream and then calls :meth:`ended`.
+        tasks: runs it.
+    """
+
+    def __init__(
+        self, settings: ProxySettings, admission: Admission, *, provider: str, produce: Produce, tasks: Tasks
+    ) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._provider = provider
+        self._produce = produce
+        self._tasks = tasks
+        self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
+        self._streams: dict[str, Stream] = {}
+        self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
+        self._departed: dict[str, float] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+        self.held_bytes = 0
+
+    def __iter__(self) -> Iterator[Stream]:
+        """Every stream that runs."""
+        return (stream for stream in tuple(self._streams.values()) if stream.id not in self._finished)
+
+    @property
+    def running(self) -> int:
+        """How many streams have not given everything back yet."""
+        return len(self._streams) - len(self._finished)
+
+    @property
+    def followers(self) -> int:
+        """How many followers there are, over all streams; read by the scrape's thread, too."""
+        return sum(len(stream.followers) for stream in tuple(self._streams.values()))
+
+    def start(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+        """Accept a stream: it has its permit or its place in line, and its producer runs.
+
+        Raises:
+            Refused: draining, the line is full, running streams hold all memory, or the caller has left already.
+        """
+        self._refuse_if_closed(caller)
+        assert request.model is not None
+        try:
+            place = self._admission.enter(request.model, chance=random.random())  # noqa: S311 a jitter
+        except LineFull as full:
+            failed = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
+            raise Refused(failed, retry_after_s=full.retry_after_s) from full
+        stream = self._create(request, caller, accepted)
+        place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
+        if (position := place.position) is not None:
+            place.moved(position)
+            stream.commit()
+        self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
+        return stream
+
+    def find(self, stream_id: str, owner: str) -> Stream:
+        """Return a stream of ``owner``; one that is not held and one that is another's get the same answer.
+
+        Raises:
+            Refused: 410.
+        """
+        stream = self._streams.get(stream_id) if _STREAM_ID.fullmatch(stream_id) else None
+        if stream is None or stream.caller.owner != owner:
+            raise Refused(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
+        return stream
+
+    def depart(self, name: str, owner: str, *, unseen: bool) -> bool:
+        """A gateway's word that a follower left on purpose; False if it is not known, and then it is remembered."""
+        for stream in tuple(self._streams.values()):
+            if stream.caller.owner == owner and stream.depart(name, unseen=unseen):
+                return True
+        now = time.monotonic()
+        while self._departed and next(iter(self._departed.values())) < now - DEPARTED_S:
+            del self._departed[next(iter(self._departed))]
+        if len(self._departed) < DEPARTED_MAX:
+            self._departed[name] = now
+        return False
+
+    def has_departed(self, name: str) -> bool:
+        """Whether this follower was said to have left before it arrived."""
+        return self._departed.pop(name, -DEPARTED_S) > time.monotonic() - DEPARTED_S
+
+    def ended(self, stream: Stream) -> None:
+        """A stream's producer is over: it counts as finished from now on."""
+        self._admission.left(stream.model, (stream.timeline.ended or 0.0) - stream.timeline.accepted)
+        if stream.id in self._streams:
+            self._finished[stream.id] = stream
+        if self.running == 0:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no stream runs."""
+        await self._idle.wait()
+
+    def _refuse_if_closed(self, caller: Caller) -> None:
+        if self.draining:
+            raise Refused(
+                Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment."),
+                retry_after_s=1 + secrets.randbelow(3),  # jittered: all must not come back at once
+                close=True,
+            )
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            self._make_room()
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            raise Refused(Failed(Code.OVERLOADED, "All memory for answers is in use. Ask again in a moment."))
+        if self.has_departed(caller.follower):
+            raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
+
+    def _create(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+        secret = base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+        stream = Stream(
+            f"{self._settings.instance}.{secret}",
+            caller,
+            request,
+            stream_log=StreamLog(self._settings.log_bytes),
+            timeline=Timeline(accepted, entered=time.monotonic()),
+            lifetimes=self._lifetimes,
+            provider=self._provider,
+            forget=self._forget,
+            grew=self._grew,
+        )
+        self._streams[stream.id] = stream
+        self._idle.clear()
+        return stream
+
+    def _grew(self, by: int) -> None:
+        self.held_bytes += by
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let finished logs go, oldest first; a running stream is never cut for memory."""
+        while self.held_bytes >= self._settings.logs_total_bytes and self._finished:
+            self._forget(next(iter(self._finished.values())))
+
+    def _forget(self, stream: Stream) -> None:
+        if self._streams.pop(stream.id, None) is not None:
+            self._finished.pop(stream.id, None)
+            self.held_bytes -= stream.log.size

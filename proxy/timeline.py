@@ -1,0 +1,87 @@
+"""The moments of one stream, and where its time went. Pure: moments come in, in seconds of one monotonic clock."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.providers.adapter import LastWord
+from services.wire.events import Timing, Usage
+
+STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
+
+
+@dataclass(slots=True)
+class Timeline:
+    """What happened when; None has not happened.
+
+    ``asked`` is when the request of the call that answered was written; calls that were refused before it, and the
+    waits between them, count as ``connect``.
+    """
+
+    accepted: float
+    entered: float | None = None
+    permitted: float | None = None
+    asked: float | None = None
+    first_content: float | None = None
+    first_answer: float | None = None  # the first content that is no thinking
+    last_content: float | None = None
+    ended: float | None = None
+
+    def stages(self, last_word: LastWord | None) -> dict[str, float]:
+        """Return the seconds of each stage; they add up to the total, whatever happened.
+
+        What has no better name is ``unknown``: without the model server's last word nobody can split its wait, and
+        the silence in which a stream broke is nobody's decode.
+        """
+        spent = dict.fromkeys(STAGES, 0.0)
+        ended = self.ended or self.accepted
+        tail = "post" if last_word else "unknown"
+        steps = (
+            ("pre", self.entered),
+            ("admission", self.permitted),
+            ("connect", self.asked),
+            ("unknown", self.first_content),
+            ("decode", self.last_content),
+            (tail, ended),
+        )
+        at = self.accepted
+        for stage, until in steps:
+            spent[stage] += max(0.0, (ended if until is None else until) - at)
+            if until is None:
+                break
+            at = until
+        if last_word is not None:
+            _split_wait(spent, last_word)
+        return spent
+
+    def timing(self, last_word: LastWord | None, usage: Usage | None) -> Timing:
+        """Return the `timing` of a `done` frame."""
+        spent = self.stages(last_word)
+        ended = self.ended or self.accepted
+        return Timing(
+            queue_ms=milliseconds(spent["admission"]),
+            load_ms=milliseconds(spent["load"]) if last_word else None,
+            prefill_ms=milliseconds(spent["prefill"]) if last_word else None,
+            ttft_ms=None if self.first_content is None else milliseconds(self.first_content - self.accepted),
+            total_ms=milliseconds(ended - self.accepted),
+            tokens_per_s=self.tokens_per_s(usage),
+        )
+
+    def tokens_per_s(self, usage: Usage | None) -> float | None:
+        """Return (output tokens - 1) / (last - first content); None below two tokens or without a report."""
+        if usage is None or usage.output_tokens < 2 or self.first_content is None or self.last_content is None:
+            return None
+        seconds = self.last_content - self.first_content
+        return round((usage.output_tokens - 1) / seconds, 2) if seconds > 0 else None
+
+
+def milliseconds(seconds: float) -> float:
+    """Return milliseconds to a tenth."""
+    return round(seconds * 1000, 1)
+
+
+def _split_wait(spent: dict[str, float], last_word: LastWord) -> None:
+    """Split the wait for the first content as the model server says; what it does not name is its own queue."""
+    wait, spent["unknown"] = spent["unknown"], 0.0
+    spent["load"] = min(last_word.load_s or 0.0, wait)
+    spent["prefill"] = min(last_word.prefill_s or 0.0, wait - spent["load"])
+    spent["backend_queue"] = wait - spent["load"] - spent["prefill"]

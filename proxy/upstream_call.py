@@ -1,0 +1,126 @@
+"""One call of a model server, from its request to its end: bytes in, parts of the answer into the log, no await."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from proxy.providers.adapter import Adapter, LastWord, Refusal
+from proxy.stream import Stream
+from services.runtime.http_connection import End
+from services.wire.events import Code, Failed
+
+REFUSAL_BYTES: Final = 65_536
+"""Most of an error body that is read: its first line is all that is told."""
+
+_BROKE_OFF: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The model server's answer broke off.")
+_NOT_HTTP: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not HTTP.")
+
+
+class UpstreamCall:
+    """Reads one call (it is the connection's ``Reader``) and says once, by ``over``, how it came out.
+
+    ``over`` resolves with None when the stream has its end, and with a Refusal when the call broke: whether another
+    may follow is ``chain``'s to say. A ``stale`` refusal is a pooled connection's death before any byte.
+
+    Args:
+        gap_seen: told the seconds between two chunks with content.
+    """
+
+    def __init__(self, stream: Stream, adapter: Adapter, gap_seen: Callable[[float], None]) -> None:
+        self._stream = stream
+        self._adapter = adapter
+        self._gap_seen = gap_seen
+        self._chunks_before = stream.log.chunks
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._refusal_body = bytearray()
+        self.asked_at = time.monotonic()
+        self.last_byte_at: float | None = None
+        self.whole = False  # nothing more comes on the connection
+        self.settled_at: float | None = None
+        self.over: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def has_content(self) -> bool:
+        """Whether this call has produced content."""
+        return self._stream.log.chunks > self._chunks_before
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        """Status and headers came: with the first line, in every stream that Ollama was seen to send."""
+        self._status, self._headers = status, headers
+
+    def on_bytes(self, data: bytes) -> None:
+        """The token path: from one read of the socket to the sinks of all live followers."""
+        now = self.last_byte_at = time.monotonic()
+        if self.settled_at is not None:  # what follows the last word is nobody's
+            return
+        if self._status != 200:
+            self._refusal_body += data[: REFUSAL_BYTES - len(self._refusal_body)]
+            return
+        log = self._stream.log
+        chunks = log.chunks
+        end = self._adapter.feed(data, log)
+        if log.chunks != chunks:
+            self._content_came(now, first=chunks == self._chunks_before)
+        if end is not None:
+            self._settle(end)
+        else:
+            self._stream.deliver()
+
+    def on_end(self, end: End) -> None:
+        """The connection's word that the answer is over."""
+        self.whole = True
+        if self.over.done():
+            return
+        if end is End.MALFORMED:
+            self._settle(_NOT_HTTP)
+        elif end is End.STALE:
+            self._give_up(Refusal(_BROKE_OFF, "stale"))
+        elif self._status not in {0, 200}:
+            self._refused()
+        else:
+            self._body_ended(end)
+
+    def time_out(self, failed: Failed) -> None:
+        """A deadline has passed: a first-token time-out is not repeated, since closing kills the model's load."""
+        self._settle(failed)
+
+    def _body_ended(self, end: End) -> None:
+        word = self._adapter.end(self._stream.log)
+        if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
+            self._settle(word)
+            return
+        if end is End.DISCONNECTED:
+            self._give_up(Refusal(_BROKE_OFF, "reset"))
+        else:
+            self._give_up(Refusal(word, "eof", again=self.last_byte_at is None))
+
+    def _refused(self) -> None:
+        refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
+        self._give_up(refusal)
+
+    def _content_came(self, now: float, *, first: bool) -> None:
+        timeline = self._stream.timeline
+        if timeline.last_content is not None:
+            self._gap_seen(now - timeline.last_content)
+        timeline.last_content = now
+        if timeline.first_answer is None and self._stream.log.chunks > self._stream.log.thinking_chunks:
+            timeline.first_answer = now
+        if first:
+            timeline.asked = self.asked_at
+            timeline.first_content = now
+            self._stream.content_began()
+
+    def _settle(self, end: LastWord | Failed) -> None:
+        """The stream has its end, by the model server's word or by ours about it."""
+        self.settled_at = time.monotonic()
+        self._stream.timeline.asked = self.asked_at
+        self._stream.skipped_lines = self._adapter.skipped_lines
+        self._stream.finish(end)
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def _give_up(self, refusal: Refusal) -> None:
+        if not self.over.done():
+            self.over.set_result(refusal)

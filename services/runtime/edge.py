@@ -1,0 +1,124 @@
+"""What both servers demand of an HTTP request before it is theirs to understand; it knows no error codes.
+
+A breach is raised as aiohttp's HTTP exception of the right status, whose ``text`` says what to do;
+:func:`error_middleware` turns those, and everything else that is raised, into the JSON of whoever knows the codes.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+log = structlog.get_logger()
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+_REQUEST_ID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+PROBES: Final = frozenset({"/livez", "/readyz"})
+"""Answered whatever the Host: probes send an address."""
+
+
+Answer = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body."""
+
+
+def error_middleware(
+    answer: Callable[[Exception, web.Request], Answer | None],
+    by_status: Callable[[int, str], Exception],
+) -> Middleware:
+    """Return the middleware that gives every request its id and every failure before a stream its answer.
+
+    Args:
+        answer: the answer to an exception; None for one that it does not know.
+        by_status: the exception that a bare HTTP status and its words mean.
+    """
+
+    @web.middleware
+    async def errors_answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = name_request(request)
+        try:
+            refuse_strange(request)
+            response = await handler(request)
+        except web.HTTPException as exc:
+            response = _plain(answer(by_status(exc.status, exc.text or exc.reason), request))
+            if "Allow" in exc.headers:
+                response.headers["Allow"] = exc.headers["Allow"]
+        except Exception as exc:
+            if (known := answer(exc, request)) is None:
+                log.exception("request.failed", request_id=request_id)
+                known = answer(by_status(500, "Something went wrong here. Ask the operator to read the log."), request)
+            response = _plain(known)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        return response
+
+    return errors_answered
+
+
+def _plain(answer: Answer | None) -> web.Response:
+    assert answer is not None
+    status, headers, body = answer
+    return web.Response(status=status, headers=headers, body=body)
+
+
+def name_request(request: web.Request) -> str:
+    """Give the request its id: the client's if it has the form of one, else a new one. A label, never a key."""
+    given = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = given if _REQUEST_ID_FORM.fullmatch(given) else secrets.token_hex(8)
+    return request[REQUEST_ID]
+
+
+def refuse_strange(request: web.Request) -> None:
+    """Refuse what a smuggler sends and a browser never does.
+
+    Raises:
+        web.HTTPBadRequest: a bare HTTP/0.9 line, or an absolute-form target, whose host would override ``Host``.
+        web.HTTPUnsupportedMediaType: a Content-Encoding: a compressed body is a bomb's wrapper.
+    """
+    if request.version < (1, 0):
+        raise web.HTTPBadRequest(text="HTTP/1.0 or 1.1 is spoken here.")
+    if not request.raw_path.startswith("/"):
+        raise web.HTTPBadRequest(text="Send the path alone as the request target.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
+
+
+def refuse_host(request: web.Request, allowed: Collection[str]) -> None:
+    """Refuse a ``Host`` that is neither a loopback name nor in ``allowed`` (DNS rebinding); ``*`` allows all.
+
+    Raises:
+        web.HTTPMisdirectedRequest: it is not ours.
+    """
+    host = request.headers.get("Host", "")
+    if request.path in PROBES or "*" in allowed or _LOOPBACK.fullmatch(host):
+        return
+    if host.lower() not in allowed and host.rsplit(":", 1)[0].lower() not in allowed:
+        raise web.HTTPMisdirectedRequest(text="This host name is not served here.")
+
+
+async def read_body(request: web.Request, *, limit_bytes: int, timeout_s: float) -> bytes:
+    """Read the whole body, bounded in bytes and time: while bytes are unread a leaving client is not seen.
+
+    Raises:
+        web.HTTPRequestEntityTooLarge: it is longer than ``limit_bytes``.
+        web.HTTPRequestTimeout: it did not come within ``timeout_s``.
+    """
+    if (request.content_length or 0) > limit_bytes:
+        raise web.HTTPRequestEntityTooLarge(limit_bytes, request.content_length or 0)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while piece := await request.content.readany():
+                body += piece
+                if len(body) > limit_bytes:
+                    raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
+    except TimeoutError as exc:
+        raise web.HTTPRequestTimeout(text=f"The body did not come within {timeout_s:g} s.") from exc
+    except web.RequestPayloadError as exc:
+        raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.") from exc
+    return bytes(body)

@@ -1,0 +1,102 @@
+"""Health as both servers show it: alive, may take traffic, and a page for people."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from services.runtime.version import VERSION
+
+PERIOD_S: Final = 2.0
+FRESH_S: Final = 10.0
+"""An upstream counts as reached for so long: one lost answer is not an outage."""
+
+
+class Reachability:
+    """Whether the upstream server answers, asked every two seconds.
+
+    Args:
+        probe: asks once and says whether it answered; bounded in time by itself.
+        changed: told after each answer whether it is reachable.
+    """
+
+    def __init__(self, probe: Callable[[], Awaitable[bool]], changed: Callable[[bool], None]) -> None:
+        self._probe = probe
+        self._changed = changed
+        self._reached_at = -FRESH_S
+        self._checked_at: float | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was reached in the last ten seconds."""
+        return time.monotonic() - self._reached_at < FRESH_S
+
+    @property
+    def checked_s_ago(self) -> float | None:
+        """Seconds since it was last asked; None if it never was."""
+        return None if self._checked_at is None else round(time.monotonic() - self._checked_at, 1)
+
+    async def check(self) -> None:
+        """Ask once."""
+        reached = await self._probe()
+        self._checked_at = time.monotonic()
+        if reached:
+            self._reached_at = self._checked_at
+        self._changed(reached)
+
+    async def keep_checking(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(PERIOD_S)
+
+
+class Health:
+    """The three health routes of one server.
+
+    Args:
+        active: how many streams run.
+        queued: how many wait.
+    """
+
+    def __init__(
+        self, service: str, upstream: Reachability, *, active: Callable[[], int], queued: Callable[[], int]
+    ) -> None:
+        self._service = service
+        self._upstream = upstream
+        self._active, self._queued = active, queued
+        self._started_at = time.monotonic()
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may take traffic."""
+        return not self.draining and self._upstream.is_fresh
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve /livez, /readyz and /health."""
+        router.add_get("/livez", self._livez, allow_head=False)
+        router.add_get("/readyz", self._readyz, allow_head=False)
+        router.add_get("/health", self._health, allow_head=False)
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        why = "draining" if self.draining else "ok" if self.ready else "upstream not reached"
+        return web.json_response({"status": why}, status=200 if self.ready else 503)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        word = "draining" if self.draining else "ok" if self._upstream.is_fresh else "degraded"
+        page = {
+            "status": word,
+            "service": self._service,
+            "version": VERSION,
+            "uptime_s": round(time.monotonic() - self._started_at, 1),
+            "active_streams": self._active(),
+            "queued": self._queued(),
+            "upstream": {"reachable": self._upstream.is_fresh, "checked_s_ago": self._upstream.checked_s_ago},
+        }
+        return web.json_response(page, status=200 if word == "ok" else 503)

@@ -1,0 +1,263 @@
+"""One client connection of HTTP/1.1, whose bytes are pushed to their reader in the callback that brought them.
+
+Why not aiohttp's client: when FIN or RST arrives in the loop turn of the last data its reader raises and what it had
+buffered is out of reach, so the last tokens, even the ``done`` line, are lost; a malformed chunk header hangs it for
+ever; it wakes a task per read; and it holds 21 KB a waiting stream. The grammar itself is llhttp's, by httptools.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol, cast
+
+import httptools
+
+OVERHEAD_BYTES: Final = 65_536
+"""Most bytes in a row that are no body: a head, trailers, chunk sizes. Node, nginx and Apache take 8-64 KiB of head."""
+
+
+class End(StrEnum):
+    """How an answer ended."""
+
+    COMPLETE = "complete"  # by its last chunk, its Content-Length, or a close where neither was given
+    DISCONNECTED = "disconnected"  # the connection broke before that
+    MALFORMED = "malformed"  # what came is not HTTP
+    STALE = "stale"  # a pooled connection died before any byte came: asking again at once is safe
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; its body is sent with a Content-Length, since Ollama does not see a client leave without one."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def encode(self, host: str) -> bytes:
+        """Return its bytes on the wire.
+
+        Raises:
+            ValueError: a header holds a line end.
+        """
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.body or self.method == "POST":
+            lines.append(f"Content-Length: {len(self.body)}")
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a line end in a request line or header")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+
+
+class Reader(Protocol):
+    """Who hears of an answer, synchronously: one head, bytes once per read, one end. Nothing comes after abort()."""
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        """Status and headers came; header names are in lower case."""
+        ...
+
+    def on_bytes(self, data: bytes) -> None:
+        """Body bytes came, all that one read brought."""
+        ...
+
+    def on_end(self, end: End) -> None:
+        """The answer is over; called exactly once."""
+        ...
+
+
+class Pool(Protocol):
+    """Who takes a connection back when its answer is whole."""
+
+    def take_back(self, connection: "Connection") -> None:
+        """The connection may carry another request."""
+        ...
+
+    def lost(self, connection: "Connection") -> None:
+        """The connection is closed."""
+        ...
+
+
+class Call:
+    """One request on its way; ``released`` resolves when its connection is closed or back in the pool."""
+
+    def __init__(self, connection: "Connection", reader: Reader) -> None:
+        self._connection = connection
+        self.reader = reader
+        self.ended = False
+        self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def abort(self) -> None:
+        """Close the connection at once; the reader hears nothing more. Harmless when the answer is over."""
+        if not self.ended:
+            self.ended = True
+            self._connection.abort()
+
+    def pause(self) -> None:
+        """Take no more bytes from the socket until :meth:`resume`."""
+        if not self.ended:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Take bytes again."""
+        if not self.ended:
+            self._connection.resume()
+
+    def release(self) -> None:
+        """Tell whoever waits that the connection no longer serves this call."""
+        self.ended = True
+        if not self.released.done():
+            self.released.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """A connection that serves one call at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._call: Call | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._served = 0  # calls before this one
+        self._reset()
+        self.idle_since = 0.0
+
+    def _reset(self) -> None:
+        self._headers: dict[str, str] = {}
+        self._status = 0
+        self._head_came = False
+        self._head_due = False
+        self._complete = False
+        self._close_delimited = False
+        self._body: list[bytes] = []
+        self._overhead = 0
+        self._any_byte = False
+        self._verdict: End | None = None
+
+    # --- what its owner does
+
+    def send(self, data: bytes, reader: Reader) -> Call:
+        """Send a request and return its call."""
+        assert self._transport is not None
+        self._reset()
+        call = self._call = Call(self, reader)
+        self._transport.write(data)
+        return call
+
+    def abort(self) -> None:
+        """Close without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        """Stop reading from the socket."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the socket again."""
+        if self._transport is not None and not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open and idle."""
+        return self._transport is not None and not self._transport.is_closing() and self._call is None
+
+    # --- asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what one read brought, then hand it on: never from inside the parser."""
+        if self._call is None:  # nobody asked: what follows could be taken for the next answer
+            self.abort()
+            return
+        self._any_byte = True
+        error = False
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            error = True
+        self._count_overhead(len(data))
+        self._hand_on()
+        if error or self._overhead > OVERHEAD_BYTES:
+            self._verdict = End.MALFORMED
+            self.abort()
+        elif self._complete:
+            self._answer_is_whole()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the reader how its answer ended, and the pool."""
+        self._transport = None
+        call, self._call = self._call, None
+        self._end(call, self._verdict or self._end_by_close(exc))
+        self._pool.lost(self)
+
+    # --- the parser's callbacks: they only note what came
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header; a trailer is not one."""
+        if not self._head_came:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Note the head of the answer; an interim one (1xx) is passed over."""
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status, self._head_came, self._head_due = status, True, True
+            framed = "content-length" in self._headers or "chunked" in self._headers.get("transfer-encoding", "")
+            self._close_delimited = not framed and status not in {204, 304}
+        else:
+            self._headers.clear()
+
+    def on_body(self, body: bytes) -> None:
+        """Note a piece of the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Note the proper end of the answer."""
+        self._complete = self._head_came
+
+    # --- handing on
+
+    def _count_overhead(self, read_bytes: int) -> None:
+        self._overhead = 0 if self._body else self._overhead + read_bytes
+
+    def _hand_on(self) -> None:
+        body, self._body = self._body, []
+        call = self._call
+        if call is None or call.ended:
+            return
+        if self._head_due:
+            self._head_due = False
+            call.reader.on_head(self._status, self._headers)
+        if body and not call.ended:
+            call.reader.on_bytes(body[0] if len(body) == 1 else b"".join(body))
+
+    def _answer_is_whole(self) -> None:
+        self._served += 1
+        self.resume()
+        reusable = self._parser.should_keep_alive() and not self._close_delimited
+        call, self._call = self._call, None
+        if reusable:
+            self._pool.take_back(self)
+        else:
+            self.abort()
+        self._end(call, End.COMPLETE)
+
+    def _end_by_close(self, exc: Exception | None) -> End:
+        if self._close_delimited and self._head_came and exc is None:
+            return End.COMPLETE
+        return End.DISCONNECTED if self._any_byte or self._served == 0 else End.STALE
+
+    @staticmethod
+    def _end(call: Call | None, end: End) -> None:
+        if call is None:
+            return
+        heard = call.ended
+        call.release()
+        if not heard:
+            call.reader.on_end(end)

@@ -1,0 +1,104 @@
+"""What both servers' metrics share: the stock collectors, the label policy, loop lag, and the /metrics application."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import prometheus_client
+from aiohttp import web
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from services.runtime.histogram import FoldedChild
+from services.runtime.tasks import Tasks
+
+MAX_MODELS: Final = 20  # each costs about 430 series; the budget of a process is 5,000
+OTHER_MODEL: Final = "_OTHER"
+LAG_PERIOD_S: Final = 0.1
+
+
+def process_registry() -> CollectorRegistry:
+    """Return a registry of our own with the process, platform and collector statistics on it."""
+    # a second series for every counter, which nobody reads
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotations
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class ModelLabels:
+    """The values that a model label may have: names a model server listed, ``MAX_MODELS`` at most, else "_OTHER".
+
+    A name stays once it was listed: its series exist, and forgetting it would make room for more.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def update(self, names: Iterable[str]) -> None:
+        """Allow these names too, in their order, as long as there is room."""
+        for name in names:
+            if len(self._known) < MAX_MODELS:
+                self._known.add(name)
+
+    def label(self, name: str) -> str:
+        """Return the label value for a model that somebody asked for."""
+        return name if name in self._known else OTHER_MODEL
+
+
+class LoopLag:
+    """How much later than asked the event loop comes round: a 100 ms timer's overshoot."""
+
+    def __init__(self, lag_s: FoldedChild) -> None:
+        self._lag_s = lag_s
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin measuring, in the running loop."""
+        # perf_counter: uvloop's own clock is cached, in whole milliseconds
+        self._due = time.perf_counter() + LAG_PERIOD_S
+        self._timer = asyncio.get_running_loop().call_later(LAG_PERIOD_S, self._fired)
+
+    def stop(self) -> None:
+        """End measuring."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fired(self) -> None:
+        self._lag_s.observe(time.perf_counter() - self._due)
+        self.start()
+
+
+class _Exposition:
+    """GET /metrics: rendered in a thread, one rendering for all who ask meanwhile."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._tasks = Tasks()
+        self._rendering: asyncio.Task[bytes] | None = None
+
+    async def get(self, _request: web.Request) -> web.Response:
+        # shielded: a scraper that leaves must not take the page from the others
+        text = await asyncio.shield(self._page())
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def close(self, _app: web.Application) -> None:
+        await self._tasks.close()
+
+    def _page(self) -> asyncio.Task[bytes]:
+        if self._rendering is None or self._rendering.done():
+            self._rendering = self._tasks.spawn(asyncio.to_thread(generate_latest, self._registry), "render-metrics")
+        return self._rendering
+
+
+def metrics_app(registry: CollectorRegistry) -> web.Application:
+    """Return the application of a metrics port: ``GET /metrics`` in Prometheus' text format, nothing else."""
+    exposition = _Exposition(registry)
+    app = web.Application()
+    app.router.add_get("/metrics", exposition.get)
+    app.on_cleanup.append(exposition.close)
+    return app

@@ -1,0 +1,232 @@
+"""The environment, read once at start: every problem at once, each by its variable's name.
+
+A process declares a frozen subclass of :class:`ProcessSettings`; :func:`read_settings` fills it from a mapping and
+:func:`describe` lists it for ``--help`` and for the test that holds README's table.
+Refused: ``.env`` files (a second place to look), JSON in a variable, and a default that depends on the machine.
+"""
+
+import difflib
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+OURS: Final = "SLUICE_"
+PROCESS_PREFIXES: Final = tuple(f"{OURS}{name}_" for name in ("PROXY", "GATEWAY", "WEB", "SIMULATOR"))
+MAX_PORT: Final = 65_535
+
+S = TypeVar("S", bound="ProcessSettings")
+
+
+class _ParsedText:
+    """A value written as one string: ``parse`` reads it, ``str`` gives it back; usable as a pydantic field."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the value that ``text`` means.
+
+        Raises:
+            ValueError: its message says what was expected and never quotes ``text``.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        def validated(value: Any) -> Any:
+            return value if isinstance(value, cls) else cls.parse(str(value))
+
+        return core_schema.no_info_plain_validator_function(validated)
+
+
+def _host_and_port(text: str, expected: str) -> tuple[str, int]:
+    """Split "host:port"; an IPv6 host stands in brackets, as in a URL."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:\[\]/@?#]+)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > MAX_PORT:
+        raise ValueError(expected)
+    return match[1] or match[2], int(match[3])
+
+
+@dataclass(frozen=True)
+class Address(_ParsedText):
+    """Where a socket listens: "host:port", an IPv6 host in brackets; port 0 means any free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "host:port"."""
+        return cls(*_host_and_port(text, "expected host:port, for example 127.0.0.1:8080 or [::1]:8080"))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Origin(_ParsedText):
+    """Where a server is reached: "http://host[:port]", nothing else, so that no secret hides in it."""
+
+    scheme: Literal["http"]
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "http://host[:port]"; one trailing slash is forgiven."""
+        expected = "expected http://host[:port] without credentials, path or query"
+        match = re.fullmatch(r"http://([^/?#@]+)/?", text)
+        if match is None:
+            raise ValueError(expected)
+        place = match[1] if re.search(r":[0-9]+$", match[1]) else f"{match[1]}:80"
+        return cls("http", *_host_and_port(place, expected))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{Address(self.host, self.port)}"
+
+
+def _split_at_commas(value: Any) -> Any:
+    return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+"""Words separated by commas; the empty string is the empty list."""
+
+
+class ProcessSettings(BaseSettings):
+    """What every process of ours can be told; subclasses set ``PREFIX`` and add fields.
+
+    A field ``queue_timeout_s`` is read from ``PREFIX + "QUEUE_TIMEOUT_S"``; its description says its unit, why this
+    default, and what zero means. Called directly it reads nothing: ``ProxySettings(permits=8)``.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        enable_decoding=False,  # a list is words and commas, not JSON
+        populate_by_name=True,
+        allow_inf_nan=False,  # no time-out may be for ever by accident
+    )
+    PREFIX: ClassVar[str]
+
+    listen: Address
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        validation_alias="SLUICE_LOG_LEVEL",
+        description="least level of a log line: debug, info, warning, error",
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        validation_alias="SLUICE_LOG_FORMAT",
+        description="json, console, or auto: console on a terminal",
+    )
+
+    @property
+    def instance_name(self) -> str:
+        """What log lines call this process; a subclass whose process has a name of its own says that."""
+        return f"{socket.gethostname()}-{os.getpid()}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing by itself: the environment enters through :func:`read_settings` only."""
+        return (init_settings,)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; ``problems`` holds one line for each reason, without any value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class SettingRow(NamedTuple):
+    """One setting as README's table and ``--help`` show it; ``default`` is what one would write in the variable."""
+
+    name: str
+    default: str
+    description: str
+
+
+def read_settings(cls: type[S], environ: Mapping[str, str]) -> S:
+    """Return the settings that ``environ`` holds.
+
+    Raises:
+        SettingsError: with all problems, unknown ``SLUICE_*`` names included.
+    """
+    problems = _unknown_names(cls, environ)
+    try:
+        settings = cls(**_values(cls, environ))
+    except ValidationError as exc:
+        raise SettingsError(problems + [_problem(cls, error) for error in exc.errors()]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def describe(cls: type[ProcessSettings]) -> list[SettingRow]:
+    """Return every setting of ``cls``, the shared ones last."""
+    fields = sorted(cls.model_fields.items(), key=lambda item: item[1].validation_alias is not None)
+    return [SettingRow(variable(cls, name), _default_text(field), field.description or "") for name, field in fields]
+
+
+def variable(cls: type[ProcessSettings], field_name: str) -> str:
+    """Return the name of the environment variable that sets ``field_name``."""
+    alias = cls.model_fields[field_name].validation_alias
+    return alias if isinstance(alias, str) else cls.PREFIX + field_name.upper()
+
+
+def _values(cls: type[ProcessSettings], environ: Mapping[str, str]) -> dict[str, Any]:
+    source = EnvSettingsSource(cls, env_prefix=cls.PREFIX)
+    source.env_vars = {name.lower(): value for name, value in environ.items() if name.startswith(OURS)}
+    return source()
+
+
+def _unknown_names(cls: type[ProcessSettings], environ: Mapping[str, str]) -> list[str]:
+    known = {variable(cls, name) for name in cls.model_fields}
+    others = tuple(prefix for prefix in PROCESS_PREFIXES if prefix != cls.PREFIX)  # theirs to judge
+    suspects = [name for name in environ if name.startswith(OURS) and name not in known and not name.startswith(others)]
+    return [f"{name}: unknown{_nearest(name, known)}" for name in sorted(suspects)]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean …?)" with the nearest known name, or with the same name under a nearer prefix."""
+    rest = name.removeprefix(OURS).partition("_")[2]
+    moved = {prefix + rest for prefix in PROCESS_PREFIXES if rest} - {name}
+    near = difflib.get_close_matches(name, [*known, *moved], n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _problem(cls: type[ProcessSettings], error: ErrorDetails) -> str:
+    """Return one line: the variable and what was expected. The value stays out: it may be a secret."""
+    words = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if not error["loc"]:  # a rule between fields names its variables itself
+        return words
+    place = str(error["loc"][0])
+    return f"{variable(cls, place) if place in cls.model_fields else place}: {words}"
+
+
+def _default_text(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return (field.default_factory.__doc__ or "").rstrip(".")
+    if field.default is PydanticUndefined:
+        return "required"
+    if isinstance(field.default, tuple):
+        return ",".join(map(str, field.default))
+    if isinstance(field.default, float):
+        return f"{field.default:g}"
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

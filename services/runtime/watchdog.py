@@ -1,0 +1,37 @@
+"""One lazy timer for all the deadlines of one owner."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Watchdog:
+    """Calls ``check(now)`` and sleeps until the moment it returns; None ends it.
+
+    A deadline that moves with every token costs nothing here: the timer fires at the old moment, the check sees that
+    it moved, and the timer sleeps on. (A timer re-armed per read costs 8-16 % of a hop.)
+
+    Args:
+        check: takes the loop's time and returns when to look again, both in seconds.
+    """
+
+    def __init__(self, check: Callable[[float], float | None]) -> None:
+        self._check = check
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Look now, and from then on when due; starting again looks again."""
+        self.stop()
+        self._look()
+
+    def stop(self) -> None:
+        """Never look again."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _look(self) -> None:
+        self._handle = None
+        due = self._check(self._loop.time())
+        if due is not None and self._handle is None:
+            self._handle = self._loop.call_at(due, self._look)

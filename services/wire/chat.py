@@ -1,0 +1,182 @@
+"""What a model is asked: the request bodies of both sides, and what goes on to the next hop.
+
+    bytes -> bodies.read, bodies.validated -> the rules between fields -> ModelRequest | GatewayRequest, or BadBody
+
+A body is never forwarded but rebuilt from the fields declared in bodies.py: Ollama matches keys case-insensitively, and
+some of its fields change the server for everyone. Both sides share types and limits; the gateway refuses unknown keys
+by name where the proxy drops them, so that existing clients of Ollama work, and each has a few fields of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from services.wire import bodies
+from services.wire.bodies import MAX_IMAGES, MAX_MESSAGES, BadBody
+
+__all__ = [
+    "BadBody",
+    "GatewayRequest",
+    "ModelRequest",
+    "gateway_chat",
+    "gateway_generate",
+    "proxy_chat",
+    "proxy_generate",
+    "with_defaults",
+]
+
+Kind = Literal["chat", "generate"]
+
+# Fields between hops, which no model server sees.
+_NOT_THE_MODELS: Final = {"stream", "message", "on_disconnect", "conversation_id"}
+
+# Ollama's fields that we do not offer: existing clients send them, so the proxy drops them and says which. A closed
+# list: a name that only its client knows may hold anything, and would reach a log line.
+_NOT_OFFERED: Final = (
+    *("_debug_render_only", "context", "keep_alive", "logprobs", "shift", "template", "top_logprobs", "truncate"),
+    *("height", "steps", "width"),
+)
+_OPTIONS_NOT_OFFERED: Final = (
+    *("draft_num_predict", "main_gpu", "num_batch", "num_ctx", "num_gpu", "num_keep", "num_thread", "use_mmap"),
+    *("f16_kv", "low_vram", "mirostat", "mirostat_eta", "mirostat_tau", "numa", "penalize_newline", "tfs_z"),
+    *("use_mlock", "vocab_only"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is asked.
+
+    Attributes:
+        kind: which of the model server's two languages ``body`` speaks.
+        body: the allowed fields, rebuilt; nulls are absent, and so is ``stream``: the model server always gets true.
+        stream: the client's own wish for the shape of the answer, None if it has none.
+        dropped: Ollama's fields that were sent and are not offered, sorted, options as ``options.<name>``.
+    """
+
+    kind: Kind
+    body: dict[str, Any]
+    stream: bool | None = None
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str | None:
+        """The model's name; never None at the proxy."""
+        return self.body.get("model")
+
+    @property
+    def num_predict(self) -> int | None:
+        """The wished length in tokens; below 1 it means no limit."""
+        wanted: int | None = self.body.get("options", {}).get("num_predict")
+        return wanted
+
+    @property
+    def wants_tools_or_format(self) -> bool:
+        """Whether the model server may be silent for long: it holds a whole call or object back."""
+        return bool(self.body.get("tools") or self.body.get("format"))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRequest(ModelRequest):
+    """What a client asks: ``on_disconnect`` is what its leaving means, ``conversation_id`` is echoed and no more."""
+
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+    conversation_id: str | None = None
+
+
+def gateway_chat(raw: bytes, *, stream: bool = True) -> GatewayRequest:
+    """Read the body of the gateway's chat routes; ``stream`` is the only value its field may have there.
+
+    Raises:
+        BadBody: with the first fault found.
+    """
+    asked = bodies.validated(bodies.GatewayChat, bodies.read(raw), extra="forbid")
+    body = _rebuilt(asked)
+    body["messages"] = _conversation(body.pop("system", None), asked.message, body.get("messages"))
+    return _gateway_request("chat", asked, body, stream=stream)
+
+
+def gateway_generate(raw: bytes, *, stream: bool = True) -> GatewayRequest:
+    """Read the body of the gateway's generate route, likewise."""
+    asked = bodies.validated(bodies.GatewayGenerate, bodies.read(raw), extra="forbid")
+    return _gateway_request("generate", asked, _rebuilt(asked), stream=stream)
+
+
+def proxy_chat(raw: bytes) -> ModelRequest:
+    """Read the body of the proxy's chat routes: Ollama's own, what is not offered dropped.
+
+    Raises:
+        BadBody: with the first fault found.
+    """
+    return _proxy_request("chat", bodies.Chat, bodies.read(raw))
+
+
+def proxy_generate(raw: bytes) -> ModelRequest:
+    """Read the body of the proxy's generate routes, likewise."""
+    return _proxy_request("generate", bodies.ProxyGenerate, bodies.read(raw))
+
+
+def with_defaults(request: GatewayRequest, model: str, max_output_tokens: int) -> dict[str, Any]:
+    """Return the body that goes to the proxy: a model (``model`` if none was named) and a capped ``num_predict``.
+
+    No limit, which Ollama writes as absent, 0 or -1, means the cap.
+    """
+    wanted = request.num_predict
+    capped = max_output_tokens if wanted is None or wanted < 1 else min(wanted, max_output_tokens)
+    options = {**request.body.get("options", {}), "num_predict": capped}
+    return {**request.body, "model": request.model or model, "options": options}
+
+
+def _gateway_request(kind: Kind, asked: bodies.GatewayBody, body: dict[str, Any], *, stream: bool) -> GatewayRequest:
+    _demand_content(kind, body)
+    if asked.stream not in (None, stream):
+        raise BadBody(f"stream must be {str(stream).lower()} on this route")
+    return GatewayRequest(
+        kind=kind,
+        body=body,
+        stream=asked.stream,
+        on_disconnect=asked.on_disconnect,
+        conversation_id=asked.conversation_id,
+    )
+
+
+def _proxy_request(kind: Kind, model: type[bodies.Body], given: dict[str, Any]) -> ModelRequest:
+    asked = bodies.validated(model, given, extra="ignore")
+    body = _rebuilt(asked)
+    if asked.model is None:
+        raise BadBody("model is required")
+    _demand_content(kind, body)
+    return ModelRequest(kind=kind, body=body, stream=asked.stream, dropped=_dropped(given))
+
+
+def _rebuilt(asked: bodies.Body) -> dict[str, Any]:
+    """Return the fields that were sent and are meant for the model; nulls inside schemas and arguments stay."""
+    return asked.model_dump(exclude_unset=True, exclude=_NOT_THE_MODELS)
+
+
+def _conversation(system: str | None, message: str | None, messages: list[Any] | None) -> list[Any]:
+    """Return the messages of a gateway's chat: ``message`` stands for one of the user, ``system`` goes in front."""
+    if message is not None and messages is not None:
+        raise BadBody("Send either message or messages, not both")
+    turns = messages or [{"role": "user", "content": message}]
+    if not any(turn["role"] == "user" and (turn.get("content") or turn.get("images")) for turn in turns):
+        raise BadBody("Message is required")
+    instructed = [{"role": "system", "content": system}, *turns] if system else turns
+    if len(instructed) > MAX_MESSAGES:
+        raise BadBody(f"messages and system together must be at most {MAX_MESSAGES}")
+    return instructed
+
+
+def _demand_content(kind: Kind, body: dict[str, Any]) -> None:
+    """Refuse what Ollama takes for an order to load or unload the model, and more images than both sides allow."""
+    if kind == "generate" and not body.get("prompt"):
+        raise BadBody("Prompt is required")
+    if kind == "chat" and not body.get("messages"):
+        raise BadBody("Message is required")
+    if sum(len(message.get("images", ())) for message in body.get("messages", ())) > MAX_IMAGES:
+        raise BadBody(f"messages must have at most {MAX_IMAGES} images together")
+
+
+def _dropped(given: dict[str, Any]) -> tuple[str, ...]:
+    options = given.get("options") or {}
+    names = [name for name in _NOT_OFFERED if given.get(name) is not None]
+    return tuple(sorted(names + [f"options.{name}" for name in _OPTIONS_NOT_OFFERED if options.get(name) is not None]))

@@ -1,0 +1,305 @@
+"""What can happen in an answer, and every way in which it can end.
+
+The one vocabulary of ends: a ``reason`` in a frame, a metric label or a log line is a :class:`FinishReason`,
+a :class:`ConnectionEnd` or a :class:`Code`, verbatim. PROTOCOL.md's tables are held to this file by a test.
+
+The terminal rule: a log holds exactly one event of :data:`Terminal`, and it is the last one. It is enforced
+where events are numbered, in ``proxy/stream_log.py``, and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+
+class FinishReason(StrEnum):
+    """How an answer that did not fail came to its end."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+class ConnectionEnd(StrEnum):
+    """How a connection may end while its answer goes on: never in a frame."""
+
+    CLIENT_GONE = "client_gone"
+    SLOW_CLIENT = "slow_client"
+    HANDED_OVER = "handed_over"
+
+
+class Phase(StrEnum):
+    """What a stream is waiting for before its first content."""
+
+    QUEUED = "queued"
+    CONNECTING = "connecting"
+    LOADING = "loading"
+    PREFILL = "prefill"
+    WAITING = "waiting"
+    RETRYING = "retrying"
+
+
+class Stage(StrEnum):
+    """Which limit an ``upstream_timeout`` ran into."""
+
+    CONNECT = "connect"
+    FIRST_TOKEN = "first_token"  # noqa: S105  a stage, not a password
+    IDLE = "idle"
+    TOTAL = "total"
+
+
+class Code(StrEnum):
+    """The name of a failure; :data:`RULES` says what follows from it."""
+
+    INVALID_REQUEST = "invalid_request"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    REQUEST_TIMEOUT = "request_timeout"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    MISDIRECTED = "misdirected"
+    STREAM_GONE = "stream_gone"
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    RATE_LIMITED = "rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
+    OVERLOADED = "overloaded"
+    QUEUE_TIMEOUT = "queue_timeout"
+    SHUTTING_DOWN = "shutting_down"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_DISCONNECTED = "upstream_disconnected"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    UPSTREAM_MALFORMED = "upstream_malformed"
+    UPSTREAM_ERROR = "upstream_error"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from a code: the HTTP status before the stream, and whether asking again may help."""
+
+    status: int
+    retryable: bool
+
+
+RULES: Final[Mapping[Code, Rule]] = {
+    Code.INVALID_REQUEST: Rule(400, retryable=False),
+    Code.PAYLOAD_TOO_LARGE: Rule(413, retryable=False),
+    Code.UNSUPPORTED_MEDIA_TYPE: Rule(415, retryable=False),
+    Code.REQUEST_TIMEOUT: Rule(408, retryable=True),
+    Code.UNAUTHORIZED: Rule(401, retryable=False),
+    Code.FORBIDDEN: Rule(403, retryable=False),
+    Code.NOT_FOUND: Rule(404, retryable=False),
+    Code.METHOD_NOT_ALLOWED: Rule(405, retryable=False),
+    Code.MISDIRECTED: Rule(421, retryable=False),
+    Code.STREAM_GONE: Rule(410, retryable=False),
+    Code.MODEL_NOT_FOUND: Rule(404, retryable=False),
+    Code.MODEL_NOT_ALLOWED: Rule(403, retryable=False),
+    Code.IDEMPOTENCY_CONFLICT: Rule(409, retryable=False),
+    Code.RATE_LIMITED: Rule(429, retryable=True),
+    Code.CONCURRENCY_LIMITED: Rule(429, retryable=True),
+    Code.OVERLOADED: Rule(503, retryable=True),
+    Code.QUEUE_TIMEOUT: Rule(503, retryable=True),
+    Code.SHUTTING_DOWN: Rule(503, retryable=True),
+    Code.UPSTREAM_UNAVAILABLE: Rule(503, retryable=True),
+    Code.UPSTREAM_TIMEOUT: Rule(504, retryable=True),
+    Code.UPSTREAM_DISCONNECTED: Rule(502, retryable=True),
+    Code.UPSTREAM_TRUNCATED: Rule(502, retryable=True),
+    Code.UPSTREAM_MALFORMED: Rule(502, retryable=False),
+    Code.UPSTREAM_ERROR: Rule(502, retryable=True),
+    Code.INTERNAL: Rule(500, retryable=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The stream exists; ``resume_window_s`` is how long it goes on while nobody follows it."""
+
+    stream_id: str
+    model: str
+    resume_window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the stream waits for; it has no number and is not in the log."""
+
+    phase: Phase
+    position: int | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A part of the model's reasoning: content, never empty."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A part of the answer's text: content, never empty."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool: content. ``extra`` is opaque and its provider's; our dialects leave it out."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a registered tool answered."""
+
+    call_id: str
+    name: str
+    ok: bool
+    content: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the model server counted them; never an estimate."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of a stream went, in milliseconds by the proxy's clock; None where it is not known."""
+
+    queue_ms: float
+    load_ms: float | None
+    prefill_ms: float | None
+    ttft_ms: float | None
+    total_ms: float
+    tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """Who answered, and after how many upstream calls."""
+
+    provider: str
+    model: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is over and did not fail.
+
+    ``usage`` is None unless the model server reported it; ``chunks`` (content events) and ``bytes`` (UTF-8 text of
+    Thinking and Token) are always exact. ``last_word`` holds the model server's own final fields as they came.
+    """
+
+    reason: FinishReason
+    usage: Usage | None
+    chunks: int
+    bytes: int
+    timing: Timing
+    served_by: ServedBy | None
+    skipped_lines: int = 0
+    last_word: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer is over and is not whole; what was shown stays.
+
+    ``retryable`` None means what the code's rule says.
+    """
+
+    code: Code
+    message: str
+    stage: Stage | None = None
+    retryable: bool | None = None
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether asking again may help."""
+        return RULES[self.code].retryable if self.retryable is None else self.retryable
+
+
+Content = Thinking | Token | ToolCall
+Terminal = Finished | Failed
+Logged = Started | Content | ToolResult | Terminal
+Event = Logged | Status
+
+EVENT_NAMES: Final[Mapping[type[Event], str]] = {
+    Started: "start",
+    Status: "status",
+    Thinking: "thinking",
+    Token: "token",
+    ToolCall: "tool_call",
+    ToolResult: "tool_result",
+    Finished: "done",
+    Failed: "error",
+}
+
+
+def reason_of(end: Terminal) -> str:
+    """Return the word for ``end`` in metrics and logs: its finish reason or its error code, verbatim."""
+    return str(end.reason) if isinstance(end, Finished) else str(end.code)
+
+
+def error_object(failed: Failed, request_id: str) -> dict[str, Any]:
+    """Return the ``error`` object of both the JSON body and the ``error`` event (PROTOCOL.md, "Ends")."""
+    error: dict[str, Any] = {
+        "code": failed.code,
+        "message": failed.message,
+        "retryable": failed.may_retry,
+        "request_id": request_id,
+    }
+    if failed.stage is not None:
+        error["stage"] = failed.stage
+    return {"error": error}
+
+
+class Refused(Exception):
+    """A request that ends before its stream: its code says the HTTP status.
+
+    Args:
+        failed: what the caller is told.
+        retry_after_s: what the Retry-After header says; every 429 and 503 has one.
+        close: whether the connection is closed behind the answer.
+    """
+
+    def __init__(self, failed: Failed, *, retry_after_s: int | None = None, close: bool = False) -> None:
+        super().__init__(failed.code)
+        self.failed = failed
+        self.retry_after_s = retry_after_s
+        self.close = close
+
+
+_CODE_OF_STATUS: Final[Mapping[int, Code]] = {
+    400: Code.INVALID_REQUEST,
+    403: Code.FORBIDDEN,
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    408: Code.REQUEST_TIMEOUT,
+    413: Code.PAYLOAD_TOO_LARGE,
+    415: Code.UNSUPPORTED_MEDIA_TYPE,
+    421: Code.MISDIRECTED,
+}
+
+
+def refused_by_status(status: int, message: str) -> Refused:
+    """Return the refusal that a bare HTTP status means."""
+    return Refused(Failed(_CODE_OF_STATUS.get(status, Code.INTERNAL), message))

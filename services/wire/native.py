@@ -1,0 +1,288 @@
+"""The native form of events: the proxy writes it, the gateway reads it and passes it on, clients get it.
+
+    proxy    NativeFrames   numbered events -> frames
+    gateway  NativeReader   bytes -> runs of whole frames, with `start`, `done` and `error` taken out as MarkedFrame
+
+A token's frame is made by hand, one ``%`` of bytes: it is the token path.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, assert_never
+
+import orjson
+
+from services.wire import sse
+from services.wire.events import (
+    EVENT_NAMES,
+    RULES,
+    Code,
+    Failed,
+    Finished,
+    Logged,
+    Refused,
+    Started,
+    Status,
+    Thinking,
+    Token,
+    ToolCall,
+    ToolResult,
+    error_object,
+)
+
+RETRY_MS: Final = 2000
+"""What `start` tells an EventSource to wait before it comes back: well inside the shortest leave time, 5 s."""
+MAX_FRAME_BYTES: Final = 4 << 20
+"""Longest frame a reader holds: a tool call of 1 MiB, should JSON have to escape much of it."""
+
+Numbered = tuple[int, Logged]
+"""An event and its number; that of a merged run is its last part's."""
+
+
+class HopBroken(Exception):
+    """What came over the hop is not what a proxy writes."""
+
+
+def start_data(started: Started, *, request_id: str, heartbeat_s: float, **more: Any) -> dict[str, Any]:
+    """Return the data of a `start` frame; each hop writes its own request id and heartbeat into it."""
+    return {
+        "type": "start",
+        "stream_id": started.stream_id,
+        "request_id": request_id,
+        "model": started.model,
+        "resume_window_s": started.resume_window_s,
+        "heartbeat_s": heartbeat_s,
+        **more,
+    }
+
+
+def done_data(done: Finished) -> dict[str, Any]:
+    """Return the data of a `done` frame; ``last_word`` is the model server's and stays out."""
+    data: dict[str, Any] = {
+        "type": "done",
+        "finish_reason": done.reason,
+        "usage": None if done.usage is None else asdict(done.usage),
+        "chunks": done.chunks,
+        "bytes": done.bytes,
+        "timing": asdict(done.timing),
+        "served_by": None if done.served_by is None else asdict(done.served_by),
+    }
+    if done.skipped_lines:
+        data["skipped_lines"] = done.skipped_lines
+    return data
+
+
+def status_data(status: Status) -> dict[str, Any]:
+    """Return the data of a `status` frame."""
+    data: dict[str, Any] = {"type": "status", "phase": status.phase}
+    if status.position is not None:
+        data["position"] = status.position
+    if status.attempt is not None:
+        data["attempt"] = status.attempt
+    return data
+
+
+def refusal(refused: Exception, request_id: str) -> tuple[int, dict[str, str], bytes] | None:
+    """Return status, headers and JSON body of a failure before the stream; None for what is not ours to answer."""
+    if not isinstance(refused, Refused):
+        return None
+    status = RULES[refused.failed.code].status
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    if status in {429, 503}:
+        headers["Retry-After"] = str(refused.retry_after_s or 1)
+    if refused.close:
+        headers["Connection"] = "close"
+    return status, headers, orjson.dumps(error_object(refused.failed, request_id))
+
+
+class NativeFrames:
+    """The native dialect of one reader of one stream.
+
+    Args:
+        request_id: that reader's own, written into its `start` and `error` frames.
+        heartbeat_s: the period this hop promises.
+    """
+
+    def __init__(self, stream_id: str, *, request_id: str, heartbeat_s: float) -> None:
+        self._request_id = request_id
+        self._heartbeat_s = heartbeat_s
+        self._id = f"{stream_id}-"
+        self._token, self._thinking = (_text_form(self._id, name) for name in (b"token", b"thinking"))
+
+    def frames(self, events: Sequence[Numbered]) -> bytes:
+        """Return the frames of ``events``, back to back."""
+        if len(events) == 1:
+            return self._frame(*events[0])
+        return b"".join(self._frame(number, event) for number, event in events)
+
+    def status(self, status: Status) -> bytes:
+        """Return a `status` frame: without an id, for it is not in the log."""
+        return sse.encode(orjson.dumps(status_data(status)), event="status")
+
+    def _frame(self, number: int, event: Logged) -> bytes:
+        if isinstance(event, Token):
+            return self._token % (number, orjson.dumps(event.content))
+        if isinstance(event, Thinking):
+            return self._thinking % (number, orjson.dumps(event.content))
+        retry = RETRY_MS if isinstance(event, Started) else None
+        data = orjson.dumps(self._data(event))
+        return sse.encode(data, id=f"{self._id}{number}", event=EVENT_NAMES[type(event)], retry=retry)
+
+    def _data(self, event: Started | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
+        match event:
+            case Started():
+                return start_data(event, request_id=self._request_id, heartbeat_s=self._heartbeat_s)
+            case ToolCall(call_id, name, arguments):
+                return {"type": "tool_call", "call_id": call_id, "name": name, "arguments": arguments}
+            case ToolResult():
+                return {"type": "tool_result", **asdict(event)}
+            case Finished():
+                return done_data(event)
+            case Failed():
+                return {"type": "error", **error_object(event, self._request_id)}
+            case _:
+                assert_never(event)
+
+
+def _text_form(id_prefix: str, name: bytes) -> bytes:
+    """Return the form of a text frame, with places for its number and its text as JSON."""
+    return b'id: %b%%d\nevent: %b\ndata: {"type":"%b","content":%%b}\n\n' % (id_prefix.encode(), name, name)
+
+
+# --- reading
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedFrame:
+    """A frame that the gateway must understand: `start`, `done` or `error`, with its id and parsed data."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the terminal event of the log."""
+        return self.event != "start"
+
+    @property
+    def end_reason(self) -> str:
+        """The word for the end: a finish reason or an error code, verbatim."""
+        return str(self.data["finish_reason"] if self.event == "done" else self.data["error"]["code"])
+
+
+_MARKS: Final = (b"event: start\n", b"event: done\n", b"event: error\n")
+_CONTENT: Final = (b"event: token\n", b"event: thinking\n", b"event: tool_call\n")
+
+
+class NativeReader:
+    """Takes a proxy's native body apart at whole frames, wherever the bytes were cut.
+
+    Nothing in a ``data:`` line can pass for a field: JSON holds no raw line end. So a frame is found by its blank
+    line and known by its ``event:`` line, and most reads are handed on as they came.
+    """
+
+    def __init__(self, last_number: int = 0) -> None:
+        self._buffer = b""
+        self._numbered = b""  # the newest frames with an id; parsed only when somebody asks
+        self._last_number = last_number
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | MarkedFrame]:
+        """Take in ``chunk``; iterate the result for the whole frames that it completes, in order.
+
+        Raises:
+            HopBroken: a frame is too long or not as a proxy writes it; discard the reader.
+        """
+        data = self._buffer + chunk if self._buffer else chunk
+        if data.startswith(sse.HEARTBEAT):  # the hop's own: each hop makes its own
+            data = _without_heartbeats(data)
+        end = data.rfind(b"\n\n") + 2
+        if end < 2:
+            end = 0
+        self._buffer, block = data[end:], data[:end]
+        if len(self._buffer) > MAX_FRAME_BYTES:
+            raise HopBroken("a frame without an end")
+        return self._runs(block) if block else iter(())
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event that was handed out."""
+        if self._numbered:
+            self._last_number, self._numbered = _newest_number(self._numbered), b""
+        return self._last_number
+
+    def _runs(self, block: bytes) -> Iterator[bytes | MarkedFrame]:
+        if not any(mark in block for mark in _MARKS):
+            self._note(block)
+            yield block
+            return
+        for frame in block.split(b"\n\n")[:-1]:
+            whole = _without_heartbeats(frame) + b"\n\n"
+            self._note(whole)
+            marked = any(mark in whole for mark in _MARKS)
+            yield _parse(whole) if marked else whole
+
+    def _note(self, block: bytes) -> None:
+        if block.startswith(b"id: ") or b"\nid: " in block:
+            self._numbered = block
+
+
+def holds_content(frames: bytes) -> bool:
+    """Whether any of ``frames`` is Thinking, Token or ToolCall."""
+    return any(mark in frames for mark in _CONTENT)
+
+
+def _without_heartbeats(data: bytes) -> bytes:
+    while data.startswith(sse.HEARTBEAT):
+        data = data[len(sse.HEARTBEAT) :]
+    return data
+
+
+def _newest_number(frames: bytes) -> int:
+    at = (b"\n" + frames).rfind(b"\nid: ")
+    line = frames[at : frames.index(b"\n", at)]
+    return number_of(line.removeprefix(b"id: ").decode())
+
+
+def number_of(event_id: str) -> int:
+    """Return the n of ``<stream id>-<n>``.
+
+    Raises:
+        HopBroken: it has none.
+    """
+    _, _, digits = event_id.rpartition("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise HopBroken("an id without a number")
+    return int(digits)
+
+
+def _parse(frame: bytes) -> MarkedFrame:
+    fields = dict(_fields(frame))
+    try:
+        data = orjson.loads(fields["data"])
+    except (KeyError, orjson.JSONDecodeError) as exc:
+        raise HopBroken("a frame without JSON data") from exc
+    if not isinstance(data, dict):
+        raise HopBroken("frame data that is no object")
+    return MarkedFrame(fields.get("id", ""), fields["event"], data)
+
+
+def _fields(frame: bytes) -> Iterable[tuple[str, str]]:
+    for line in frame.decode().split("\n"):
+        name, _, value = line.partition(": ")
+        if name:
+            yield name, value
+
+
+def marked_frame(marked: MarkedFrame) -> bytes:
+    """Return the bytes of a frame whose data the gateway has changed."""
+    retry = RETRY_MS if marked.event == "start" else None
+    return sse.encode(orjson.dumps(marked.data), id=marked.id or None, event=marked.event, retry=retry)
+
+
+def lost_hop_frame(request_id: str) -> bytes:
+    """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Rules")."""
+    failed = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
+    return sse.encode(orjson.dumps({"type": "error", **error_object(failed, request_id)}), event="error")
+
+

@@ -1,0 +1,63 @@
+"""What the project's files say about each other."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from services.runtime.version import VERSION
+from tests.architecture.source import ROOT
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads(read("pyproject.toml"))
+
+
+def pins(lock: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", read(lock), re.MULTILINE))
+
+
+def test_the_version_is_pyproject_s(project: dict[str, Any]) -> None:
+    assert project["project"]["version"] == VERSION
+
+
+def test_both_locks_pin_every_dependency_to_a_version_that_pyproject_allows(project: dict[str, Any]) -> None:
+    needed = [Requirement(text) for text in project["project"]["dependencies"]]
+    tools = [Requirement(text) for text in project["dependency-groups"]["dev"]]
+
+    for lock, requirements in (("requirements.lock", needed), ("requirements-dev.lock", needed + tools)):
+        refused = [str(one) for one in requirements if not one.specifier.contains(pins(lock)[one.name])]
+        assert refused == [], lock
+
+
+def test_the_locks_agree() -> None:
+    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_every_pin_has_a_hash(lock: str) -> None:
+    entries = re.split(r"^(?=[a-z0-9._-]+==)", read(lock), flags=re.MULTILINE)[1:]
+
+    assert [entry.partition(" ")[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_aiohttp_is_not_older_than_the_version_its_rules_were_measured_on(project: dict[str, Any]) -> None:
+    (aiohttp,) = [one for one in map(Requirement, project["project"]["dependencies"]) if one.name == "aiohttp"]
+    floors = [Version(one.version) for one in aiohttp.specifier if one.operator == ">="]
+
+    assert max(floors) >= Version("3.14.5")
+
+
+def test_the_architecture_names_every_distribution_that_runs_and_every_tool(project: dict[str, Any]) -> None:
+    text = read("ARCHITECTURE.md").lower()
+    names = [*pins("requirements.lock"), *(Requirement(tool).name for tool in project["dependency-groups"]["dev"])]
+
+    assert [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)] == []

@@ -1,0 +1,94 @@
+"""deploy/setup.sh on machines whose Python will not do: a PATH of our own making."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "deploy").mkdir()
+    for name in ("deploy/setup.sh", "Makefile", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    for tool in ("sh", "make", "touch"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
+    return tmp_path
+
+
+def fake_python(checkout: Path, name: str, *, version_will_do: bool, has_venv: bool) -> None:
+    """An interpreter that answers the two questions of the script, and only shows how it would be used."""
+    script = checkout / "bin" / name
+    script.write_text(f"""#!/bin/sh
+case "$2" in
+    *version_info*) exit {int(not version_will_do)} ;;
+    *ensurepip*) exit {int(not has_venv)} ;;
+esac
+case "$1" in
+    --version) echo "Python 3.9.2" ;;
+    *) echo "{name} $*"; exit 3 ;;
+esac
+""")
+    script.chmod(0o755)
+
+
+def setup(checkout: Path) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": str(checkout / "bin"), "HOME": os.environ.get("HOME", "/")}
+    return subprocess.run(
+        ["sh", "deploy/setup.sh"], cwd=checkout, env=environ, capture_output=True, text=True, timeout=20, check=False
+    )
+
+
+def test_no_python_at_all_is_one_line(checkout: Path) -> None:
+    done = setup(checkout)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Python 3.11 or newer is needed, found no python3: install one")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_python_that_is_too_old_is_one_line_with_its_version(checkout: Path) -> None:
+    fake_python(checkout, "python3", version_will_do=False, has_venv=True)
+
+    done = setup(checkout)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Python 3.11 or newer is needed, found Python 3.9.2: install one")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_python_without_venv_is_one_line_that_says_so(checkout: Path) -> None:
+    fake_python(checkout, "python3", version_will_do=True, has_venv=False)
+
+    done = setup(checkout)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("python3 cannot make a virtual environment")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("old_one_has_venv", [True, False])
+def test_a_newer_python_beside_one_that_will_not_do_is_taken(checkout: Path, old_one_has_venv: bool) -> None:
+    fake_python(checkout, "python3", version_will_do=not old_one_has_venv, has_venv=old_one_has_venv)
+    fake_python(checkout, "python3.12", version_will_do=True, has_venv=True)
+
+    done = setup(checkout)
+
+    assert done.stdout == "python3.12 -m venv --clear .venv\n"
+
+
+def test_make_stops_with_the_line_and_leaves_no_stamp(checkout: Path) -> None:
+    environ = {"PATH": str(checkout / "bin")}
+
+    done = subprocess.run(
+        ["make", "setup"], cwd=checkout, env=environ, capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed" in done.stderr
+    assert not (checkout / ".venv" / ".installed").exists()

@@ -1,0 +1,26 @@
+"""README's commands against the Makefile's."""
+
+import re
+import subprocess
+
+from tests.architecture.source import ROOT
+from tests.documents.tables import words
+
+
+def targets() -> list[str]:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [line.partition(" ")[0] for line in shown.strip().split("\n")]
+
+
+def test_make_help_shows_every_target_on_a_line_of_its_own() -> None:
+    declared = re.findall(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert targets() == declared[0].split()
+
+
+def test_the_readme_lists_the_commands_that_there_are() -> None:
+    assert words("README.md", "commands") == [f"make {target}" for target in targets()]
+
+
+def test_there_are_no_more_commands_than_one_can_know() -> None:
+    assert len(targets()) <= 12

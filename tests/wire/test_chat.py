@@ -1,0 +1,380 @@
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.wire import chat
+from services.wire.chat import BadBody, GatewayRequest, ModelRequest
+from tests.wire.requests import (
+    CALL,
+    GATEWAY_ROUTES,
+    GENERATE_ROUTES,
+    PNG,
+    PROXY_ROUTES,
+    READERS,
+    ROUTES,
+    TOOL,
+    full_body,
+    read,
+)
+
+RECORDINGS = Path(__file__).parents[1] / "captures"
+USER = {"role": "user", "content": "hi"}
+
+
+def asked(route: str, **fields: object) -> ModelRequest:
+    return read(route, fields)
+
+
+def gateway_chat(**fields: object) -> GatewayRequest:
+    return chat.gateway_chat(json.dumps(fields).encode())
+
+
+def refusal_of(route: str, **fields: object) -> str:
+    with pytest.raises(BadBody) as refusal:
+        read(route, fields)
+    return refusal.value.message
+
+
+def test_message_stands_for_one_message_of_the_user() -> None:
+    request = gateway_chat(message="hi")
+
+    assert request == GatewayRequest(kind="chat", body={"messages": [USER]})
+    assert (request.on_disconnect, request.conversation_id) == ("cancel", None)
+
+
+def test_system_goes_in_front_of_the_messages() -> None:
+    system = {"role": "system", "content": "be brief"}
+
+    assert gateway_chat(message="hi", system="be brief").body == {"messages": [system, USER]}
+    assert gateway_chat(messages=[USER], system="be brief").body == {"messages": [system, USER]}
+
+
+def test_an_empty_system_is_no_message() -> None:
+    assert gateway_chat(message="hi", system="").body == {"messages": [USER]}
+
+
+def test_the_fields_between_client_and_gateway_stay_there() -> None:
+    request = gateway_chat(message="hi", on_disconnect="continue", conversation_id="c_8f.~-", stream=True)
+
+    assert request == GatewayRequest(
+        kind="chat", body={"messages": [USER]}, stream=True, on_disconnect="continue", conversation_id="c_8f.~-"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"message": ""},
+        {"message": None},
+        {"messages": []},
+        {"messages": None},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": "", "images": []}]},
+        {"messages": [{"role": "system", "content": "be brief"}, {"role": "assistant", "content": "hi"}]},
+        {"system": "be brief"},
+        {"model": "m", "tools": [TOOL]},
+    ],
+    ids=str,
+)
+def test_a_chat_in_which_the_user_says_nothing_is_refused_at_the_gateway(fields: dict[str, Any]) -> None:
+    assert refusal_of("gateway chat", **fields) == "Message is required"
+
+
+@pytest.mark.parametrize("said", [{"content": " "}, {"images": [PNG]}], ids=["text", "picture"])
+def test_text_or_a_picture_of_the_user_is_enough(said: dict[str, Any]) -> None:
+    assert gateway_chat(messages=[{"role": "user", **said}]).body["messages"] == [{"role": "user", **said}]
+
+
+@pytest.mark.parametrize("messages", [[], None])
+def test_a_chat_without_messages_is_no_order_to_load_the_model(messages: list[Any] | None) -> None:
+    assert refusal_of("proxy chat", model="m", messages=messages) == "Message is required"
+
+
+def test_a_chat_of_other_roles_alone_is_ollamas_to_judge() -> None:
+    request = asked("proxy chat", model="m", messages=[{"role": "system", "content": "tell a joke"}])
+
+    assert request.body["messages"] == [{"role": "system", "content": "tell a joke"}]
+
+
+@pytest.mark.parametrize("prompt", [{}, {"prompt": ""}, {"prompt": None}], ids=str)
+@pytest.mark.parametrize("route", GENERATE_ROUTES)
+def test_an_empty_prompt_is_no_order_to_load_the_model(route: str, prompt: dict[str, Any]) -> None:
+    assert refusal_of(route, model="m", images=[PNG], **prompt) == "Prompt is required"
+
+
+@pytest.mark.parametrize("messages", [[], [USER]], ids=str)
+@pytest.mark.parametrize("message", ["", "hi"])
+def test_message_beside_messages_is_refused(message: str, messages: list[Any]) -> None:
+    words = refusal_of("gateway chat", message=message, messages=messages)
+
+    assert words == "Send either message or messages, not both"
+
+
+def test_message_means_nothing_to_the_proxy() -> None:
+    assert asked("proxy chat", model="m", message="hi", messages=[USER]).body == {"model": "m", "messages": [USER]}
+
+
+@pytest.mark.parametrize("route", PROXY_ROUTES)
+@pytest.mark.parametrize("model", [{}, {"model": None}], ids=str)
+def test_the_proxy_demands_a_model(route: str, model: dict[str, Any]) -> None:
+    assert refusal_of(route, messages=[USER], prompt="hi", **model) == "model is required"
+
+
+@pytest.mark.parametrize("route", ["gateway chat", "proxy chat"])
+def test_sixteen_pictures_a_request_over_all_its_messages(route: str) -> None:
+    eight = USER | {"images": [PNG] * 8}
+
+    assert asked(route, model="m", messages=[eight, eight]).body["messages"] == [eight, eight]
+    assert refusal_of(route, model="m", messages=[eight, eight, USER | {"images": [PNG]}]) == (
+        "messages must have at most 16 images together"
+    )
+
+
+def test_system_counts_as_a_message() -> None:
+    """Or the gateway would take a chat that the proxy refuses."""
+    fits = gateway_chat(messages=[USER] * 999, system="be brief")
+
+    assert len(fits.body["messages"]) == 1000
+    assert refusal_of("gateway chat", messages=[USER] * 1000, system="be brief") == (
+        "messages and system together must be at most 1000"
+    )
+
+
+@pytest.mark.parametrize("expected", [True, False])
+@pytest.mark.parametrize("route", [chat.gateway_chat, chat.gateway_generate])
+def test_stream_at_the_gateway_is_what_the_route_does_or_absent(route: Any, expected: bool) -> None:
+    body = {"message": "hi"} if route is chat.gateway_chat else {"prompt": "hi"}
+
+    taken = [route(json.dumps(body | more).encode(), stream=expected).stream for more in ({}, {"stream": expected})]
+    with pytest.raises(BadBody) as refusal:
+        route(json.dumps(body | {"stream": not expected}).encode(), stream=expected)
+
+    assert taken == [None, expected]
+    assert refusal.value.message == f"stream must be {'true' if expected else 'false'} on this route"
+
+
+@pytest.mark.parametrize("stream", [None, True, False])
+@pytest.mark.parametrize("route", PROXY_ROUTES)
+def test_stream_at_the_proxy_is_the_clients_wish_and_never_in_the_body(route: str, stream: bool | None) -> None:
+    request = read(route, full_body(route) | {"stream": stream})
+
+    assert request.stream is stream
+    assert request.body == full_body(route)
+
+
+NOT_OFFERED = {
+    "keep_alive": 0,
+    "context": [1, 2],
+    "template": "{{ .Prompt }}",
+    "logprobs": True,
+    "top_logprobs": 3,
+    "truncate": False,
+    "shift": False,
+    "_debug_render_only": True,
+    "width": 512,
+}
+OPTIONS_NOT_OFFERED = {"num_ctx": 4096, "num_keep": 4, "num_gpu": 0, "num_thread": 1, "use_mmap": True, "mirostat": 1}
+
+
+@pytest.mark.parametrize("route", PROXY_ROUTES)
+def test_what_the_proxy_drops_of_ollamas_fields_it_names(route: str) -> None:
+    body = full_body(route)
+    loaded = body | NOT_OFFERED | {"options": body["options"] | OPTIONS_NOT_OFFERED, "a secret": 1, "message": "hi"}
+
+    request = read(route, loaded)
+
+    assert request.body == body
+    assert request.dropped == tuple(sorted([*NOT_OFFERED, *(f"options.{name}" for name in OPTIONS_NOT_OFFERED)]))
+
+
+@pytest.mark.parametrize("route", GATEWAY_ROUTES)
+@pytest.mark.parametrize("name", [*NOT_OFFERED, "raw", "Model"])
+def test_what_the_gateway_does_not_offer_it_refuses_by_name(route: str, name: str) -> None:
+    words = refusal_of(route, **full_body(route), **{name: NOT_OFFERED.get(name, True)})
+
+    assert words == f"unknown field: {name}"
+
+
+@pytest.mark.parametrize("route", GATEWAY_ROUTES)
+@pytest.mark.parametrize("name", OPTIONS_NOT_OFFERED)
+def test_options_of_the_runner_are_refused_by_name(route: str, name: str) -> None:
+    """Another num_ctx would unload the model and load it again, for everyone."""
+    words = refusal_of(route, **full_body(route) | {"options": {name: OPTIONS_NOT_OFFERED[name]}})
+
+    assert words == f"unknown field: options.{name}"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_options_that_are_null_are_no_options(route: str) -> None:
+    request = read(route, full_body(route) | {"options": None})
+
+    assert "options" not in request.body
+    assert request.dropped == ()
+
+
+def test_fields_of_the_other_route_are_not_taken() -> None:
+    assert refusal_of("gateway generate", prompt="hi", messages=[USER]) == "unknown field: messages"
+    assert refusal_of("gateway chat", message="hi", prompt="hi") == "unknown field: prompt"
+    assert asked("proxy chat", model="m", messages=[USER], prompt="hi", raw=True).body == {
+        "model": "m",
+        "messages": [USER],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "wants"),
+    [
+        ({}, False),
+        ({"tools": []}, False),
+        ({"tools": [TOOL]}, True),
+        ({"format": "json"}, True),
+        ({"format": None}, False),
+    ],
+    ids=str,
+)
+def test_tools_and_format_announce_a_silent_model(fields: dict[str, Any], wants: bool) -> None:
+    assert gateway_chat(message="hi", **fields).wants_tools_or_format is wants
+
+
+@pytest.mark.parametrize(
+    ("wish", "sent"),
+    [
+        ({}, 100),
+        *(({"num_predict": n}, 100) for n in (None, 0, -1, -2, 100, 101, 2**31 - 1)),
+        ({"num_predict": 1}, 1),
+        ({"num_predict": 99}, 99),
+    ],
+    ids=str,
+)
+def test_num_predict_is_always_sent_and_never_above_the_cap(wish: dict[str, Any], sent: int) -> None:
+    request = gateway_chat(message="hi", options={"seed": 1, **wish})
+
+    assert request.num_predict == wish.get("num_predict")
+    assert chat.with_defaults(request, "m", 100)["options"] == {"seed": 1, "num_predict": sent}
+
+
+def test_the_default_model_is_taken_only_where_none_is_named() -> None:
+    assert chat.with_defaults(gateway_chat(message="hi"), "default", 100) == {
+        "model": "default",
+        "messages": [USER],
+        "options": {"num_predict": 100},
+    }
+    assert chat.with_defaults(gateway_chat(message="hi", model="llama3.2"), "default", 100)["model"] == "llama3.2"
+
+
+def test_filling_in_the_defaults_leaves_the_request_as_it_was() -> None:
+    request = gateway_chat(message="hi", options={"num_predict": 500})
+
+    chat.with_defaults(request, "default", 100)
+
+    assert request.body == {"messages": [USER], "options": {"num_predict": 500}}
+
+
+OURS_TO_REFUSE = {
+    "chat_load_empty_messages": "loads a model",
+    "chat_unload": "unloads a model",
+    "generate_load_empty_prompt": "loads a model",
+    "generate_unload": "unloads a model",
+    "generate_unload_unloaded": "unloads a model",
+    "generate_case_insensitive_keys": "its model is written Model",
+    "generate_option_type_num_predict": "1.5 tokens, which Ollama truncates",
+    "generate_trailing_garbage": "bytes behind the object, which Ollama ignores",
+}
+
+
+def recorded_requests() -> list[Any]:
+    rows = []
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
+        head = json.loads(path.read_text().split("\n", 1)[0])
+        request, response = head["request"], head["response"]
+        if request["method"] == "POST" and request["path"] in ("/api/chat", "/api/generate") and response is not None:
+            rows.append(pytest.param(request, response["status"], id=path.stem))
+    return rows
+
+
+@pytest.mark.parametrize(("request_", "status"), recorded_requests())
+def test_what_a_real_ollama_answered_the_proxy_takes(
+    request_: dict[str, Any], status: str, request: pytest.FixtureRequest
+) -> None:
+    """And what was answered with another status is refused or left to Ollama, but never an accident."""
+    name = request.node.callspec.id
+    body = request_["body"]
+    raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    reader = READERS["proxy chat" if request_["path"] == "/api/chat" else "proxy generate"]
+
+    if " 200 " in status and name not in OURS_TO_REFUSE:
+        assert reader(raw).model == body["model"]
+    elif name in OURS_TO_REFUSE:
+        with pytest.raises(BadBody):
+            reader(raw)
+
+
+CANARY = "canary-7f3a"
+NAMES = [
+    *("model", "messages", "message", "prompt", "system", "suffix", "images", "raw", "options", "stream", "format"),
+    *("think", "tools", "on_disconnect", "conversation_id", "role", "content", "tool_calls", "function", "name"),
+    *("arguments", "type", "num_predict", "stop", "temperature", "seed", "keep_alive", "num_ctx", "thinking", "id"),
+    *("parameters", "description", "tool_name", "tool_call_id", "index", "", "x\n", "\ud7ff", "x" * 500),
+]
+LEAVES: list[Any] = [
+    *(None, True, False, 0, -1, 1.5, 1e308, 2**70, "", "hi", CANARY, "json", "user", "function", "object", PNG),
+    *([], {}, [USER], [TOOL], [CALL], ["x"], {"type": "object"}),
+]
+
+
+def drawn_value(draw: Random, levels: int) -> Any:
+    match draw.randrange(4) if levels else 0:
+        case 0 | 1:
+            return draw.choice(LEAVES)
+        case 2:
+            return {draw.choice(NAMES): drawn_value(draw, levels - 1) for _ in range(draw.randrange(4))}
+        case _:
+            return [drawn_value(draw, levels - 1) for _ in range(draw.randrange(3))]
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    found = [each for one in inner for each in objects_in(one)]
+    return [value, *found] if isinstance(value, dict) else found
+
+
+def drawn_body(draw: Random, route: str) -> dict[str, Any]:
+    """Draw an object of any shape, or a good body with one field anywhere in it set to anything."""
+    if draw.random() < 0.3:
+        return {draw.choice(NAMES): drawn_value(draw, levels=3) for _ in range(draw.randrange(5))}
+    body = full_body(route)
+    draw.choice(objects_in(body))[draw.choice(NAMES)] = drawn_value(draw, levels=2)
+    return body
+
+
+def request_or_refusal(route: str, body: dict[str, Any]) -> ModelRequest | BadBody:
+    try:
+        return read(route, body)
+    except BadBody as refusal:
+        return refusal
+
+
+@given(st.integers(0, 2**64 - 1))
+@settings(max_examples=100, deadline=None)
+def test_any_object_becomes_a_request_or_a_refusal_and_never_an_accident(seed: int) -> None:
+    """10,000 objects, a hundred a seed: hypothesis takes a minute to draw as many by itself."""
+    draw = Random(seed)
+    for _ in range(100):
+        route = draw.choice(ROUTES)
+        result = request_or_refusal(route, drawn_body(draw, route))
+
+        if isinstance(result, BadBody):
+            assert CANARY not in result.message
+            assert result.message.isprintable()
+            assert 0 < len(result.message) <= 300
+        else:
+            assert "stream" not in result.body
+        if isinstance(result, GatewayRequest):
+            sent = chat.with_defaults(result, "m", 100)
+            assert read(f"proxy {result.kind}", sent) == ModelRequest(kind=result.kind, body=sent)

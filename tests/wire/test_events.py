@@ -1,0 +1,135 @@
+from typing import get_args
+
+import pytest
+
+from services.wire.events import (
+    EVENT_NAMES,
+    RULES,
+    Code,
+    ConnectionEnd,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Logged,
+    Refused,
+    Stage,
+    Status,
+    Terminal,
+    Timing,
+    error_object,
+    reason_of,
+    refused_by_status,
+)
+
+TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
+
+# PROTOCOL.md, "Ends": code, HTTP status before the stream, retryable.
+TABLE = {
+    "invalid_request": (400, False),
+    "payload_too_large": (413, False),
+    "unsupported_media_type": (415, False),
+    "request_timeout": (408, True),
+    "unauthorized": (401, False),
+    "forbidden": (403, False),
+    "not_found": (404, False),
+    "method_not_allowed": (405, False),
+    "misdirected": (421, False),
+    "stream_gone": (410, False),
+    "model_not_found": (404, False),
+    "model_not_allowed": (403, False),
+    "idempotency_conflict": (409, False),
+    "rate_limited": (429, True),
+    "concurrency_limited": (429, True),
+    "overloaded": (503, True),
+    "queue_timeout": (503, True),
+    "shutting_down": (503, True),
+    "upstream_unavailable": (503, True),
+    "upstream_timeout": (504, True),
+    "upstream_disconnected": (502, True),
+    "upstream_truncated": (502, True),
+    "upstream_malformed": (502, False),
+    "upstream_error": (502, True),
+    "internal": (500, False),
+}
+
+
+def finished(reason: FinishReason) -> Finished:
+    return Finished(reason, usage=None, chunks=0, bytes=0, timing=TIMING, served_by=None)
+
+
+def test_every_code_has_the_status_and_the_rule_of_the_protocol() -> None:
+    rules = {str(code): (rule.status, rule.retryable) for code, rule in RULES.items()}
+
+    assert rules == TABLE
+    assert set(RULES) == set(Code)
+
+
+def test_every_event_has_a_name_and_no_two_share_one() -> None:
+    assert set(EVENT_NAMES) == set(get_args(Event))
+    assert len(set(EVENT_NAMES.values())) == len(EVENT_NAMES)
+
+
+def test_a_status_is_not_logged_and_only_an_end_is_terminal() -> None:
+    assert set(get_args(Event)) - set(get_args(Logged)) == {Status}
+    assert {EVENT_NAMES[kind] for kind in get_args(Terminal)} == {"done", "error"}
+
+
+def test_the_words_for_ends_are_one_vocabulary_without_doubles() -> None:
+    words = [str(word) for kind in (FinishReason, ConnectionEnd, Code) for word in kind]
+
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("reason", FinishReason)
+def test_the_reason_of_a_finished_stream_is_its_finish_reason(reason: FinishReason) -> None:
+    assert reason_of(finished(reason)) == reason.value
+
+
+@pytest.mark.parametrize("code", Code)
+def test_the_reason_of_a_failed_stream_is_its_code(code: Code) -> None:
+    assert reason_of(Failed(code, "words")) == code.value
+
+
+@pytest.mark.parametrize("code", Code)
+def test_whether_a_failure_may_be_retried_is_its_codes_rule_unless_it_says_so_itself(code: Code) -> None:
+    said = [Failed(code, "words", retryable=retryable).may_retry for retryable in (None, True, False)]
+
+    assert said == [RULES[code].retryable, True, False]
+
+
+def test_an_error_object_names_the_stage_only_where_there_is_one() -> None:
+    plain = error_object(Failed(Code.INTERNAL, "Something broke."), "r-1")
+    staged = error_object(Failed(Code.UPSTREAM_TIMEOUT, "Too slow.", Stage.TOTAL, retryable=False), "r-2")
+
+    assert plain == {
+        "error": {"code": "internal", "message": "Something broke.", "retryable": False, "request_id": "r-1"}
+    }
+    assert staged == {
+        "error": {
+            "code": "upstream_timeout",
+            "message": "Too slow.",
+            "retryable": False,
+            "request_id": "r-2",
+            "stage": "total",
+        }
+    }
+
+
+@pytest.mark.parametrize("code", ["invalid_request", "not_found", "method_not_allowed", "unsupported_media_type"])
+def test_a_bare_http_status_is_refused_under_the_code_that_has_it(code: str) -> None:
+    refused = refused_by_status(TABLE[code][0], "words")
+
+    assert refused.failed == Failed(Code(code), "words")
+
+
+def test_a_status_that_no_code_has_is_ours_to_explain() -> None:
+    assert refused_by_status(418, "words").failed.code is Code.INTERNAL
+
+
+def test_a_refusal_prints_its_code_and_not_its_words() -> None:
+    """Its words may come from a model server: they are for the caller, not for a log."""
+    refused = Refused(Failed(Code.OVERLOADED, "words"), retry_after_s=2)
+
+    assert str(refused) == "overloaded"
+    assert (refused.retry_after_s, refused.close) == (2, False)
