@@ -2,8 +2,9 @@
 
     addresses free? -> a model server that answers, else the simulator -> honcho runs the processes -> what to try
 
-honcho starts the processes, puts their lines together and ends all of them when one ends or a signal comes. Two things
-it does not do by itself: end them when the signal comes while they start, and end them soon even if they will not.
+honcho starts the processes, puts their lines together and ends all of them when one ends or a signal comes. What
+it does not do by itself: survive a signal that comes while it prints or while they start, and end them soon even if
+they will not.
 """
 
 import http.client
@@ -14,8 +15,10 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -37,6 +40,7 @@ LISTEN: Final = {
 }
 ASK_TIMEOUT_S: Final = 0.5  # a model server answers /api/version at once, or is not there
 READY_POLL_S: Final = 0.1
+BANNER: Final = "banner"
 KILL_AFTER_S: Final = 2  # drains are 1 s: who is still there then will not end by itself
 
 T = TypeVar("T")
@@ -191,29 +195,45 @@ class Chain:
         self.width = 0  # of the names, set by honcho
         self._plan = plan
         self._printer = Printer(sys.stdout)
+        self._unprinted: deque[Message] = deque()  # at most what one signal says while a line is printed
+        self._printing = False
+        self._not_started = set(plan.modules)
+        self._stop_asked = False
         self._manager = honcho.manager.Manager(printer=self)
+        self._terminate_all: Callable[[], None] = self._manager.terminate
+        self._manager.terminate = self._stop
         for name, module in plan.modules.items():
             # exec: the signal must meet the process, not a shell before it
             command = f"exec {shlex.join([sys.executable, '-m', module])}"
             self._manager.add_process(name, command, env=dict(plan.environ), cwd=str(ROOT))
-        self._not_started = set(plan.modules)
-        self._stop_asked = False
-        self._terminate_all: Callable[[], None] = self._manager.terminate
-        self._manager.terminate = self._stop
 
     def run(self) -> int:
         """Run until a signal comes or a process ends; return the exit code."""
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # the terminal was closed
-        self._manager.loop()
+        try:
+            self._manager.loop()
+        except BaseException:
+            self._manager.kill()
+            raise
         interrupted = {130, 143}  # honcho's codes for SIGINT and SIGTERM: what was asked for
         return 0 if self._manager.returncode in interrupted else self._manager.returncode or 1
 
     def write(self, message: Message) -> None:
-        """Print one line; honcho calls it for each, its own included."""
+        """Print one line; honcho calls it for each, its own included, and from its signal handler, too."""
+        self._unprinted.append(message)
+        if self._printing:  # a signal came while a line was printed, and a file must not be re-entered
+            return
+        self._printing = True
+        while self._unprinted:
+            self._print(self._unprinted.popleft())
+        self._printing = False
+
+    def _print(self, message: Message) -> None:
         self._printer.width = self.width
+        self._printer.prefix = message.name != BANNER
         try:
             self._printer.write(message)
-        except BrokenPipeError:  # nobody reads: make run | head
+        except OSError:  # nobody reads any more: make run | head
             self._printer.output = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 until the end
             self._stop()
         if self._not_started and message.name == honcho.manager.SYSTEM_PRINTER_NAME:
@@ -239,8 +259,8 @@ class Chain:
     def _announce(self) -> None:
         while not is_ready(_origin(self._plan.listen["SLUICE_GATEWAY_LISTEN"])):
             time.sleep(READY_POLL_S)
-        sys.stdout.write(banner(self._plan))
-        sys.stdout.flush()
+        now = datetime.now(UTC)
+        self._manager.events.put(Message(type="line", data=banner(self._plan), time=now, name=BANNER, colour=None))
 
 
 def main() -> int:

@@ -109,6 +109,7 @@ class GatewayService:
         app.middlewares.append(edge.error_middleware(answer, refused_by_status))
         app.middlewares.append(self._refuse_other_hosts)
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
+        app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
         hops = Hops(self._upstream, self.metrics, self._tasks)
         handlers = Handlers(

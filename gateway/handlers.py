@@ -22,6 +22,7 @@ from services.runtime.http_client import CallFailed
 from services.runtime.sink import ChunkedSink, SinkWatch, open_sink
 from services.wire import chat, sse
 from services.wire.events import Code, ConnectionEnd, Failed, Refused
+from services.wire.native import plain
 
 _STREAM_ID: Final = re.compile(r"[A-Za-z0-9]{1,16}\.[A-Z2-7]{26}")
 _POSITION: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -173,7 +174,10 @@ class Handlers:
             watch.stop()
 
     def _relay(self, sink: ChunkedSink, visit: Visit, position: int) -> Relay:
-        start_fields: dict[str, Any] = {"request_id": visit.request_id, "heartbeat_s": self._settings.heartbeat_s}
+        start_fields: dict[str, Any] = {
+            "request_id": visit.request_id,
+            "heartbeat_s": plain(self._settings.heartbeat_s),
+        }
         if visit.conversation_id is not None:
             start_fields["conversation_id"] = visit.conversation_id
         return Relay(

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.timeline import OWN_STAGES
 from gateway.visit import Visit
-from services.runtime.stream_metrics import StreamMetrics, StreamRecord
+from services.runtime.stream_metrics import Family, StreamMetrics, StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
@@ -42,3 +42,8 @@ class GatewayMetrics(StreamMetrics):
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""
         self.cancel.child().observe(seconds)
+
+
+def families() -> list[Family]:
+    """Return the metrics that the gateway declares."""
+    return GatewayMetrics().families

@@ -195,9 +195,9 @@ class Relay:
             self._break_hop()
         if not runs:
             return
-        self._timeline.last_event = now
         takes_more = self._sink.write(runs[0] if len(runs) == 1 else b"".join(runs))
         if self.end is not None:
+            self._timeline.answered = now
             self.end_reason = self.end.end_reason
             self._wake.set()
         elif not takes_more:

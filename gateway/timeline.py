@@ -18,7 +18,7 @@ class Timeline:
     first_content: float | None = None
     first_answer: float | None = None  # the first content that is no thinking
     last_content: float | None = None
-    last_event: float | None = None
+    answered: float | None = None  # the terminal event came
     ended: float | None = None
     blocked_s: float = 0.0
 
@@ -35,7 +35,7 @@ class Timeline:
             ("pre", self.parsed),
             ("admission", self.admitted),
             ("connect", self.asked),
-            ("upstream", self.last_event),
+            ("upstream", self.answered),
             ("post", ended),
         )
         at = self.accepted

@@ -112,6 +112,7 @@ class ProxyService:
 
     def _make_app(self) -> web.Application:
         app = web.Application(middlewares=[edge.error_middleware(answer, refused_by_status), self._refuse_browsers])
+        app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
         Handlers(self._settings, self.streams, self._transport, self.metrics).add_routes(app.router)
         return app

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 from aiohttp import web
@@ -15,7 +15,7 @@ from proxy.dialects.seed import SeedFrames
 from proxy.follower import Follower
 from proxy.metrics import ProxyMetrics
 from proxy.settings import ProxySettings
-from proxy.stream import Caller, Leave, Stream, TooManyFollowers
+from proxy.stream import Caller, Leave, Stream
 from proxy.stream_log import BadPosition, LeftTheLog
 from proxy.streams import Streams
 from proxy.transport import READ_ONLY, UNAVAILABLE, Transport
@@ -31,6 +31,7 @@ BODY_S: Final = 10.0
 HOP_WRITE_TIMEOUT_S: Final = 300.0
 """A gateway may be paused for a client that still takes some: the log's size bounds it before this does."""
 NATIVE: Final = "text/event-stream;dialect=native"
+Entered = TypeVar("Entered")
 _FOLLOWER: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 _OWNER: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]{1,256}")
@@ -74,12 +75,8 @@ class Handlers:
         position = _position(request, stream)
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
-        try:
-            follower = stream.join(_dialect(request, stream, self._settings), name=caller.follower, position=position)
-        except TooManyFollowers as exc:
-            failed = Failed(Code.CONCURRENCY_LIMITED, "This answer has as many readers as it may have.")
-            self._metrics.rejected.labels(failed.code).inc()
-            raise Refused(failed) from exc
+        dialect = _dialect(request, stream, self._settings)
+        follower = self._counted(lambda: self._streams.join(stream, dialect, caller.follower, position=position))
         try:
             return await self._serve(request, stream, follower)
         finally:
@@ -134,14 +131,10 @@ class Handlers:
         accepted = time.monotonic()
         asked = parse(await edge.read_body(request, limit_bytes=BODY_BYTES, timeout_s=BODY_S))
         caller = _caller(request)
-        try:
-            stream = self._streams.start(asked, caller, accepted)
-        except Refused as refused:
-            self._metrics.rejected.labels(refused.failed.code).inc()
-            raise
+        stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
         self._metrics.stream_began(stream.model)
         dialect = _dialect(request, stream, self._settings)
-        follower = stream.join(dialect, name=caller.follower, position=0, began=True)
+        follower = self._streams.join(stream, dialect, caller.follower, position=0, began=True)
         try:
             if not await asyncio.shield(stream.committed):
                 assert isinstance(stream.log.end, Failed)
@@ -149,6 +142,14 @@ class Handlers:
             return await self._serve(request, stream, follower)
         finally:
             stream.leave(follower)
+
+    def _counted(self, entering: Callable[[], Entered]) -> Entered:
+        """Let somebody in by ``entering``, and count it if they are refused at the door."""
+        try:
+            return entering()
+        except Refused as refused:
+            self._metrics.rejected.labels(refused.failed.code).inc()
+            raise
 
     async def _serve(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
         """Send the headers, then let frames pass until the end or the client's."""

@@ -6,7 +6,7 @@ from typing import Final
 from proxy.stream import Stream
 from proxy.timeline import STAGES
 from services.runtime.metrics import OTHER_MODEL
-from services.runtime.stream_metrics import MODEL, StreamMetrics, StreamRecord
+from services.runtime.stream_metrics import MODEL, Family, StreamMetrics, StreamRecord
 from services.wire.events import Code, Failed, Finished, FinishReason, reason_of
 
 COLD_LOAD_S: Final = 0.1
@@ -104,6 +104,11 @@ class ProxyMetrics(StreamMetrics):
             if record.reason == code:
                 self.violations.labels("ollama", kind).inc()
         return record
+
+
+def families() -> list[Family]:
+    """Return the metrics that the proxy declares."""
+    return ProxyMetrics().families
 
 
 def record_of(stream: Stream) -> StreamRecord:

@@ -199,8 +199,8 @@ class Stream:
         else:
             self._wait_for_a_follower()
 
-    def depart(self, name: str, *, unseen: bool) -> bool:
-        """A gateway says that this follower left on purpose; False if it never followed.
+    def depart(self, name: str, *, unseen: bool) -> None:
+        """A gateway says that this follower left on purpose, before or after its connection was over.
 
         Args:
             unseen: its client never got the headers, so nobody can come back to a stream that it began.
@@ -210,18 +210,14 @@ class Stream:
             self._note_gone(follower)
             unseen = unseen or not follower.knows_the_stream
             follower.cut(ConnectionEnd.CLIENT_GONE)
-        began = self._gone.get(name)
-        if began is None:
-            return False
         if self.followers:
-            return True
+            return
         if self.log.end is not None:
             self._keep()
-        elif self.caller.leave is not Leave.CONTINUE or (unseen and began):
+        elif self.caller.leave is not Leave.CONTINUE or (unseen and self._gone.get(name, False)):
             self.stop(FinishReason.CANCELLED)
         else:
             self._wait_for_a_follower()
-        return True
 
     @property
     def state(self) -> str:

@@ -6,12 +6,15 @@ import random
 import re
 import secrets
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from proxy.admission import Admission, LineFull, Place
+from proxy.dialects.dialect import Dialect
+from proxy.follower import Follower
 from proxy.settings import ProxySettings
-from proxy.stream import Caller, Lifetimes, Stream
+from proxy.stream import Caller, Lifetimes, Stream, TooManyFollowers
 from proxy.stream_log import StreamLog
 from proxy.timeline import Timeline
 from services.runtime.tasks import Tasks
@@ -46,6 +49,7 @@ class Streams:
         self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
         self._streams: dict[str, Stream] = {}
         self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
+        self._by_follower: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         self._departed: dict[str, float] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -100,15 +104,31 @@ class Streams:
 
     def depart(self, name: str, owner: str, *, unseen: bool) -> bool:
         """A gateway's word that a follower left on purpose; False if it is not known, and then it is remembered."""
-        for stream in tuple(self._streams.values()):
-            if stream.caller.owner == owner and stream.depart(name, unseen=unseen):
-                return True
+        stream = self._by_follower.get(name)
+        if stream is not None and stream.caller.owner == owner:
+            stream.depart(name, unseen=unseen)
+            return True
         now = time.monotonic()
         while self._departed and next(iter(self._departed.values())) < now - DEPARTED_S:
             del self._departed[next(iter(self._departed))]
         if len(self._departed) < DEPARTED_MAX:
             self._departed[name] = now
         return False
+
+    def join(self, stream: Stream, dialect: Dialect, name: str, *, position: int, began: bool = False) -> Follower:
+        """Add a follower to a stream, so that its gateway can name it later.
+
+        Raises:
+            Refused: there are as many as there may be.
+        """
+        try:
+            follower = stream.join(dialect, name=name, position=position, began=began)
+        except TooManyFollowers as exc:
+            failed = Failed(Code.CONCURRENCY_LIMITED, "This answer has as many readers as it may have.")
+            raise Refused(failed) from exc
+        if name:
+            self._by_follower[name] = stream
+        return follower
 
     def has_departed(self, name: str) -> bool:
         """Whether this follower was said to have left before it arrived."""

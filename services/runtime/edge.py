@@ -63,7 +63,15 @@ def error_middleware(
 def _plain(answer: Answer | None) -> web.Response:
     assert answer is not None
     status, headers, body = answer
-    return web.Response(status=status, headers=headers, body=body)
+    response = web.Response(status=status, headers=headers, body=body)
+    if headers.get("Connection") == "close":
+        response.force_close()
+    return response
+
+
+async def name_no_software(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say nothing of what serves: for ``on_response_prepare``."""
+    response.headers.popall("Server", None)
 
 
 def name_request(request: web.Request) -> str:

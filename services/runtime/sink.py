@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import contextlib
 import fcntl
 import struct
 import sys
@@ -24,18 +25,26 @@ LOOKS_PER_DEADLINE: Final = 5
 
 
 async def open_sink(request: web.Request, headers: Mapping[str, str]) -> "ChunkedSink":
-    """Send status 200 and ``headers`` now, and return the sink for the body."""
+    """Send status 200 and ``headers`` now, and return the sink for the body.
+
+    Raises:
+        asyncio.CancelledError: the client has gone, and aiohttp is about to cancel the handler for it.
+    """
     response = web.StreamResponse(headers=headers)
     if request.version >= (1, 1):
         response.enable_chunked_encoding()
     else:
         response.force_close()  # neither length nor chunks: the close is the end
-    writer = await response.prepare(request)
-    assert writer is not None
-    assert request.transport is not None
-    request.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
-    writer.send_headers()
-    return ChunkedSink(request, response, writer, request.transport)
+    try:
+        writer = await response.prepare(request)
+        transport = request.transport
+        if writer is None or transport is None:
+            raise asyncio.CancelledError
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
+        writer.send_headers()
+    except ConnectionError as exc:
+        raise asyncio.CancelledError from exc
+    return ChunkedSink(request, response, writer, transport)
 
 
 class ChunkedSink:
@@ -81,7 +90,8 @@ class ChunkedSink:
 
     async def end(self) -> web.StreamResponse:
         """End the body properly: the answer is over, and the connection may carry another request."""
-        await self.response.write_eof()
+        with contextlib.suppress(ConnectionError):  # a client that left with the last byte
+            await self.response.write_eof()
         return self.response
 
     def close(self) -> None:

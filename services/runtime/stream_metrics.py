@@ -30,6 +30,9 @@ OPERATIONS: Final[Mapping[str, str]] = {"chat": "chat", "generate": "text_comple
 OP: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 MODEL: Final = "gen_ai_request_model"
 
+Family = tuple[str, str, tuple[str, ...]]
+"""A metric's name as a scrape shows it, its type, and its labels."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
@@ -63,6 +66,9 @@ class StreamMetrics:
         reasons: every word a stream, or a connection, of this tier can end by.
         rejections: the codes by which it refuses at the door.
         retries: the reasons of its retries.
+
+    Attributes:
+        families: what this tier declares; the statistics of the process stand beside it. README's table is held to it.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class StreamMetrics:
     ) -> None:
         self.registry = process_registry()
         self.models = ModelLabels()
+        self.families: list[Family] = []
         self._provider, self._stages, self._reasons = provider, stages, reasons
         self._declare_streams()
         self._declare_admission()
@@ -204,13 +211,16 @@ class StreamMetrics:
             family.child(*labels).observe(value)
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> FoldedHistogram:
+        self.families.append((name, "histogram", tuple(labels)))
         family = FoldedHistogram(name, text, buckets, labels, registry=self.registry)
         if not labels:
             family.child()
         return family
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        self.families.append((f"{name}_total", "counter", tuple(labels)))
         return Counter(name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        self.families.append((name, "gauge", tuple(labels)))
         return Gauge(name, text, labels, registry=self.registry)

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -53,8 +54,9 @@ class Recording:
         return b"".join(part.data for part in self.parts)
 
 
-def load_all(folder: Path) -> dict[str, Recording]:
-    """Return the recordings of generate and chat under ``folder``, by case name."""
+@lru_cache(maxsize=4)
+def load_all(folder: Path) -> Mapping[str, Recording]:
+    """Return the recordings of generate and chat under ``folder``, by case name; read once in a process."""
     if not folder.is_dir():
         return {}
     found = (parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.jsonl")))

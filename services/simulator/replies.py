@@ -1,6 +1,6 @@
 """Responses as bytes, and those of Ollama's answers that are not streams: errors, loads, lists, redirects.
 
-Header fields stand in Go's order: by name, then Content-Length or Transfer-Encoding.
+Header fields stand in Go's order: the handler's by name, Date, Content-Length, Connection, Transfer-Encoding.
 """
 
 from collections.abc import Mapping
@@ -55,10 +55,10 @@ def head(status: int, fields: Mapping[str, str], now_s: float, keep_alive: bool,
         keep_alive: False says ``Connection: close``.
         framing: the body's size in bytes, a transfer coding, or None for a body that ends with the connection.
     """
-    shown = dict(fields) | {"Date": http_date(int(now_s))} | ({} if keep_alive else {"Connection": "close"})
-    lines = [f"{name}: {shown[name]}" for name in sorted(shown)]
-    if framing is not None:
-        lines.append(f"Transfer-Encoding: {framing}" if isinstance(framing, str) else f"Content-Length: {framing}")
+    lines = [f"{name}: {fields[name]}" for name in sorted(fields)] + [f"Date: {http_date(int(now_s))}"]
+    lines += [f"Content-Length: {framing}"] if isinstance(framing, int) else []
+    lines += [] if keep_alive else ["Connection: close"]
+    lines += [f"Transfer-Encoding: {framing}"] if isinstance(framing, str) else []
     return "\r\n".join([f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *lines, "", ""]).encode("latin-1")
 
 

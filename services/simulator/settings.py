@@ -32,10 +32,12 @@ class Settings(ProcessSettings):
         default=512, ge=0, le=100_000, description="requests that wait for a load; OLLAMA_MAX_QUEUE; 0: none may wait"
     )
     keep_alive_s: float = Field(
-        default=300.0, description="seconds an idle model stays loaded; 0: not at all, negative: for ever; OLLAMA_KEEP_ALIVE"
+        default=300.0,
+        description="seconds an idle model stays loaded; 0: not at all, negative: for ever; OLLAMA_KEEP_ALIVE",
     )
     captures: str = Field(
-        default="", description="folder of recordings, replayed by their names; empty: a checkout's tests/captures, else none"
+        default="",
+        description="folder of recordings, replayed by their names; empty: a checkout's tests/captures, else none",
     )
 
     @field_validator("script")

@@ -97,7 +97,7 @@ class Simulator:
         if target.path == routes.WITNESS and request.method in routes.ROUTES[routes.WITNESS]:
             exchange.reply(self._testify(request.method, target.number("after")))
             return
-        exchange.call = self.witness.opened(request.method, target.path, len(request.body))
+        exchange.call = self.witness.opened(request.method, target.path, request.fields, len(request.body))
         if not may_ask(request.fields, self.address.host):
             exchange.reply(replies.forbidden())
         elif (reply := routes.misrouted(request.method, target.path)) is not None:

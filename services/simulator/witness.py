@@ -4,12 +4,13 @@ Times are CLOCK_MONOTONIC seconds (``time.monotonic``), comparable between proce
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 MAX_CALLS: Final = 20_000  # of a few hundred bytes each: some ten megabytes
+MAX_HEADERS_BYTES: Final = 4096  # beyond it none of a call's header fields are kept
 MAX_BODY_BYTES: Final = 64 << 10  # a longer body is kept as its size alone
 MAX_NAMES: Final = 10_000  # of models; those that nobody asks now make room
 MAX_BODIES_BYTES: Final = 64 << 20  # of all the bodies that are kept; the oldest calls make room
@@ -45,6 +46,7 @@ class Call:
     path: str
     opened_at: float
     body_bytes: int
+    headers: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     body: Any = None
     fault: str = ""
@@ -96,12 +98,14 @@ class Witness:
         """The calls that are kept, oldest first."""
         return list(self._calls)
 
-    def opened(self, method: str, path: str, body_bytes: int) -> Call:
-        """Record a request that has arrived whole."""
+    def opened(self, method: str, path: str, headers: Mapping[str, str], body_bytes: int) -> Call:
+        """Record a request that has arrived whole; header names are in lower case."""
         self.calls_total += 1
         self.calls_now += 1
         self._last_id += 1
         call = Call(self._last_id, method, path, self.now(), body_bytes)
+        if sum(map(len, headers.values())) <= MAX_HEADERS_BYTES:
+            call.headers = headers
         self._calls.append(call)
         self._make_room()
         return call
@@ -143,7 +147,7 @@ class Witness:
 
     def left(self, call: Call) -> None:
         """Record that the reader's FIN or RST was seen."""
-        if call.left_at is None:
+        if call.left_at is None and call.end is None:
             call.left_at = self.now()
 
     def ended(self, call: Call, end: CallEnd) -> None:

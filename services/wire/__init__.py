@@ -4,7 +4,9 @@ events    what can happen in an answer, and every way in which it can end
 native    events <-> native frames: the proxy writes them, the gateway reads them
 sse       server-sent events: encoder, decoder, response headers, heartbeat
 ndjson    the lines of a model server
-chat      request bodies: what each side takes, its limits, and what a model server gets
+bodies    the fields of request bodies, their types and limits, and refusals in our words
+chat      the rules between those fields, and what a model server is asked
+schema    whether a value is a JSON schema
 
     model server bytes -> ndjson -> (a provider's adapter) -> events -> native / another dialect -> sse bytes
 """

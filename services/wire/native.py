@@ -50,10 +50,15 @@ def start_data(started: Started, *, request_id: str, heartbeat_s: float, **more:
         "stream_id": started.stream_id,
         "request_id": request_id,
         "model": started.model,
-        "resume_window_s": started.resume_window_s,
-        "heartbeat_s": heartbeat_s,
+        "resume_window_s": plain(started.resume_window_s),
+        "heartbeat_s": plain(heartbeat_s),
         **more,
     }
+
+
+def plain(seconds: float) -> float:
+    """Return whole seconds as an integer: 5, not 5.0, is what the protocol's readers expect to see."""
+    return int(seconds) if seconds == int(seconds) else seconds
 
 
 def done_data(done: Finished) -> dict[str, Any]:
@@ -284,5 +289,3 @@ def lost_hop_frame(request_id: str) -> bytes:
     """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Rules")."""
     failed = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
     return sse.encode(orjson.dumps({"type": "error", **error_object(failed, request_id)}), event="error")
-
-

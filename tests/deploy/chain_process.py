@@ -40,10 +40,16 @@ class ChainProcess:
         """Send SIGTERM to the first process alone, as a supervisor does."""
         self._process.send_signal(signal.SIGTERM)
 
+    def stop_reading(self) -> None:
+        """Close the other end of its output, as `| head` does."""
+        assert self._lines is not None
+        self._lines.close()
+        self._process.stdout = None
+
     def ended(self, within_s: float = 20) -> int:
         """Wait for its end; return the exit code."""
         out, _ = self._process.communicate(timeout=within_s)
-        self.output += out.decode()
+        self.output += (out or b"").decode()
         return self._process.returncode
 
     @property

@@ -101,3 +101,25 @@ def test_a_process_that_will_not_end_is_killed_before_three_seconds_are_over(sta
     assert chain.ended() == 0
     assert time.monotonic() - began < 3
     assert chain.left() == []
+
+
+def test_ctrl_c_in_the_middle_of_much_output_ends_all(start: Start) -> None:
+    """Honcho prints from its signal handler, where it may interrupt its own printing."""
+    for _ in range(5):
+        chain = start(second="tests.deploy.talker")
+        chain.until("word" * 100, times=50)
+
+        chain.interrupt()
+
+        assert chain.ended() == 0
+        assert chain.left() == []
+
+
+def test_a_reader_that_goes_away_ends_all(start: Start) -> None:
+    chain = start(second="tests.deploy.talker")
+    chain.until("word")
+
+    chain.stop_reading()
+
+    assert chain.ended() == 0
+    assert chain.left() == []

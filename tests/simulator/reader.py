@@ -1,12 +1,13 @@
 """A reader at byte level: what comes on the socket, and how it ends."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from services.simulator.simulator import Simulator
 
@@ -66,9 +67,12 @@ def generate(model: str, **fields: Any) -> bytes:
 class Reader:
     """One connection to a simulator."""
 
+    opened: ClassVar[list["Reader"]] = []  # until the test is over: a forgotten one would leave when collected
+
     def __init__(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.stream = stream
         self.writer = writer
+        self.opened.append(self)
 
     @classmethod
     async def connect(cls, port: int) -> "Reader":
@@ -92,6 +96,7 @@ class Reader:
     async def response(self, silence_s: float = DEADLINE_S, method: str = "POST") -> Seen:
         """Return the next response; one that does not end within ``silence_s`` ends silent."""
         seen = Seen()
+        self._parts: list[bytes] = []
         try:
             async with asyncio.timeout(silence_s):
                 await self._head(seen)
@@ -101,11 +106,23 @@ class Reader:
         except TimeoutError:
             seen.end = "silent"
         except asyncio.IncompleteReadError as exc:
-            seen.raw += exc.partial
+            self._parts.append(exc.partial)
             seen.end = "fin"
         except ConnectionResetError:
             seen.end = "reset"
+        seen.raw = b"".join(self._parts)
+        seen.body = seen.body or b"".join(seen.chunks)
         return seen
+
+    @classmethod
+    async def leave_all(cls) -> None:
+        """Close what tests have opened."""
+        for reader in cls.opened:
+            reader.leave()
+        for reader in cls.opened:
+            with contextlib.suppress(OSError):
+                await reader.writer.wait_closed()
+        cls.opened.clear()
 
     def leave(self) -> None:
         """Close properly: a FIN."""
@@ -122,19 +139,19 @@ class Reader:
         self.writer.transport.abort()
 
     async def _head(self, seen: Seen) -> None:
-        seen.raw = await self.stream.readuntil(b"\r\n\r\n")
-        status_line, *fields = seen.raw.decode("latin-1").split("\r\n")[:-2]
+        head = await self.stream.readuntil(b"\r\n\r\n")
+        self._parts.append(head)
+        status_line, *fields = head.decode("latin-1").split("\r\n")[:-2]
         seen.status = int(status_line.split()[1])
         seen.fields = dict(line.split(": ", 1) for line in fields)
 
     async def _body(self, seen: Seen) -> None:
         if seen.fields.get("Transfer-Encoding") == "chunked":
-            while size := int(await self._line(seen), 16):
+            while size := int(await self._line(), 16):
                 chunk = await self.stream.readexactly(size + 2)
-                seen.raw += chunk
+                self._parts.append(chunk)
                 seen.chunks.append(chunk[:-2])
-                seen.body += chunk[:-2]
-            while await self._line(seen):
+            while await self._line():
                 pass
         elif "Content-Length" in seen.fields:
             seen.body = await self.stream.readexactly(int(seen.fields["Content-Length"]))
@@ -142,9 +159,9 @@ class Reader:
             seen.body = await self.stream.read(-1)
             seen.end = "fin"
 
-    async def _line(self, seen: Seen) -> bytes:
+    async def _line(self) -> bytes:
         line = await self.stream.readuntil(b"\r\n")
-        seen.raw += line
+        self._parts.append(line)
         return line[:-2]
 
 
@@ -164,5 +181,5 @@ async def eventually(condition: Callable[[], bool]) -> None:
         TimeoutError: it does not within the deadline.
     """
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 any condition of the simulator, which has no event for tests
             await asyncio.sleep(0.002)

@@ -16,9 +16,10 @@ UP = "Ctrl-C stops everything."
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    """Free addresses, and no model server."""
+    """Free addresses, no model server, and a simulator whose answers last a second and a half."""
     addresses = {name: f"127.0.0.1:{free_port()}" for name in LISTEN}
-    return {**addresses, "SLUICE_PROXY_OLLAMA_URL": f"http://127.0.0.1:{free_port()}"}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    return {**addresses, "SLUICE_PROXY_OLLAMA_URL": nobody, "SLUICE_SIMULATOR_SCRIPT": "rate=100"}
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""The common gate G of faults.md: what must hold after every case, whatever it did to the chain.
+
+with common_gate(chain):      # in a module's fixture, around its tests; or around one case
+    ...
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from tests.chain import Chain, Server, eventually
+from tests.reader import Client
+
+SETTLE_S: Final = 5.0
+IDLE_POOL: Final = 100  # idle connections kept by each server, at most
+SPARE_FILES: Final = 2  # a probe's connection, and one that a finished client has not closed yet
+
+
+def total(metrics: Mapping[str, float], family: str) -> float:
+    """Return the sum of a family's samples over all its labels."""
+    return sum(value for name, value in metrics.items() if name.partition("{")[0] == family)
+
+
+def errors_logged(server: Server) -> list[Mapping[str, object]]:
+    """Return the log lines of level error and worse."""
+    return [line for line in tuple(server.lines) if line.get("level") in {"error", "critical"}]
+
+
+@contextlib.contextmanager
+def common_gate(chain: Chain) -> Iterator[None]:
+    """Hold ``chain`` to the gate: nothing leaks, every stream ended once and was counted once, the next one works."""
+    warm_up(chain)
+    files = {server.module: server.open_files() for server in (chain.proxy, chain.gateway)}
+    yield
+    warm_up(chain)
+    for server in (chain.proxy, chain.gateway):
+        eventually(lambda server=server: is_idle(server), SETTLE_S, f"{server.module} gave everything back")
+        assert errors_logged(server) == []
+        assert every_stream_ended_once(server)
+    eventually(lambda: files_given_back(chain, files), SETTLE_S, "descriptors are back at their baseline")
+
+
+def warm_up(chain: Chain) -> None:
+    """A clean request succeeds."""
+
+    async def ask() -> str:
+        async with Client(chain.gateway.url) as client:
+            return (await client.chat("sim:tokens=3")).reason
+
+    assert asyncio.run(ask()) == "stop"
+
+
+def is_idle(server: Server) -> bool:
+    """Whether nobody streams, follows or waits, and every stream that was counted has written its line."""
+    metrics = server.metrics()
+    now = ("llm_streams_active", "llm_followers", "llm_admission_queue_length")
+    counted = total(metrics, "llm_streams_finished_total")
+    return all(total(metrics, name) == 0 for name in now) and counted == len(server.events("stream.finished"))
+
+
+def every_stream_ended_once(server: Server) -> bool:
+    """Whether each stream (each connection, at the gateway) has one line for its end."""
+    name = "stream_id" if server.module == "proxy" else "request_id"
+    ends = Counter(line[name] for line in server.events("stream.finished"))
+    started = Counter(line[name] for line in server.events("stream.started"))
+    return set(ends.values()) <= {1} and started.keys() <= ends.keys()
+
+
+def files_given_back(chain: Chain, before: Mapping[str, int]) -> bool:
+    """Whether descriptors are at the baseline, but for the connections that idle in the pools."""
+    hops = chain.gateway.open_files() - before["gateway"]
+    calls = chain.proxy.open_files() - before["proxy"] - max(hops, 0)
+    return hops <= IDLE_POOL + SPARE_FILES and calls <= chain.witness()["totals"]["connections_open"] + SPARE_FILES

@@ -1,0 +1,111 @@
+"""How soon a model server hears that nobody reads: three ways of leaving, a hundred clients each.
+
+The tests assert that all is given back; the times are printed (`pytest -s`), since speed is the machine's.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.chain import Chain, eventually, running_chain
+from tests.reader import Client, Reading
+
+CLIENTS: Final = 100
+BETWEEN_S: Final = 0.01
+MID_ANSWER: Final = "sim:tokens=100000,rate=50,load=0,prefill=0,seed="
+NO_TOKEN_YET: Final = "sim:tokens=100,rate=50,load=0,prefill=60,seed="
+
+Act = Callable[[Client, Reading], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with running_chain(
+        simulator={"NUM_PARALLEL": "200"},
+        proxy={"PERMITS": "200", "FIRST_TOKEN_TIMEOUT_S": "60", "TOTAL_TIMEOUT_S": "60"},
+    ) as running:
+        yield running
+
+
+async def leave(_client: Client, reading: Reading) -> None:
+    reading.leave()
+
+
+async def say_cancel(client: Client, reading: Reading) -> None:
+    answer = await client.ask(f"/api/chat/stream/{reading.answer.stream_id}/cancel")
+    assert answer.status == 202
+
+
+async def seconds_until_the_model_server_knew(chain: Chain, model: str, act: Act, tokens: int) -> list[float]:
+    """Open CLIENTS streams, act on one after the other, and return how long each model call outlived its act."""
+    chain.forget()
+    acted: dict[str, float] = {}
+
+    async def one(client: Client, number: int) -> None:
+        body = {"model": f"{model}{number}", "message": "hi"}
+        async with client.open("POST", "/api/chat/stream", body) as reading:
+            await reading.until_tokens(tokens)
+            opened.release()
+            await turn.acquire()
+            acted[body["model"]] = time.monotonic()
+            await act(client, reading)
+            if act is say_cancel:
+                answer = await reading.until_end()
+                assert answer.reason == "cancelled"
+
+    opened, turn = asyncio.Semaphore(0), asyncio.Semaphore(0)
+    async with Client(chain.gateway.url) as client, asyncio.TaskGroup() as clients:
+        for number in range(CLIENTS):
+            clients.create_task(one(client, number))
+        for _ in range(CLIENTS):
+            await opened.acquire()
+        for _ in range(CLIENTS):
+            turn.release()
+            await asyncio.sleep(BETWEEN_S)  # the pace of the acts, not a wait for their effect
+    closed = eventually(lambda: all_closed(chain, acted), what="every model call is closed")
+    return [closed[name] - at for name, at in acted.items()]
+
+
+def all_closed(chain: Chain, acted: dict[str, float]) -> dict[str, float] | None:
+    calls: list[dict[str, Any]] = [call for call in chain.witness()["calls"] if call["model"] in acted]
+    closed = {call["model"]: call["closed_at"] for call in calls if call["closed_at"] is not None}
+    return closed if len(closed) == len(acted) else None
+
+
+def nothing_is_held(chain: Chain) -> bool:
+    gateway, proxy = chain.gateway.metrics(), chain.proxy.metrics()
+    active = [value for server in (gateway, proxy) for name, value in server.items() if "llm_streams_active" in name]
+    return sum(active) == 0 and proxy["llm_followers"] == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "act", "tokens", "reason"),
+    [
+        pytest.param(MID_ANSWER, leave, 3, "client_gone", id="mid-answer"),
+        pytest.param(NO_TOKEN_YET, leave, 0, "client_gone", id="before the first token"),
+        pytest.param(MID_ANSWER, say_cancel, 3, "cancelled", id="by saying cancel"),
+    ],
+)
+async def test_a_hundred_clients_that_leave_give_everything_back(
+    chain: Chain, model: str, act: Act, tokens: int, reason: str
+) -> None:
+    """C1, C2: client gone means model server told, in every phase; nothing is held afterwards."""
+    before = chain.gateway.open_files(), chain.proxy.open_files()
+    lines = len(chain.gateway.events("stream.finished"))
+
+    seconds = await seconds_until_the_model_server_knew(chain, model, act, tokens)
+
+    eventually(lambda: nothing_is_held(chain), what="no stream and no follower is left")
+    eventually(lambda: chain.witness()["calls_now"] == 0, what="no call is open at the model server")
+    after = chain.gateway.open_files(), chain.proxy.open_files()
+    idle_pool = 100
+    assert after[0] <= before[0] + idle_pool
+    assert after[1] <= before[1] + idle_pool
+    reasons = [line["reason"] for line in chain.gateway.events("stream.finished")[lines:]]
+    assert reasons == [reason] * CLIENTS
+    p50, p99 = statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]
+    print(f"\n{reason}, {model[4:30]}…: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms; files {before} -> {after}")
