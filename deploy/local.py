@@ -2,9 +2,9 @@
 
     addresses free? -> a model server that answers, else the simulator -> honcho runs the processes -> what to try
 
-honcho starts the processes, puts their lines together and ends all of them when one ends or a signal comes. What
-it does not do by itself: survive a signal that comes while it prints or while they start, and end them soon even if
-they will not.
+honcho starts the processes, puts their lines together and ends all of them when one ends or a signal comes.
+What it does not do by itself, and Chain does: survive a signal that comes while it prints or while they start, and
+kill those who will not end.
 """
 
 import http.client

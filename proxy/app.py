@@ -80,7 +80,7 @@ class ProxyService:
 
     async def start(self) -> None:
         """Begin to look after the model server, whether or not it is there."""
-        self.metrics.loop_lag.start()
+        self.metrics.watch_loop()
         self._tasks.spawn(self._reachability.keep_checking(), "reachability")
         self._tasks.spawn(self._keep_models_known(), "models")
 
@@ -104,7 +104,7 @@ class ProxyService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self.metrics.loop_lag.stop()
+        self.metrics.close()
         await self._tasks.close()
         await self._transport.close()
 

@@ -226,4 +226,5 @@ class Producer:
         if now >= due:
             asking.time_out(failed)
             return None
-        return min(due, total_due)
+        # the silence limit is the shorter one, and content may begin right after this look
+        return min(due, total_due, now + self._idle_s)

@@ -78,6 +78,7 @@ class StreamLog:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._runs: deque[_TextRun | _Single] = deque()
+        self._open_run: _TextRun | None = None  # the newest, if more text may join it
         self.last = 0  # the number of the newest event
         self.size = 0  # bytes held
         self.chunks = 0  # content events, exact
@@ -90,11 +91,30 @@ class StreamLog:
     def text(self, kind: TextKind, part: str) -> None:
         """Append a part of the answer; empty text is no event, and text over 64 KiB is several."""
         data = part.encode()
-        if len(data) <= PART_BYTES:
-            self._append_text(kind, data)
+        size = len(data)
+        if size > PART_BYTES:
+            for piece in _pieces(data):
+                self.text(kind, piece.decode())
             return
-        for piece in _pieces(data):
-            self._append_text(kind, piece)
+        if not data:
+            return
+        if self.end is not None:
+            self.late += 1
+            return
+        run = self._open_run
+        if run is None or run.kind is not kind or len(run.text) + size > RUN_BYTES:
+            run = self._open_run = _TextRun(self.last + 1, kind)
+            self._runs.append(run)
+        run.text += data
+        run.ends.append(len(run.text))
+        self.last += 1
+        self.chunks += 1
+        if kind is Thinking:
+            self.thinking_chunks += 1
+        self.text_bytes += size
+        self.size += size + _OFFSET_BYTES
+        if self.size > self._max_bytes:
+            self._make_room()
 
     def append(self, event: Logged, weight: int = 0) -> bool:
         """Append an event that is not text; False if the log has ended: the first terminal event wins, here.
@@ -112,7 +132,9 @@ class StreamLog:
             self.chunks += 1
             self.tool_calls += 1
         self._runs.append(_Single(self.last, event, _EVENT_BYTES + weight))
-        self._grow(_EVENT_BYTES + weight)
+        self._open_run = None
+        self.size += _EVENT_BYTES + weight
+        self._make_room()
         return True
 
     def after(self, position: int) -> list[Numbered]:
@@ -160,26 +182,7 @@ class StreamLog:
                 weight += run.weight
         return batch
 
-    def _append_text(self, kind: TextKind, data: bytes) -> None:
-        if not data:
-            return
-        if self.end is not None:
-            self.late += 1
-            return
-        run = self._runs[-1] if self._runs else None
-        if not isinstance(run, _TextRun) or run.kind is not kind or len(run.text) + len(data) > RUN_BYTES:
-            run = _TextRun(self.last + 1, kind)
-            self._runs.append(run)
-        run.text += data
-        run.ends.append(len(run.text))
-        self.last += 1
-        self.chunks += 1
-        self.thinking_chunks += kind is Thinking
-        self.text_bytes += len(data)
-        self._grow(len(data) + _OFFSET_BYTES)
-
-    def _grow(self, by: int) -> None:
-        self.size += by
+    def _make_room(self) -> None:
         while self.size > self._max_bytes and len(self._runs) > 1:
             self.size -= self._runs.popleft().weight
 

@@ -4,6 +4,7 @@ with running_chain() as chain:      # simulator -> proxy -> gateway, each an OS 
     chain.gateway.url, chain.proxy.lines, chain.witness() ...
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -49,6 +50,16 @@ def eventually(condition: Callable[[], Any], within_s: float = 5.0, what: str = 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s} s: {what}")
         time.sleep(0.01)
+    return result
+
+
+async def soon(condition: Callable[[], Any], within_s: float = 5.0, what: str = "condition") -> Any:
+    """Do as :func:`eventually` does without holding up the event loop, in which the test's clients read."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what}")
+        await asyncio.sleep(0.01)
     return result
 
 

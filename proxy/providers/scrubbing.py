@@ -1,11 +1,14 @@
 """A model server's own words, made fit for a stranger: no host, path, version or stack. Pure."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 MAX_CHARACTERS: Final = 200
+READ_CHARACTERS: Final = 1000
+"""So much of a line is looked at: an error line may have 8 MiB, and the pattern's time grows with its square."""
+_LAYERS_MAX: Final = 16
 _PLACES: Final = re.compile(
     r"""
       \b[a-z][a-z0-9+.-]*://\S+                                # a URL
@@ -25,18 +28,22 @@ def scrubbed(words: object) -> str:
     """Return the first line of ``words`` without places, at most 200 characters; "" where there are no words."""
     text = _innermost(words).strip()
     first_line = text.split("\n", 1)[0]
+    if len(first_line) > READ_CHARACTERS:
+        first_line = first_line[:READ_CHARACTERS].rpartition(" ")[0]  # at a space: half a place would not be known
     clean = _PLACES.sub("…", _CONTROLS.sub(" ", first_line)).strip()
     return clean if len(clean) <= MAX_CHARACTERS else clean[: MAX_CHARACTERS - 1] + "…"
 
 
 def _innermost(words: object) -> str:
     """Return the message inside an error that is JSON inside JSON, as llama-server's are."""
-    if isinstance(words, str) and words.lstrip().startswith("{"):
-        try:
-            return _innermost(orjson.loads(words))
-        except orjson.JSONDecodeError:
-            return words
-    if isinstance(words, dict):
-        inner: Any = words.get("error", words.get("message", ""))
-        return _innermost(inner)
+    for _ in range(_LAYERS_MAX):
+        if isinstance(words, str) and words.lstrip().startswith("{"):
+            try:
+                words = orjson.loads(words)
+            except orjson.JSONDecodeError:
+                break
+        elif isinstance(words, dict):
+            words = words.get("error", words.get("message", ""))
+        else:
+            break
     return words if isinstance(words, str) else ""

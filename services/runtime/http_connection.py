@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
         self._head_came = False
         self._head_due = False
         self._complete = False
+        self._keeps_alive = False
         self._close_delimited = False
         self._body: list[bytes] = []
         self._overhead = 0
@@ -218,8 +219,9 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Note the proper end of the answer."""
+        """Note the proper end of the answer, and what only llhttp knows and forgets behind it."""
         self._complete = self._head_came
+        self._keeps_alive = self._parser.should_keep_alive()
 
     # --- handing on
 
@@ -240,7 +242,7 @@ class Connection(asyncio.Protocol):
     def _answer_is_whole(self) -> None:
         self._served += 1
         self.resume()
-        reusable = self._parser.should_keep_alive() and not self._close_delimited
+        reusable = self._keeps_alive and not self._close_delimited
         call, self._call = self._call, None
         if reusable:
             self._pool.take_back(self)

@@ -5,6 +5,7 @@ by methods named for facts. Series of closed label sets are made as soon as a mo
 empty for lack of an event.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -97,6 +98,16 @@ class StreamMetrics:
         )
         self._with_model(OTHER_MODEL)
 
+    def watch_loop(self) -> None:
+        """Begin to measure the running event loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))  # counted by the scrape, in its thread
+        self._loop_lag.start()
+
+    def close(self) -> None:
+        """Measure no more."""
+        self._loop_lag.stop()
+
     # --- facts
 
     def models_listed(self, names: Iterable[str]) -> None:
@@ -181,7 +192,8 @@ class StreamMetrics:
 
     def _declare_process(self) -> None:
         lag = self._histogram("llm_event_loop_lag_seconds", "how late a 100 ms timer fires", LAG_BUCKETS_S)
-        self.loop_lag = LoopLag(lag.child())
+        self._loop_lag = LoopLag(lag.child())
+        self._tasks = self._gauge("llm_event_loop_tasks", "tasks alive: it comes back to where it was, or one leaks")
         build = self._gauge("llm_build_info", "1, by version", ["version", "revision"])
         build.labels(VERSION, REVISION).set(1)
         self.ready = self._gauge("llm_ready", "1 while /readyz says ready")

@@ -85,7 +85,7 @@ async def _serve(settings: Settings) -> int:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    log.info("listening", listen=str(simulator.address), models="simulated", recordings=len(simulator.recordings))
+    log.info("listening", address=str(simulator.address), models="simulated", recordings=len(simulator.recordings))
     await told.wait()
     await simulator.stop()
     return 0

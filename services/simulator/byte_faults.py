@@ -32,6 +32,11 @@ def instead(script: Script, now_s: float) -> Steps | None:
     return iter((FIN,)) if script.fault == "refuse" else None
 
 
+def instead_status(script: Script) -> int | None:
+    """Return the status of what :func:`instead` sends, None where that is no HTTP."""
+    return script.status or {"queue_full": 503, "redirect": 302}.get(script.fault)
+
+
 def _replied(reply: Reply, now_s: float) -> Steps:
     return iter((Write(reply.encode(now_s)), WHOLE))
 
@@ -125,6 +130,7 @@ MAKERS: Final[Mapping[str, ByteFault]] = {
     "until_close_cut": _until_close_cut,
     "length_cut": _length_cut,
     "mute": _mute,
+    "freeze": _mute,  # /api/ps is simulator.py's
     "header_stall": _header_stall,
     "slow_header": _slow_header,
     "bad_chunk": _broken_off(Raw(b"this is no size\r\n"), SILENCE),

@@ -57,6 +57,7 @@ IN_BYTES: Final[Mapping[str, Fault]] = {
     "until_close_cut": Fault("the same, ended after at= tokens, without done", ("at",)),
     "length_cut": Fault("Content-Length and exactly so many bytes: at= tokens, without done", ("at",)),
     "mute": Fault("not one byte for for= seconds, then the answer", ("for",)),
+    "freeze": Fault("as mute, and until its end /api/ps does not answer either: a frozen llama-server", ("for",)),
     "header_stall": Fault("the header alone, then silence for for= seconds, then the answer", ("for",)),
     "slow_header": Fault("the header byte by byte over for= seconds, then the answer", ("for",)),
     "bad_chunk": Fault("after at= tokens a chunk size that is no number, then silence", ("at",)),

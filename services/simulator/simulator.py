@@ -30,7 +30,7 @@ from services.simulator.scheduler import Scheduler
 from services.simulator.script import Script, ScriptError, is_model_name, parse
 from services.simulator.server import Connection, Exchange, OpenConnections
 from services.simulator.settings import CHECKOUT_CAPTURES, Settings
-from services.simulator.steps import Steps
+from services.simulator.steps import Ending, Steps
 from services.simulator.validation import Ask, Refused, read_ask, read_model, refuse_format
 from services.simulator.witness import Call, CallEnd, State, Witness
 
@@ -56,6 +56,8 @@ class Simulator:
         self._tasks = Tasks()
         self._connections = OpenConnections()
         self._alarms = Alarms()
+        self._frozen = 0
+        self._thawed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.address = settings.listen
 
@@ -104,6 +106,9 @@ class Simulator:
             exchange.reply(reply)
         elif target.path in PATHS:
             self._generate(exchange, exchange.call, PATHS[target.path])
+        elif target.path == "/api/ps" and self._frozen:
+            task = self._tasks.spawn(self._list_when_thawed(exchange), f"ps-{exchange.call.id}")
+            exchange.on_left = partial(_abandon, exchange, task)
         else:
             exchange.reply(self._known(target.path, exchange))
 
@@ -170,6 +175,7 @@ class Simulator:
         """
         now_s = time.time()
         if (steps := byte_faults.instead(model.script, now_s)) is not None:
+            call.status = byte_faults.instead_status(model.script)
             return self._play(exchange, call, steps)
         if (recording := model.recording) is not None:
             if recording.endpoint != ask.endpoint:
@@ -201,7 +207,7 @@ class Simulator:
                     exchange.reply(json_reply(refusals.empty_answer(ask, "load", rfc3339_nano(time.time_ns()))))
                     return
                 self._refuse_late(ask)
-                async with runner.permits:
+                async with runner.permits, self._freezing(model.script.fault == "freeze"):
                     timing.permitted_ns = _CLOCK.ticks_ns()
                     self.witness.permitted(call)
                     call.status = 200
@@ -211,6 +217,25 @@ class Simulator:
         except Refused as exc:
             late = timing.ready_ns and ask.stream  # a stream's own error has its own form
             exchange.reply(stream_error(exc.status, exc.text) if late else error(exc.status, exc.text))
+
+    @asynccontextmanager
+    async def _freezing(self, frozen: bool) -> AsyncIterator[None]:
+        """Keep /api/ps silent while the block lasts, if it is ``frozen``."""
+        if not frozen:
+            yield
+            return
+        self._frozen += 1
+        self._thawed.clear()
+        try:
+            yield
+        finally:
+            self._frozen -= 1
+            if not self._frozen:
+                self._thawed.set()
+
+    async def _list_when_thawed(self, exchange: Exchange) -> None:
+        await self._thawed.wait()
+        exchange.reply(routes.simple_reply("/api/ps", self._loaded))
 
     @staticmethod
     def _refuse_late(ask: Ask) -> None:
@@ -232,6 +257,7 @@ class Simulator:
             await player.done
         finally:
             player.stop()
+            exchange.end(Ending.FIN)  # steps that failed are a fault of ours: the reader is not left waiting
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from tests.chain import Chain, Server, eventually
@@ -36,7 +37,7 @@ def common_gate(chain: Chain) -> Iterator[None]:
     yield
     warm_up(chain)
     for server in (chain.proxy, chain.gateway):
-        eventually(lambda server=server: is_idle(server), SETTLE_S, f"{server.module} gave everything back")
+        eventually(partial(is_idle, server), SETTLE_S, f"{server.module} gave everything back")
         assert errors_logged(server) == []
         assert every_stream_ended_once(server)
     eventually(lambda: files_given_back(chain, files), SETTLE_S, "descriptors are back at their baseline")

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from services.simulator.answers import Answer, Clock, Timing
+from services.simulator.models import Model
 from services.simulator.prose import prose
 from services.simulator.recordings import load_all
+from services.simulator.script import Script
 from services.simulator.simulator import Simulator
 from services.simulator.speech import STORY, thoughts
+from services.simulator.steps import Line, MakerStep, Wait
+from services.simulator.validation import Ask
 from tests.simulator.reader import HELLO, Seen, ask, chat, generate, post
 
 RECORDINGS = load_all(Path(__file__).parents[1] / "captures")
@@ -123,14 +128,66 @@ async def test_the_answer_that_ends_by_itself_counts_its_end_token(simulator: Si
     assert len(last["context"]) == last["prompt_eval_count"] + 10
 
 
+class HandClock:
+    """A clock that moves by as much as a test lets pass."""
+
+    def __init__(self) -> None:
+        self.ns = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+def played(script: Script, ask: Ask) -> tuple[list[MakerStep], float]:
+    """Take an answer as the player would, waiting by a clock of our own; return its steps and the seconds waited."""
+    clock = HandClock()
+    timing = Timing(clock.ns, ready_ns=clock.ns, permitted_ns=clock.ns)
+    steps: list[MakerStep] = []
+    for step in Answer(Model("sim", "sim", script, ("completion",)), ask, timing, Clock(clock, clock)).streamed():
+        clock.ns += round(step.seconds * 1e9) if isinstance(step, Wait) else 0
+        steps.append(step)
+    return steps, sum(step.seconds for step in steps if isinstance(step, Wait))
+
+
+def test_a_rate_is_one_gap_for_each_token_after_the_first_and_its_durations_are_exact() -> None:
+    steps, waited_s = played(Script(tokens=101, rate=50, prefill=0.5), Ask("chat", "sim"))
+
+    last = json.loads(next(step.data for step in steps if isinstance(step, Line) and step.final))
+    assert waited_s == pytest.approx(0.5 + 100 / 50)
+    assert (last["prompt_eval_duration"], last["eval_duration"]) == (500_000_000, 2_000_000_000)
+    assert last["total_duration"] == 2_500_000_000
+
+
+def test_jitter_keeps_each_gap_within_its_share_and_the_dice_are_the_seeds() -> None:
+    script = Script(tokens=200, rate=100, jitter=0.3, seed=4)
+
+    first, again = (played(script, Ask("chat", "sim"))[0] for _ in range(2))
+
+    gaps = [step.seconds for step in first if isinstance(step, Wait)]
+    assert len(gaps) == 199
+    assert 0.007 <= min(gaps) < 0.008
+    assert 0.012 < max(gaps) <= 0.013
+    assert gaps == [step.seconds for step in again if isinstance(step, Wait)]
+
+
+def test_a_burst_waits_once_for_several_tokens_and_keeps_the_rate() -> None:
+    steps, waited_s = played(Script(tokens=101, rate=50, burst=10), Ask("chat", "sim"))
+
+    assert waited_s == pytest.approx(2)
+    assert sum(isinstance(step, Wait) for step in steps) == 10
+
+
+def test_rate_zero_waits_for_nothing() -> None:
+    assert played(Script(tokens=500), Ask("chat", "sim"))[1] == 0
+
+
 async def test_the_durations_add_up_to_the_total(simulator: Simulator) -> None:
     last = (await ask(simulator, chat("sim:tokens=20,rate=1000,load=0.02,prefill=0.03"))).lines[-1]
 
     parts = [last["load_duration"], last["prompt_eval_duration"], last["eval_duration"]]
     assert sum(parts) <= last["total_duration"]
     assert last["load_duration"] >= 20_000_000
-    assert last["prompt_eval_duration"] >= 29_000_000
-    assert last["eval_duration"] >= 18_000_000
+    assert last["total_duration"] >= 65_000_000
 
 
 async def test_a_single_token_reports_the_recorded_thousand_nanoseconds(simulator: Simulator) -> None:

@@ -11,7 +11,7 @@ from services.simulator.prose import prose
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator, running_simulator
 from tests.simulator.conftest import ANY_PORT
-from tests.simulator.reader import Reader, Seen, ask, chat, eventually, generate
+from tests.simulator.reader import Reader, Seen, ask, chat, eventually, generate, get
 
 SILENCE_S: Final = 0.15  # long enough for what is on its way; a fault that were not silent would end sooner
 TEXT: Final = "".join(prose(5))
@@ -219,6 +219,24 @@ async def test_mute_sends_not_one_byte(simulator: Simulator) -> None:
     assert (whole.text, whole.end) == (TEXT, "whole")
 
 
+async def test_while_a_runner_is_frozen_ps_does_not_answer_and_tags_does(simulator: Simulator) -> None:
+    frozen, asked, gone = [await Reader.connect(simulator.address.port) for _ in range(3)]
+    frozen.send(chat("sim:tokens=5,fault=freeze"))
+    await eventually(lambda: simulator.witness.calls_now == 1)
+    await eventually(lambda: simulator.witness.calls[0].permitted_at is not None)
+    asked.send(get("/api/ps"))
+    gone.send(get("/api/ps"))
+    tags = await ask(simulator, get("/api/tags"))
+    await eventually(lambda: simulator.witness.calls_now == 3)
+    gone.leave()
+    await eventually(lambda: simulator.witness.calls_now == 2)
+    frozen.leave()
+    thawed = await asked.response()
+
+    assert tags.status == thawed.status == 200
+    assert [call.end for call in simulator.witness.calls if call.path == "/api/ps"] == ["answered", "left"]
+
+
 async def test_a_bad_chunk_size_stands_where_a_number_should(simulator: Simulator) -> None:
     reader = await Reader.connect(simulator.address.port)
     reader.send(chat("sim:tokens=5,at=3,fault=bad_chunk"))
@@ -267,7 +285,7 @@ async def test_a_status_comes_for_the_first_calls_of_that_very_name_only(status:
 
     seen = [await ask(simulator, chat(name)) for _ in range(3)]
 
-    assert [one.status for one in seen] == [status, status, 200]
+    assert [one.status for one in seen] == [call.status for call in simulator.witness.calls] == [status, status, 200]
     assert seen[0].fields["Retry-After"] == "2"
     assert seen[2].text == TEXT
     assert (await ask(simulator, chat(other))).status == status

@@ -1,76 +1,116 @@
-"""How steps become bytes in time: framing is pure, alarms ring in order."""
+"""Steps in time, on a real connection."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from services.simulator.alarms import Alarms
-from services.simulator.framing import chunked, coalesce, first_lines, in_pieces, plain
-from services.simulator.simulator import Simulator
-from services.simulator.steps import FIN, RST, SILENCE, TURN, WHOLE, Line, MakerStep, Raw, Step, Wait, Write
-from tests.simulator.reader import ask, chat
+from services.simulator.player import Player
+from services.simulator.server import Connection, Exchange, OpenConnections
+from services.simulator.steps import FIN, RST, SILENCE, TURN, WHOLE, Step, Steps, Wait, Write
+from services.simulator.witness import Witness
+from tests.simulator.reader import Reader, eventually, get
 
-GAP = Wait(0.1)
-ONE, TWO, THREE = (Line(b"%d\n" % number, 1, content=True) for number in (1, 2, 3))
-TAG = Line(b"tag\n", 1)
-
-
-def written(steps: Iterable[Step]) -> bytes:
-    return b"".join(step.data for step in steps if isinstance(step, Write))
+HEAD = Write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
 
 
-def test_each_line_is_a_chunk_and_the_header_goes_with_the_first() -> None:
-    steps = list(chunked(b"HEAD", iter([GAP, ONE, GAP, TWO, WHOLE])))
+@asynccontextmanager
+async def playing(steps: Callable[[], Steps]) -> AsyncIterator[tuple[Reader, list[Player]]]:
+    """Serve ``steps`` to every request on a connection; yield its reader and the players."""
+    players: list[Player] = []
+    witness, open_connections, alarms = Witness(asyncio.get_running_loop().time), OpenConnections(), Alarms()
 
-    assert steps == [
-        GAP, Write(b"HEAD2\r\n1\n\r\n", 1, 1), GAP, Write(b"2\r\n2\n\r\n", 1, 1), Write(b"0\r\n\r\n"), WHOLE,
-    ]  # fmt: skip
+    def serve(exchange: Exchange) -> None:
+        exchange.call = witness.opened("GET", "/", {}, 0)
+        player = Player(steps(), exchange, lambda _lines, _tokens: None, alarms)
+        players.append(player)
+        player.start()
 
-
-def test_an_answer_without_a_line_is_a_header_and_a_last_chunk() -> None:
-    assert list(chunked(b"HEAD", iter([WHOLE]))) == [Write(b"HEAD0\r\n\r\n"), WHOLE]
-
-
-@pytest.mark.parametrize("end", [FIN, RST])
-def test_a_broken_end_has_no_last_chunk_and_what_follows_it_is_not_made(end: MakerStep) -> None:
-    rest = iter([ONE, end, TWO])
-
-    assert list(chunked(b"", rest)) == [Write(b"2\r\n1\n\r\n", 1, 1), end]
-    assert list(rest) == [TWO]
-
-
-def test_a_plain_body_is_its_lines_and_raw_bytes() -> None:
-    assert list(plain(b"HEAD", iter([ONE, Raw(b"x"), GAP, FIN, TWO]))) == [
-        Write(b"HEAD1\n", 1, 1), Write(b"x"), GAP, FIN,
-    ]  # fmt: skip
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(serve, witness, open_connections), "127.0.0.1", 0)
+    try:
+        reader = await Reader.connect(server.sockets[0].getsockname()[1])
+        reader.send(get("/"))
+        yield reader, players
+    finally:
+        server.close()
+        open_connections.cut()
+        await open_connections.gone()
 
 
-@pytest.mark.parametrize(("count", "taken"), [(0, []), (1, [TAG, ONE]), (2, [TAG, ONE, GAP, TWO])])
-def test_the_first_lines_are_counted_by_content_and_the_rest_is_kept(count: int, taken: list[MakerStep]) -> None:
-    everything: list[MakerStep] = [TAG, ONE, GAP, TWO, THREE, WHOLE]
-    steps = iter(everything)
+@pytest.mark.parametrize(("end", "seen_end"), [(WHOLE, "whole"), (FIN, "fin"), (RST, "reset")])
+async def test_writes_and_waits_are_performed_up_to_the_end(end: Step, seen_end: str) -> None:
+    body = b"abcdef" if end == WHOLE else b"abc"
+    async with playing(lambda: iter([HEAD, Write(body[:3]), Wait(0.01), TURN, Write(body[3:]), end])) as (
+        reader,
+        players,
+    ):
+        seen = await reader.response()
+        await asyncio.wait_for(players[0].done, 5)
 
-    assert list(first_lines(steps, count)) == taken
-    assert taken + list(steps) == everything
-
-
-def test_lines_without_a_wait_between_them_share_a_write_up_to_the_number_asked_for() -> None:
-    steps: list[Step] = [Write(b"1", 1, 1), Write(b"2", 1, 1), Write(b"3", 1, 1), GAP, Write(b"4", 1, 1), WHOLE]
-
-    assert list(coalesce(iter(steps), 2)) == [Write(b"12", 2, 2), Write(b"3", 1, 1), GAP, Write(b"4", 1, 1), WHOLE]
+    assert (seen.status, seen.end) == (200, seen_end)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 7, 100])
-def test_pieces_are_of_the_size_asked_for_and_count_a_line_once(size: int) -> None:
-    steps = list(in_pieces(iter([Write(b"abcdef", 1, 2), Write(b"", 0, 1), GAP, WHOLE]), size))
+async def test_a_step_is_not_made_before_its_wait_is_over() -> None:
+    made: list[str] = []
 
-    writes = [step for step in steps if isinstance(step, Write)]
-    assert written(steps) == b"abcdef"
-    assert all(len(write.data) <= size for write in writes)
-    assert (sum(write.lines for write in writes), sum(write.tokens for write in writes)) == (1, 3)
-    assert steps[-2:] == [GAP, WHOLE]
-    assert steps.count(TURN) == len(writes)
+    def steps() -> Steps:
+        yield HEAD
+        yield SILENCE
+        made.append("too early")
+
+    async with playing(steps) as (reader, players):
+        await reader.until(b"\r\n\r\n")
+
+        assert (made, players[0].done.done()) == ([], False)
+
+
+async def test_a_player_that_is_stopped_makes_no_further_step() -> None:
+    made: list[int] = []
+
+    def steps() -> Iterator[Step]:
+        while True:
+            made.append(1)
+            yield TURN
+
+    async with playing(steps) as (_, players):
+        await eventually(lambda: len(made) > 10)
+        players[0].stop()
+        stopped_at = len(made)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    assert len(made) == stopped_at
+    assert players[0].done.cancelled()
+
+
+async def test_steps_that_fail_are_the_end_and_its_reason() -> None:
+    def steps() -> Iterator[Step]:
+        yield HEAD
+        raise LookupError
+
+    async with playing(steps) as (_, players):
+        await eventually(lambda: bool(players))
+        with pytest.raises(LookupError):
+            await asyncio.wait_for(players[0].done, 5)
+
+
+async def test_steps_without_waits_share_the_loop() -> None:
+    """A thousand writes take several turns of the loop, in which others may run."""
+    turns = 0
+
+    async def others(players: list[Player]) -> None:
+        nonlocal turns
+        while not (players and players[0].done.done()):
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with playing(lambda: iter([Write(b"")] * 1000 + [FIN])) as (_, players):
+        await asyncio.wait_for(others(players), 5)
+
+    assert turns > 10
 
 
 async def test_alarms_ring_soonest_first_and_cancelled_ones_not_at_all() -> None:
@@ -91,17 +131,9 @@ async def test_alarms_ring_soonest_first_and_cancelled_ones_not_at_all() -> None
 async def test_an_alarm_may_be_set_by_one_that_rings() -> None:
     alarms, over = Alarms(), asyncio.Event()
 
-    alarms.at(0.0, lambda: alarms.at(0.0, over.set) and None)
+    def again() -> None:
+        alarms.at(0.0, over.set)
+
+    alarms.at(0.0, again)
 
     assert await asyncio.wait_for(over.wait(), 5)
-
-
-async def test_a_rate_holds_over_an_answer(simulator: Simulator) -> None:
-    """The lower bound only: 40 gaps of 5 ms, each up to half of it shorter or longer, are 200 ms on average."""
-    last = (await ask(simulator, chat("sim:tokens=41,rate=200,jitter=0.5"))).lines[-1]
-
-    assert last["eval_duration"] > 150_000_000
-
-
-def test_silence_has_no_end() -> None:
-    assert SILENCE.seconds == float("inf")

@@ -42,7 +42,7 @@ async def port_of(started: asyncio.subprocess.Process) -> int:
     async with asyncio.timeout(20):
         line = json.loads(await started.stdout.readline())
     assert line["event"] == "listening"
-    return int(line["listen"].rpartition(":")[2])
+    return int(line["address"].rpartition(":")[2])
 
 
 async def test_it_listens_answers_and_is_healthy() -> None:
@@ -111,7 +111,7 @@ async def test_bad_settings_are_all_named_and_exit_2() -> None:
     async with process("--check", environ=bad) as checked:
         _, problems = await checked.communicate()
 
-    lines = problems.decode().splitlines()
+    lines = problems.decode().strip().split("\n")
     assert checked.returncode == 2
     assert len(lines) == 3
     assert all(any(name in line for line in lines) for name in bad)

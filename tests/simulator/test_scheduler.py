@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
+from services.simulator.scheduler import Scheduler
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator, running_simulator
 from services.simulator.witness import Call, State
@@ -137,6 +140,23 @@ async def test_a_loaded_model_has_a_line_without_bound() -> None:
             reader.leave()
 
     assert [one.status for one in seen] == [200] * 20
+
+
+async def test_a_load_that_is_given_up_leaves_no_model_behind_and_frees_the_line() -> None:
+    scheduler = Scheduler(num_parallel=1, max_queue=0, keep_alive_s=60)
+    loading = asyncio.Event()
+
+    async def load(seconds: float) -> str:
+        async with scheduler.runner("m", 4096, seconds, None, loading.set) as runner:
+            return runner.model
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(load(60), 0.02)
+
+    assert loading.is_set()
+    assert list(scheduler.loaded()) == []
+    assert await asyncio.wait_for(load(0), 5) == "m"
+    scheduler.close()
 
 
 async def test_keep_alive_zero_unloads_after_the_answer(simulator: Simulator) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.simulator.guard import may_ask
+from services.simulator.routes import ROUTES, WITNESS
 from services.simulator.simulator import Simulator
 from tests.simulator.reader import Reader, ask, chat, eventually, generate, get, post
 from tests.simulator.test_answers import shape
@@ -68,6 +69,27 @@ async def test_tags_lists_the_plain_simulator_first_and_a_model_that_only_embeds
 
     assert models[0]["name"] == "sim:latest"
     assert ["embedding"] in [model["capabilities"] for model in models]
+
+
+@pytest.mark.parametrize("path", sorted(set(ROUTES) - {"/", WITNESS}))
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_a_route_takes_its_methods_and_names_them_to_the_others(
+    method: str, path: str, simulator: Simulator
+) -> None:
+    seen = await ask(simulator, get(path, method=method))
+
+    assert (seen.status == 405) is (method not in ROUTES[path])
+    assert seen.fields.get("Allow") == (None if method in ROUTES[path] else ROUTES[path][0])
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/pull", "/api/delete", "/v1/chat/completions", "/metrics", "//", "/api/../api/tags"]
+)
+async def test_other_paths_are_no_routes_and_are_witnessed(path: str, simulator: Simulator) -> None:
+    seen = await ask(simulator, post(path, {"model": "sim"}))
+
+    assert seen.status == 404
+    assert [call.path for call in simulator.witness.calls] == [path]
 
 
 async def test_a_connection_serves_one_request_after_another(simulator: Simulator) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from services.simulator.gojson import GoError, decode, replace_lone_surrogates
 from services.simulator.recordings import load_all
+from services.simulator.refusals import refuse_name
+from services.simulator.script import is_model_name
 from services.simulator.simulator import Simulator
 from services.simulator.validation import Refused, duration_s, read_ask, refuse_options
 from tests.simulator.reader import ask, post
@@ -123,6 +125,23 @@ def test_think_of_another_type_is_refused(think: Any) -> None:
 
 def test_a_message_that_is_null_is_an_empty_one() -> None:
     assert read_ask("chat", b'{"model":"x","messages":[null]}').messages == [{}]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "status", "text"),
+    [
+        ("chat", "", 400, "model is required"),
+        ("generate", "", 404, "model '' not found"),
+        ("chat", "a:cloud", 403, "ollama cloud is disabled: remote model is unavailable"),
+        ("chat", "a-cloud", 403, "ollama cloud is disabled: remote model is unavailable"),
+        ("chat", "a b", 400, "invalid model name"),
+    ],
+)
+def test_a_name_that_cannot_be_served_is_refused(endpoint: str, name: str, status: int, text: str) -> None:
+    with pytest.raises(Refused) as caught:
+        refuse_name(endpoint, name, is_model_name(name))
+
+    assert (caught.value.status, caught.value.text) == (status, text)
 
 
 async def test_an_embedding_model_neither_generates_nor_chats(simulator: Simulator) -> None:

@@ -16,6 +16,8 @@ from tests.reader import Client, Reading
 
 CLIENTS: Final = 100
 BETWEEN_S: Final = 0.01
+IDLE_POOL: Final = 100
+"""Connections that the gateway's and the proxy's clients may keep for the next call."""
 MID_ANSWER: Final = "sim:tokens=100000,rate=50,load=0,prefill=0,seed="
 NO_TOKEN_YET: Final = "sim:tokens=100,rate=50,load=0,prefill=60,seed="
 
@@ -76,6 +78,15 @@ def all_closed(chain: Chain, acted: dict[str, float]) -> dict[str, float] | None
     return closed if len(closed) == len(acted) else None
 
 
+def open_files(chain: Chain) -> tuple[int, int]:
+    return chain.gateway.open_files(), chain.proxy.open_files()
+
+
+def tasks_alive(chain: Chain) -> tuple[float, float]:
+    name = "llm_event_loop_tasks"
+    return chain.gateway.metrics()[name], chain.proxy.metrics()[name]
+
+
 def nothing_is_held(chain: Chain) -> bool:
     gateway, proxy = chain.gateway.metrics(), chain.proxy.metrics()
     active = [value for server in (gateway, proxy) for name, value in server.items() if "llm_streams_active" in name]
@@ -94,18 +105,18 @@ async def test_a_hundred_clients_that_leave_give_everything_back(
     chain: Chain, model: str, act: Act, tokens: int, reason: str
 ) -> None:
     """C1, C2: client gone means model server told, in every phase; nothing is held afterwards."""
-    before = chain.gateway.open_files(), chain.proxy.open_files()
+    before, tasks = open_files(chain), tasks_alive(chain)
     lines = len(chain.gateway.events("stream.finished"))
 
     seconds = await seconds_until_the_model_server_knew(chain, model, act, tokens)
 
     eventually(lambda: nothing_is_held(chain), what="no stream and no follower is left")
-    eventually(lambda: chain.witness()["calls_now"] == 0, what="no call is open at the model server")
-    after = chain.gateway.open_files(), chain.proxy.open_files()
-    idle_pool = 100
-    assert after[0] <= before[0] + idle_pool
-    assert after[1] <= before[1] + idle_pool
+    eventually(lambda: chain.witness()["totals"]["calls_now"] <= 1, what="no call but the witness's own is open")
+    eventually(lambda: all(now <= then + 2 for now, then in zip(tasks_alive(chain), tasks, strict=True)), what="tasks")
+    after = open_files(chain)
+    assert all(now <= then + IDLE_POOL for now, then in zip(after, before, strict=True))
     reasons = [line["reason"] for line in chain.gateway.events("stream.finished")[lines:]]
     assert reasons == [reason] * CLIENTS
     p50, p99 = statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]
-    print(f"\n{reason}, {model[4:30]}…: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms; files {before} -> {after}")
+    print(f"\n{reason}, {model[4:30]}…: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms", end="; ")
+    print(f"open files {before} -> {after}, tasks {tasks} -> {tasks_alive(chain)}")

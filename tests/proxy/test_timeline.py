@@ -1,0 +1,114 @@
+from itertools import accumulate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.providers.adapter import LastWord
+from proxy.timeline import STAGES, Timeline
+from services.wire.events import FinishReason, Timing, Usage
+
+MOMENTS = ("entered", "permitted", "asked", "first_content", "last_content")
+SECONDS = st.floats(0, 100, allow_subnormal=False)
+
+
+def said(load_s: float | None = 0.0, prefill_s: float | None = 0.0, usage: Usage | None = None) -> LastWord:
+    return LastWord(FinishReason.STOP, usage, load_s, prefill_s)
+
+
+def lived() -> Timeline:
+    """A stream that waited 1 s in line, 0.5 s to connect, 4 s for its first content, and ran 10 s."""
+    return Timeline(
+        accepted=100.0,
+        entered=100.25,
+        permitted=101.25,
+        asked=101.75,
+        first_content=105.75,
+        first_answer=106.0,
+        last_content=115.75,
+        ended=116.0,
+    )
+
+
+@given(
+    gaps=st.lists(SECONDS, min_size=1, max_size=len(MOMENTS) + 1),
+    word=st.none() | st.builds(said, st.none() | SECONDS, st.none() | SECONDS),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_stages_add_up_to_the_total_however_far_the_stream_came(gaps: list[float], word: LastWord | None) -> None:
+    """Each prefix of the moments is a way to end: in line, connecting, waiting, decoding."""
+    moments = list(accumulate(gaps, initial=1000.0))
+    timeline = Timeline(moments[0], ended=moments[-1])
+    for name, moment in zip(MOMENTS, moments[1:-1], strict=False):
+        setattr(timeline, name, moment)
+
+    stages = timeline.stages(word)
+
+    assert tuple(stages) == STAGES
+    assert sum(stages.values()) == pytest.approx(moments[-1] - moments[0], abs=1e-6)
+    assert all(seconds >= 0 for seconds in stages.values())
+
+
+def test_a_whole_stream_s_time_is_split_as_the_model_server_says() -> None:
+    stages = lived().stages(said(load_s=1.5, prefill_s=2.0))
+
+    assert stages == {
+        "pre": 0.25,
+        "admission": 1.0,
+        "connect": 0.5,
+        "load": 1.5,
+        "backend_queue": 0.5,
+        "prefill": 2.0,
+        "decode": 10.0,
+        "post": 0.25,
+        "unknown": 0.0,
+    }
+
+
+def test_without_the_last_word_nobody_splits_the_wait_and_the_last_silence_is_nobody_s() -> None:
+    stages = lived().stages(None)
+
+    assert (stages["load"], stages["prefill"], stages["backend_queue"], stages["post"]) == (0, 0, 0, 0)
+    assert stages["unknown"] == 4.25
+
+
+@pytest.mark.parametrize(("load_s", "prefill_s", "split"), [(9.0, 9.0, (4, 0, 0)), (3.0, 9.0, (3, 1, 0))])
+def test_a_model_server_that_says_more_than_we_measured_is_cut_to_the_wait(
+    load_s: float, prefill_s: float, split: tuple[float, float, float]
+) -> None:
+    stages = lived().stages(said(load_s, prefill_s))
+
+    assert (stages["load"], stages["prefill"], stages["backend_queue"]) == split
+
+
+def test_the_timing_of_a_done_frame_is_in_milliseconds() -> None:
+    timing = lived().timing(said(1.5, 2.0), Usage(3, 21))
+
+    assert timing == Timing(
+        queue_ms=1000.0, load_ms=1500.0, prefill_ms=2000.0, ttft_ms=5750.0, total_ms=16_000.0, tokens_per_s=2.0
+    )
+
+
+def test_without_the_last_word_load_and_prefill_are_not_known() -> None:
+    timing = lived().timing(None, None)
+
+    assert (timing.load_ms, timing.prefill_ms, timing.tokens_per_s) == (None, None, None)
+
+
+def test_a_stream_that_ended_in_line_has_no_first_token() -> None:
+    timing = Timeline(10.0, entered=10.0, ended=12.0).timing(None, None)
+
+    assert (timing.queue_ms, timing.ttft_ms, timing.total_ms) == (2000.0, None, 2000.0)
+
+
+@pytest.mark.parametrize("usage", [None, Usage(5, 0), Usage(5, 1)])
+def test_there_is_no_rate_below_two_tokens_or_without_a_report(usage: Usage | None) -> None:
+    assert lived().tokens_per_s(usage) is None
+
+
+def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once() -> None:
+    unseen, at_once = Timeline(1.0, ended=2.0), lived()
+    at_once.last_content = at_once.first_content
+
+    assert unseen.tokens_per_s(Usage(5, 9)) is None
+    assert at_once.tokens_per_s(Usage(5, 9)) is None
