@@ -6,7 +6,6 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from gateway.relay import Head
 from services.runtime import edge
 from services.wire import native
 from services.wire.chat import BadBody
@@ -32,13 +31,13 @@ def named(exc: BaseException) -> Refused | None:
     return None
 
 
-def refused_by_proxy(head: Head) -> Refused:
+def refused_by_proxy(headers: Mapping[str, str], body: bytes) -> Refused:
     """Return what a proxy's refusal means here: the same, under our request id."""
-    error = _error_object(head.body)
+    error = _error_object(body)
     code, stage = error.get("code"), error.get("stage")
     if code not in set(Code):
         return Refused(DISCONNECTED)
-    retry_after = head.headers.get("retry-after", "")
+    retry_after = headers.get("retry-after", "")
     return Refused(
         Failed(
             Code(code),

@@ -12,7 +12,7 @@ from gateway.catalog import Catalog
 from gateway.errors import UNAVAILABLE, named, refused_by_proxy
 from gateway.hops import Hops
 from gateway.metrics import GatewayMetrics
-from gateway.relay import Head, Hop, Relay
+from gateway.relay import Hop, Relay
 from gateway.report import connection_ended, connection_started
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -79,7 +79,7 @@ class Handlers:
         except CallFailed as exc:
             raise Refused(UNAVAILABLE) from exc
         if answer.status not in {200, 202}:
-            raise refused_by_proxy(Head(answer.status, answer.headers, answer.body))
+            raise refused_by_proxy(answer.headers, answer.body)
         word = "stopped" if answer.status == 202 else "finished"
         return web.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 

@@ -93,7 +93,7 @@ class Hops:
             self.client_left(visit, hop, unseen=True)
             raise Refused(DISCONNECTED)
         if head.status not in {200, 204}:
-            raise refused_by_proxy(head)
+            raise refused_by_proxy(head.headers, head.body)
         return hop, head
 
     async def _head(self, visit: Visit, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:

@@ -1,6 +1,7 @@
 """One client's connection with a stream, from its request to its end, and how many there are."""
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,10 +10,11 @@ from gateway.relay import Relay
 from gateway.timeline import Timeline
 from gateway.upstream import Follower
 from services.runtime.stream_metrics import StreamRecord
-from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Refused
+from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Refused, shutting_down
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
-DRAIN_RETRY_S: Final = 2
+FULL_RETRY_S: Final = 2
+"""When the gateway is full: an answer ends every few seconds among five hundred."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,11 +91,10 @@ class Visits:
             Refused: draining, or there are as many as there may be.
         """
         if self.draining and new_stream:
-            failed = Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment.")
-            raise Refused(failed, retry_after_s=DRAIN_RETRY_S, close=True)
+            raise shutting_down(random.random())  # noqa: S311 a jitter
         if len(self.here) >= self.most:
             failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
-            raise Refused(failed, retry_after_s=DRAIN_RETRY_S)
+            raise Refused(failed, retry_after_s=FULL_RETRY_S)
         self.here.add(visit)
 
     def gone(self, visit: Visit) -> None:

@@ -26,7 +26,7 @@ from services.runtime.http_client import CallFailed
 from services.runtime.lifecycle import Listener
 from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
-from services.wire.events import Code, Failed, Refused, refused_by_status
+from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
@@ -95,8 +95,9 @@ class ProxyService:
 
     async def end_streams(self) -> None:
         """End every running log truthfully, and let followers take that."""
+        goodbye = shutting_down(0.0).failed
         for stream in self.streams:
-            stream.fail(Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment."))
+            stream.fail(goodbye)
         deadline = asyncio.get_running_loop().time() + GOODBYE_S
         # once in a process's life, for a second: an event would have to be kept true for every follower
         while self.streams.followers and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 as said above

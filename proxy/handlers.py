@@ -1,6 +1,7 @@
 """The proxy's routes: each reads its request, asks ``streams``, and waits while the tokens pass through callbacks."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -138,7 +139,8 @@ class Handlers:
         try:
             if not await asyncio.shield(stream.committed):
                 assert isinstance(stream.log.end, Failed)
-                raise Refused(stream.log.end)
+                wait_s = stream.retry_after_s
+                raise Refused(stream.log.end, retry_after_s=None if wait_s is None else math.ceil(wait_s))
             return await self._serve(request, stream, follower)
         finally:
             stream.leave(follower)

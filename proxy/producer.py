@@ -162,6 +162,7 @@ class Producer:
             content = self._asking is not None and self._asking.has_content
             wait_s = wait_before_next(attempt, refusal, content=content, chance=random.random())  # noqa: S311 a jitter
             if wait_s is None:
+                self._stream.retry_after_s = refusal.wait_s
                 self._stream.finish(refusal.failed)
                 return
             self._witness.call_repeated(refusal.why)

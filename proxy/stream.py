@@ -93,6 +93,7 @@ class Stream:
         self.attempts = 0
         self.skipped_lines = 0
         self.last_word: LastWord | None = None
+        self.retry_after_s: float | None = None  # what the model server asked for when it refused
         self.status: Status | None = None
         self.followers: list[Follower] = []
         self.stopped_at: float | None = None

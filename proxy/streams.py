@@ -19,7 +19,7 @@ from proxy.stream_log import StreamLog
 from proxy.timeline import Timeline
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, Phase, Refused, Status
+from services.wire.events import Code, Failed, Phase, Refused, Status, shutting_down
 
 DEPARTED_S: Final = 10.0
 """How long a name is kept whose follower was said to have left before it arrived."""
@@ -148,11 +148,7 @@ class Streams:
 
     def _refuse_if_closed(self, caller: Caller) -> None:
         if self.draining:
-            raise Refused(
-                Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment."),
-                retry_after_s=1 + secrets.randbelow(3),  # jittered: all must not come back at once
-                close=True,
-            )
+            raise shutting_down(random.random())  # noqa: S311 a jitter
         if self.held_bytes >= self._settings.logs_total_bytes:
             self._make_room()
         if self.held_bytes >= self._settings.logs_total_bytes:

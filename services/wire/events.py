@@ -288,6 +288,16 @@ class Refused(Exception):
         self.close = close
 
 
+def shutting_down(chance: float) -> Refused:
+    """Return the refusal of a new stream while a server drains: in 1 to 3 s, jittered, lest all come back at once.
+
+    Args:
+        chance: a random number in [0, 1).
+    """
+    failed = Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment.")
+    return Refused(failed, retry_after_s=1 + int(3 * chance), close=True)
+
+
 _CODE_OF_STATUS: Final[Mapping[int, Code]] = {
     400: Code.INVALID_REQUEST,
     403: Code.FORBIDDEN,
