@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.catalog import Catalog
+from gateway.connection import ClientConnections
 from gateway.cors import allow_origins
 from gateway.errors import answer
 from gateway.handlers import Handlers
@@ -16,7 +17,6 @@ from gateway.hops import Hops
 from gateway.metrics import GatewayMetrics
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
-from gateway.visit import Visits
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
 from services.runtime.http_client import CallFailed
@@ -46,10 +46,12 @@ class GatewayService:
         self._tasks = Tasks()
         self._upstream = Upstream(settings.proxy_url)
         self._catalog = Catalog(self._upstream, settings.default_model)
-        self.visits = Visits(most_streams(settings.max_streams))
+        self.connections = ClientConnections(most_streams(settings.max_streams))
         self._reachability = Reachability(self._probe, self._reached)
-        self._health = Health("gateway", self._reachability, active=lambda: len(self.visits.here), queued=lambda: 0)
-        self.metrics.slots.set(self.visits.most)
+        self._health = Health(
+            "gateway", self._reachability, active=lambda: len(self.connections.here), queued=lambda: 0
+        )
+        self.metrics.slots.set(self.connections.most)
         self._allowed_hosts = frozenset(host.lower() for host in settings.hosts)
         self.app = self._make_app()
 
@@ -85,16 +87,16 @@ class GatewayService:
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
         self._health.draining = True
-        self.visits.begin_drain()
+        self.connections.begin_drain()
         self._reached(self._reachability.is_fresh)
 
     async def drained(self) -> None:
         """Return when the last connection with a stream is gone."""
-        await self.visits.all_gone()
+        await self.connections.all_gone()
 
     async def end_streams(self) -> None:
         """Hand over what is left."""
-        self.visits.hand_over()
+        self.connections.hand_over()
 
     async def close(self) -> None:
         """Give back what is held."""
@@ -116,7 +118,7 @@ class GatewayService:
             self._settings,
             upstream=self._upstream,
             hops=hops,
-            visits=self.visits,
+            connections=self.connections,
             catalog=self._catalog,
             metrics=self.metrics,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from gateway.catalog import Catalog
+from gateway.connection import ClientConnection, ClientConnections
 from gateway.errors import UNAVAILABLE, named, refused_by_proxy
 from gateway.hops import Hops
 from gateway.metrics import GatewayMetrics
@@ -16,7 +17,6 @@ from gateway.relay import Hop, Relay
 from gateway.report import connection_ended, connection_started
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
-from gateway.visit import Visit, Visits
 from services.runtime import edge
 from services.runtime.http_client import CallFailed
 from services.runtime.sink import ChunkedSink, SinkWatch, open_sink
@@ -38,14 +38,14 @@ class Handlers:
         *,
         upstream: Upstream,
         hops: Hops,
-        visits: Visits,
+        connections: ClientConnections,
         catalog: Catalog,
         metrics: GatewayMetrics,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._hops = hops
-        self._visits = visits
+        self._connections = connections
         self._catalog = catalog
         self._metrics = metrics
 
@@ -59,17 +59,19 @@ class Handlers:
 
     async def start_chat(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat/stream: start a stream and follow it."""
-        return await self._visited(request, "chat", lambda visit: self._start(request, visit, chat.gateway_chat))
+        return await self._connected(
+            request, "chat", lambda connection: self._start(request, connection, chat.gateway_chat)
+        )
 
     async def start_generate(self, request: web.Request) -> web.StreamResponse:
         """POST /api/generate/stream: the same with the generate fields."""
-        return await self._visited(
-            request, "generate", lambda visit: self._start(request, visit, chat.gateway_generate)
+        return await self._connected(
+            request, "generate", lambda connection: self._start(request, connection, chat.gateway_generate)
         )
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """GET /api/chat/stream/{id}: replay after a number, then live."""
-        return await self._visited(request, "chat", lambda visit: self._follow(request, visit))
+        return await self._connected(request, "chat", lambda connection: self._follow(request, connection))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat/stream/{id}/cancel: stop generation; answered when the model server's socket is closed."""
@@ -87,77 +89,80 @@ class Handlers:
         """GET /api/models: what may be asked for."""
         return web.json_response(await self._catalog.page())
 
-    async def _visited(
-        self, request: web.Request, kind: str, work: Callable[[Visit], Awaitable[web.StreamResponse]]
+    async def _connected(
+        self, request: web.Request, kind: str, work: Callable[[ClientConnection], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Do ``work`` for one connection; whatever comes of it is counted and told once, from ``finally``."""
         route = request.match_info.route.resource
-        visit = Visit.begin(request[edge.REQUEST_ID], route.canonical if route else "", kind)
-        visit.reason = Code.INTERNAL
+        connection = ClientConnection.begin(request[edge.REQUEST_ID], route.canonical if route else "", kind)
+        connection.reason = Code.INTERNAL
         try:
-            return await work(visit)
+            return await work(connection)
         except asyncio.CancelledError:
-            visit.reason = (visit.relay and visit.relay.end_reason) or ConnectionEnd.CLIENT_GONE
+            connection.reason = (connection.relay and connection.relay.end_reason) or ConnectionEnd.CLIENT_GONE
             raise
         except (Refused, chat.BadBody, web.HTTPException) as exc:
             refused = named(exc)
-            visit.reason = refused.failed.code if refused else Code.INTERNAL
+            connection.reason = refused.failed.code if refused else Code.INTERNAL
             raise
         finally:
-            self._visits.gone(visit)
-            visit.timeline.ended = time.monotonic()
-            if visit.reason is not None:
-                connection_ended(visit, self._metrics)
+            self._connections.gone(connection)
+            connection.timeline.ended = time.monotonic()
+            if connection.reason is not None:
+                connection_ended(connection, self._metrics)
 
     async def _start(
-        self, request: web.Request, visit: Visit, parse: Callable[[bytes], chat.GatewayRequest]
+        self, request: web.Request, connection: ClientConnection, parse: Callable[[bytes], chat.GatewayRequest]
     ) -> web.StreamResponse:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings = self._settings
         raw = await edge.read_body(request, limit_bytes=settings.body_bytes, timeout_s=settings.body_timeout_s)
         asked = parse(raw)
-        visit.timeline.parsed = time.monotonic()
-        self._visits.admit(visit, new_stream=True)
+        connection.timeline.parsed = time.monotonic()
+        self._connections.admit(connection, new_stream=True)
         model = asked.model or await self._catalog.default()
-        visit.model, visit.conversation_id = model, asked.conversation_id
-        visit.timeline.admitted = time.monotonic()
+        connection.began = True
+        connection.model, connection.conversation_id = model, asked.conversation_id
+        connection.timeline.admitted = time.monotonic()
         body = chat.with_defaults(asked, model, settings.max_output_tokens)
-        hop = await self._hops.start(visit, asked, body)
-        return await self._carry(request, visit, hop, position=0)
+        hop = await self._hops.start(connection, asked, body)
+        return await self._carry(request, connection, hop, position=0)
 
-    async def _follow(self, request: web.Request, visit: Visit) -> web.StreamResponse:
-        visit.stream_id = _stream_id(request)
-        position = _position(request, visit.stream_id)
-        visit.timeline.parsed = time.monotonic()
-        self._visits.admit(visit, new_stream=False)
-        visit.timeline.admitted = time.monotonic()
-        hop = await self._hops.follow(visit, position)
+    async def _follow(self, request: web.Request, connection: ClientConnection) -> web.StreamResponse:
+        connection.stream_id = _stream_id(request)
+        position = _position(request, connection.stream_id)
+        connection.timeline.parsed = time.monotonic()
+        self._connections.admit(connection, new_stream=False)
+        connection.timeline.admitted = time.monotonic()
+        hop = await self._hops.follow(connection, position)
         if hop is None:
-            visit.reason = None
-            return web.Response(status=204, headers={"X-Stream-Id": visit.stream_id})
-        return await self._carry(request, visit, hop, position=int(position))
+            connection.reason = None
+            return web.Response(status=204, headers={"X-Stream-Id": connection.stream_id})
+        return await self._carry(request, connection, hop, position=int(position))
 
-    async def _carry(self, request: web.Request, visit: Visit, hop: Hop, *, position: int) -> web.StreamResponse:
+    async def _carry(
+        self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int
+    ) -> web.StreamResponse:
         """Send the headers, then let frames pass until the stream's end or the connection's."""
         hop_headers = hop.head.result().headers
-        visit.stream_id = hop_headers.get("x-stream-id", "")
-        visit.model = visit.model or hop_headers.get("sluice-model", "")
-        self._metrics.stream_began(visit.model)
+        connection.stream_id = hop_headers.get("x-stream-id", "")
+        connection.model = connection.model or hop_headers.get("sluice-model", "")
+        self._metrics.stream_began(connection.model)
         relay: Relay | None = None
         try:
-            sink = await open_sink(request, self._headers(request, visit))
-            relay = visit.relay = self._relay(sink, visit, position)
-            connection_started(visit)
+            sink = await open_sink(request, self._headers(request, connection))
+            relay = connection.relay = self._relay(sink, connection, position)
+            connection_started(connection)
             await self._watched(relay, sink, hop)
         except asyncio.CancelledError:
             if relay is None or relay.end_reason is None:  # else it was our own cut that closed the connection
-                self._hops.client_left(visit, hop, unseen=relay is None)
+                self._hops.client_left(connection, hop, unseen=relay is None)
             raise
         finally:
-            self._metrics.stream_left(visit.model)
-        visit.reason = relay.end_reason
-        return sink.response if visit.reason in set(ConnectionEnd) else await sink.end()
+            self._metrics.stream_left(connection.model)
+        connection.reason = relay.end_reason
+        return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
     async def _watched(self, relay: Relay, sink: ChunkedSink, hop: Hop) -> None:
         watch = SinkWatch(
@@ -173,26 +178,26 @@ class Handlers:
         finally:
             watch.stop()
 
-    def _relay(self, sink: ChunkedSink, visit: Visit, position: int) -> Relay:
+    def _relay(self, sink: ChunkedSink, connection: ClientConnection, position: int) -> Relay:
         start_fields: dict[str, Any] = {
-            "request_id": visit.request_id,
+            "request_id": connection.request_id,
             "heartbeat_s": plain(self._settings.heartbeat_s),
         }
-        if visit.conversation_id is not None:
-            start_fields["conversation_id"] = visit.conversation_id
+        if connection.conversation_id is not None:
+            start_fields["conversation_id"] = connection.conversation_id
         return Relay(
             sink,
-            visit.timeline,
-            request_id=visit.request_id,
+            connection.timeline,
+            request_id=connection.request_id,
             position=position,
             start_fields=start_fields,
-            again=lambda number: self._hops.follow_again(visit, number),
-            gap_seen=self._metrics.gap_observer(visit.model, visit.kind),
+            again=lambda number: self._hops.follow_again(connection, number),
+            gap_seen=self._metrics.gap_observer(connection.model, connection.kind),
         )
 
     @staticmethod
-    def _headers(request: web.Request, visit: Visit) -> dict[str, str]:
-        return {**sse.HEADERS, "X-Request-Id": request[edge.REQUEST_ID], "X-Stream-Id": visit.stream_id}
+    def _headers(request: web.Request, connection: ClientConnection) -> dict[str, str]:
+        return {**sse.HEADERS, "X-Request-Id": request[edge.REQUEST_ID], "X-Stream-Id": connection.stream_id}
 
 
 def _stream_id(request: web.Request) -> str:

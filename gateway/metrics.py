@@ -2,18 +2,18 @@
 
 from typing import Final
 
+from gateway.connection import ClientConnection
 from gateway.timeline import OWN_STAGES
-from gateway.visit import Visit
 from services.runtime.stream_metrics import Family, StreamMetrics, StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
 _NOT_YET: Final = {Code.UNAUTHORIZED, Code.MODEL_NOT_ALLOWED, Code.RATE_LIMITED, Code.IDEMPOTENCY_CONFLICT}
-_NEVER_A_VISITS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
+_NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
     *FinishReason,
     *ConnectionEnd,
-    *(code for code in Code if code not in _NOT_YET and code not in _NEVER_A_VISITS),
+    *(code for code in Code if code not in _NOT_YET and code not in _NEVER_A_CONNECTIONS),
 )
 
 
@@ -31,11 +31,11 @@ class GatewayMetrics(StreamMetrics):
         )
         self.violations.labels("proxy", "broken_hop")
 
-    def visit_ended(self, visit: Visit) -> StreamRecord:
+    def connection_ended(self, connection: ClientConnection) -> StreamRecord:
         """A connection is over: count it, and return what there was to count."""
-        record = visit.record()
+        record = connection.record()
         self.stream_finished(record)
-        if record.reason in _AT_THE_DOOR and visit.relay is None and visit.timeline.admitted is None:
+        if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:
             self.rejected.labels(record.reason).inc()
         return record
 

@@ -133,11 +133,6 @@ class Relay:
         """Bytes written to the client, framing included."""
         return self._sink.written
 
-    @property
-    def followed_from_start(self) -> bool:
-        """Whether this connection saw the stream from its first event."""
-        return self._from_start
-
     def owes(self) -> bool:
         """Whether more is there for the client than its transport takes."""
         return self._paused_at is not None

@@ -4,8 +4,8 @@ from typing import Final
 
 import structlog
 
+from gateway.connection import ClientConnection
 from gateway.metrics import GatewayMetrics
-from gateway.visit import Visit
 from services.wire.events import RULES, Code, ConnectionEnd, FinishReason
 
 log = structlog.get_logger()
@@ -14,26 +14,26 @@ _SHED: Final = frozenset({Code.OVERLOADED, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOW
 _CLIENTS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED, *ConnectionEnd})
 
 
-def connection_started(visit: Visit) -> None:
+def connection_started(connection: ClientConnection) -> None:
     """Write the line of a connection's start, at debug."""
-    log.debug("stream.started", tier="gateway", stream_id=visit.stream_id, request_id=visit.request_id)
+    log.debug("stream.started", tier="gateway", stream_id=connection.stream_id, request_id=connection.request_id)
 
 
-def connection_ended(visit: Visit, metrics: GatewayMetrics) -> None:
+def connection_ended(connection: ClientConnection, metrics: GatewayMetrics) -> None:
     """Count a connection and write its line; the stages add up to ``dur_ms``."""
-    record = metrics.visit_ended(visit)
-    relay = visit.relay
+    record = metrics.connection_ended(connection)
+    relay = connection.relay
     log.info(
         "stream.finished",
         tier="gateway",
-        request_id=visit.request_id,
-        stream_id=visit.stream_id or None,
-        conversation_id=visit.conversation_id,
-        route=visit.route,
+        request_id=connection.request_id,
+        stream_id=connection.stream_id or None,
+        conversation_id=connection.conversation_id,
+        route=connection.route,
         operation=record.kind,
-        model=metrics.models.label(visit.model),
-        model_raw_len=len(visit.model),
-        outcome=_outcome(visit),
+        model=metrics.models.label(connection.model),
+        model_raw_len=len(connection.model),
+        outcome=_outcome(connection),
         reason=record.reason,
         dur_ms=_ms(record.duration_s),
         ttft_ms=_ms(record.ttft_s),
@@ -49,16 +49,16 @@ def connection_ended(visit: Visit, metrics: GatewayMetrics) -> None:
     )
 
 
-def _outcome(visit: Visit) -> str:
-    if visit.reason in _CLIENTS:
+def _outcome(connection: ClientConnection) -> str:
+    if connection.reason in _CLIENTS:
         return "client"
-    if not visit.failed:
+    if not connection.failed:
         return "ok"
-    if visit.reason in _SHED:
+    if connection.reason in _SHED:
         return "shed"
-    if visit.reason == Code.INTERNAL:
+    if connection.reason == Code.INTERNAL:
         return "internal"
-    return "client" if RULES[Code(visit.reason or Code.INTERNAL)].status < 500 else "upstream"
+    return "client" if RULES[Code(connection.reason or Code.INTERNAL)].status < 500 else "upstream"
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -78,18 +78,19 @@ class Follower:
         """
         self._sink = sink
         while self.cut_as is None:
-            while events := self._after():
+            if sink.paused:
+                await sink.drain()
+            elif events := self._after():
                 self._write(sink, self._dialect.frames(events), events[-1][0])
-                if sink.paused:
-                    await sink.drain()
-            if self._is_over:
+            elif self._is_over:
                 return
-            self._live = True  # in the same step as the empty look above, without an await
-            if status is not None:
-                sink.write(self._dialect.status(status))
-                status = None
-            self._wake.clear()
-            await self._wake.wait()
+            else:
+                self._live = True  # in the same step as the empty look above, without an await
+                if status is not None:
+                    sink.write(self._dialect.status(status))
+                    status = None
+                self._wake.clear()
+                await self._wake.wait()
 
     def push(self) -> None:
         """Hand on what is new, in the tick in which it came; called for every chunk."""
@@ -98,7 +99,8 @@ class Follower:
             return
         try:
             events = self._after()
-            if events and not self._write(sink, self._dialect.frames(events), events[-1][0]):
+            takes_more = not events or self._write(sink, self._dialect.frames(events), events[-1][0])
+            if not takes_more or self.position < self._log.last:  # a chunk may bring more than one piece
                 self._fall_behind()
         except Exception:  # a reader's failure is its own: the producer and the others go on
             log.exception("follower.failed")

@@ -18,13 +18,18 @@ FULL_RETRY_S: Final = 2
 
 
 @dataclass(slots=True, eq=False)
-class Visit:
-    """What is known of one connection; ``reason`` is the word for its end, None for one that had no stream (204)."""
+class ClientConnection:
+    """What is known of one connection.
+
+    ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
+    stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens.
+    """
 
     request_id: str
     route: str
     kind: str
     timeline: Timeline
+    began: bool = False
     model: str = ""
     stream_id: str = ""
     conversation_id: str | None = None
@@ -33,8 +38,8 @@ class Visit:
     reason: str | None = None
 
     @classmethod
-    def begin(cls, request_id: str, route: str, kind: str) -> "Visit":
-        """Return the visit of a request that has just come."""
+    def begin(cls, request_id: str, route: str, kind: str) -> "ClientConnection":
+        """Return the connection of a request that has just come."""
         return cls(request_id, route, kind, Timeline(time.monotonic()))
 
     @property
@@ -46,21 +51,20 @@ class Visit:
         """Return what is counted and logged of it."""
         timeline, end = self.timeline, self.relay.end if self.relay else None
         data = end.data if end is not None and end.event == "done" else {}
-        usage = data.get("usage") or {}
+        usage = (data.get("usage") or {}) if self.began else {}
         output_tokens: int | None = usage.get("output_tokens")
         rate = timeline.tokens_per_s(output_tokens)
-        from_start = self.relay is not None and self.relay.followed_from_start
-        proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if from_start else None
+        proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if self.began else None
         return StreamRecord(
             kind=self.kind,
             model=self.model,
             reason=str(self.reason),
             failed=self.failed,
             duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
-            ttft_s=_since(timeline.accepted, timeline.first_content) if from_start else None,
-            first_answer_s=_since(timeline.accepted, timeline.first_answer) if from_start else None,
-            time_per_token_s=1 / rate if rate and from_start else None,
-            tokens_per_s=rate if from_start else None,
+            ttft_s=_since(timeline.accepted, timeline.first_content) if self.began else None,
+            first_answer_s=_since(timeline.accepted, timeline.first_answer) if self.began else None,
+            time_per_token_s=1 / rate if rate else None,
+            tokens_per_s=rate,
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),
@@ -69,7 +73,7 @@ class Visit:
 
 
 @dataclass(slots=True)
-class Visits:
+class ClientConnections:
     """Who is here: the bound on connections with a stream, and whom a drain hands over.
 
     Args:
@@ -78,11 +82,11 @@ class Visits:
 
     most: int
     draining: bool = False
-    here: set[Visit] = field(default_factory=set)
+    here: set[ClientConnection] = field(default_factory=set)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def admit(self, visit: Visit, *, new_stream: bool) -> None:
-        """Let a visit in; the caller says :meth:`gone` in its ``finally``.
+    def admit(self, connection: ClientConnection, *, new_stream: bool) -> None:
+        """Let a connection in; the caller says :meth:`gone` in its ``finally``.
 
         Args:
             new_stream: it starts one; while draining only those are refused.
@@ -95,11 +99,11 @@ class Visits:
         if len(self.here) >= self.most:
             failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
             raise Refused(failed, retry_after_s=FULL_RETRY_S)
-        self.here.add(visit)
+        self.here.add(connection)
 
-    def gone(self, visit: Visit) -> None:
+    def gone(self, connection: ClientConnection) -> None:
         """It is over; harmless for one that was never let in."""
-        self.here.discard(visit)
+        self.here.discard(connection)
         if self.draining and not self.here:
             self._empty.set()
 
@@ -115,9 +119,9 @@ class Visits:
 
     def hand_over(self) -> None:
         """Close what is left after its last whole frame: its client comes back through another gateway."""
-        for visit in tuple(self.here):
-            if visit.relay is not None:
-                visit.relay.cut(ConnectionEnd.HANDED_OVER)
+        for connection in tuple(self.here):
+            if connection.relay is not None:
+                connection.relay.cut(ConnectionEnd.HANDED_OVER)
 
 
 def _since(start: float, moment: float | None) -> float | None:
