@@ -13,9 +13,11 @@ from proxy.admission import Admission, Place
 from proxy.errors import answer
 from proxy.handlers import Handlers
 from proxy.metrics import ProxyMetrics
+from proxy.ollama_handlers import OllamaHandlers
 from proxy.phases import Phases, model_names
 from proxy.producer import Deadlines, Producer
 from proxy.providers.ollama import OllamaAdapter
+from proxy.reception import Reception
 from proxy.settings import ProxySettings
 from proxy.stream import Stream
 from proxy.streams import Streams
@@ -115,7 +117,9 @@ class ProxyService:
         app = web.Application(middlewares=[edge.error_middleware(answer, refused_by_status), self._refuse_browsers])
         app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
-        Handlers(self._settings, self.streams, self._transport, self.metrics).add_routes(app.router)
+        reception = Reception(self._settings, self.streams, self.metrics)
+        Handlers(self._settings, self.streams, reception).add_routes(app.router)
+        OllamaHandlers(self._transport).add_routes(app.router)
         return app
 
     @web.middleware

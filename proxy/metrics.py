@@ -1,6 +1,6 @@
 """What the proxy counts, by methods named for facts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from proxy.stream import Stream
@@ -54,9 +54,8 @@ class ProxyMetrics(StreamMetrics):
         self.loads = self._counter("ollama_model_loads", "streams that waited for a load", [MODEL])
         self.loads.labels(OTHER_MODEL)
 
-    def models_listed(self, names: Iterable[str]) -> None:
+    def models_listed(self, names: Sequence[str]) -> None:
         """The model server lists these."""
-        names = tuple(names)
         super().models_listed(names)
         for label in {self.models.label(name) for name in names}:
             self.loads.labels(label)

@@ -10,6 +10,7 @@ from aiohttp import web
 from services.runtime.version import VERSION
 
 PERIOD_S: Final = 2.0
+RETRY_S: Final = 0.5
 FRESH_S: Final = 10.0
 """An upstream counts as reached for so long: one lost answer is not an outage."""
 
@@ -38,19 +39,20 @@ class Reachability:
         """Seconds since it was last asked; None if it never was."""
         return None if self._checked_at is None else round(time.monotonic() - self._checked_at, 1)
 
-    async def check(self) -> None:
-        """Ask once."""
+    async def check(self) -> bool:
+        """Ask once; return whether it answered."""
         reached = await self._probe()
         self._checked_at = time.monotonic()
         if reached:
             self._reached_at = self._checked_at
         self._changed(reached)
+        return reached
 
     async def keep_checking(self) -> None:
-        """Ask until cancelled."""
+        """Ask until cancelled; sooner again while there is no answer, so that a start is not held up."""
         while True:
-            await self.check()
-            await asyncio.sleep(PERIOD_S)
+            reached = await self.check()
+            await asyncio.sleep(PERIOD_S if reached else RETRY_S)
 
 
 class Health:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MAX_LINES: Final = 10_000  # at two lines a stream, some minutes of a stalled reader
@@ -106,9 +107,11 @@ class _FromStdlib(logging.Handler):
     """Send the lines of aiohttp, asyncio and warnings the way of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
-        )
+        level, exc_info = record.levelno, record.exc_info or None
+        if exc_info and isinstance(exc_info[1], HttpProcessingError):
+            # Bytes that are no request: aiohttp calls them an error, with a traceback, and anybody can send them.
+            level, exc_info = logging.DEBUG, None
+        structlog.get_logger().log(level, record.getMessage(), logger=record.name, exc_info=exc_info)
 
 
 def configure(level: str, line_format: str, *, service: str, version: str, instance: str) -> LogWriter:

@@ -89,7 +89,7 @@ class SocketClient:
         """
         async with asyncio.timeout(within_s):
             while not condition(self.answer):
-                assert await self.read(), f"ended before: {self.answer}"
+                assert await self.read() or condition(self.answer), f"ended before: {self.answer}"
         return self.answer
 
     async def until_tokens(self, count: int) -> Answer:

@@ -1,13 +1,9 @@
 """A chain of processes as a person starts it: in a process group of its own, its output read as it comes."""
 
-import fcntl
 import os
 import re
 import signal
-import struct
 import subprocess
-import termios
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,17 +39,6 @@ class ChainProcess:
     def terminate(self) -> None:
         """Send SIGTERM to the first process alone, as a supervisor does."""
         self._process.send_signal(signal.SIGTERM)
-
-    def until_its_output_is_stuck(self) -> None:
-        """Read nothing until the pipe is full and stays as full: it hangs in the middle of a line."""
-        assert self._lines is not None
-        most = fcntl.fcntl(self._lines, fcntl.F_GETPIPE_SZ) * 3 // 4  # pages are not filled to their last byte
-        deadline = time.monotonic() + 20
-        before = held = 0
-        while held < most or held != before:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-            before, held = held, struct.unpack("i", fcntl.ioctl(self._lines, termios.FIONREAD, bytes(4)))[0]
 
     def stop_reading(self) -> None:
         """Close the other end of its output, as `| head` does."""

@@ -1,4 +1,4 @@
-"""What the processes declare."""
+"""What the processes declare: proxy/settings.py, gateway/settings.py, services/simulator/settings.py."""
 
 import importlib
 

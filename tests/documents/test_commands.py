@@ -8,7 +8,9 @@ from tests.documents.tables import words
 
 
 def targets() -> list[str]:
-    shown = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [line.partition(" ")[0] for line in shown.strip().split("\n")]
 
 

@@ -1,0 +1,143 @@
+"""How a request becomes a stream's follower and is served: the same for every route and dialect."""
+
+import asyncio
+import contextlib
+import math
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from proxy.dialects.dialect import Dialect
+from proxy.follower import Follower
+from proxy.metrics import ProxyMetrics
+from proxy.requests import caller_of
+from proxy.settings import ProxySettings
+from proxy.stream import Stream
+from proxy.streams import Streams
+from services.runtime import edge
+from services.runtime.sink import SinkWatch, open_sink
+from services.wire import chat, sse
+from services.wire.events import ConnectionEnd, Failed, Refused
+
+BODY_BYTES: Final = 32 << 20
+BODY_S: Final = 10.0
+HOP_WRITE_TIMEOUT_S: Final = 300.0
+"""A gateway may be paused for a client that still takes some: the log's size bounds it before this does."""
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]{1,256}")
+
+Entered = TypeVar("Entered")
+Parse = Callable[[bytes], chat.ModelRequest]
+
+
+class Reception:
+    """Lets requests in, and frames out."""
+
+    def __init__(self, settings: ProxySettings, streams: Streams, metrics: ProxyMetrics) -> None:
+        self._settings = settings
+        self._streams = streams
+        self._metrics = metrics
+
+    async def asked(self, request: web.Request, parse: Parse) -> chat.ModelRequest:
+        """Read the body of a request for an answer.
+
+        Raises:
+            chat.BadBody: it is not one.
+            web.HTTPException: it is too long, or did not come in time.
+        """
+        return parse(await edge.read_body(request, limit_bytes=BODY_BYTES, timeout_s=BODY_S))
+
+    @contextlib.asynccontextmanager
+    async def started(
+        self, request: web.Request, asked: chat.ModelRequest, dialect_for: Callable[[Stream], Dialect], accepted: float
+    ) -> AsyncIterator[tuple[Stream, Follower]]:
+        """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
+
+        Args:
+            accepted: when the request came, in seconds of the monotonic clock.
+
+        Raises:
+            Refused: at the door.
+        """
+        caller = caller_of(request)
+        stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
+        self._metrics.stream_began(stream.model)
+        follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
+        try:
+            yield stream, follower
+        finally:
+            stream.leave(follower)
+
+    @contextlib.asynccontextmanager
+    async def joined(
+        self, request: web.Request, stream: Stream, dialect: Dialect, position: int
+    ) -> AsyncIterator[Follower]:
+        """Make this request one more follower of a stream.
+
+        Raises:
+            Refused: there are as many as there may be.
+        """
+        name = caller_of(request).follower
+        follower = self._counted(lambda: self._streams.join(stream, dialect, name, position=position))
+        try:
+            yield follower
+        finally:
+            stream.leave(follower)
+
+    async def answered(self, stream: Stream, ready: "asyncio.Future[bool]") -> None:
+        """Wait until the headers may leave.
+
+        Args:
+            ready: the stream's word for it: False is a failure that becomes an HTTP status.
+
+        Raises:
+            Refused: the stream failed before.
+        """
+        if not await asyncio.shield(ready):
+            assert isinstance(stream.log.end, Failed)
+            wait_s = stream.retry_after_s
+            raise Refused(stream.log.end, retry_after_s=None if wait_s is None else math.ceil(wait_s))
+
+    async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
+        """Send the headers of an event stream, then let frames pass until the end or the client's."""
+        headers = {**sse.HEADERS, "Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
+        if _HEADER_VALUE.fullmatch(stream.model):  # for a gateway's labels: on a resume it never saw the request
+            headers["Sluice-Model"] = stream.model
+        return await self.serve(request, stream, follower, headers, heartbeat_s=self._settings.heartbeat_s)
+
+    async def serve(
+        self,
+        request: web.Request,
+        stream: Stream,
+        follower: Follower,
+        headers: Mapping[str, str],
+        *,
+        heartbeat_s: float = math.inf,
+    ) -> web.StreamResponse:
+        """Send ``headers``, then let what the follower's dialect makes pass until the end or the client's."""
+        ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
+        sink = await open_sink(request, {**headers, **ids})
+        watch = SinkWatch(
+            sink,
+            heartbeat=sse.HEARTBEAT,
+            heartbeat_s=heartbeat_s,
+            write_timeout_s=HOP_WRITE_TIMEOUT_S if follower.name else self._settings.write_timeout_s,
+            owes=lambda: follower.is_behind,
+            on_stuck=lambda: follower.cut(ConnectionEnd.SLOW_CLIENT),
+        )
+        try:
+            await follower.follow(sink, stream.status)
+        finally:
+            watch.stop()
+            if follower.cut_as is ConnectionEnd.SLOW_CLIENT:
+                self._metrics.follower_was_slow()
+        return sink.response if follower.cut_as else await sink.end()
+
+    def _counted(self, entering: Callable[[], Entered]) -> Entered:
+        """Let somebody in by ``entering``, and count it if they are refused at the door."""
+        try:
+            return entering()
+        except Refused as refused:
+            self._metrics.rejected.labels(refused.failed.code).inc()
+            raise
