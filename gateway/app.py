@@ -15,6 +15,7 @@ from gateway.errors import answer
 from gateway.handlers import Handlers
 from gateway.hops import Hops
 from gateway.metrics import GatewayMetrics
+from gateway.reception import Reception
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
 from services.runtime import edge
@@ -113,16 +114,14 @@ class GatewayService:
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
         app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
-        hops = Hops(self._upstream, self.metrics, self._tasks)
-        handlers = Handlers(
+        reception = Reception(
             self._settings,
-            upstream=self._upstream,
-            hops=hops,
+            hops=Hops(self._upstream, self.metrics, self._tasks),
             connections=self.connections,
             catalog=self._catalog,
             metrics=self.metrics,
         )
-        handlers.add_routes(app.router)
+        Handlers(reception, self._upstream, self._catalog).add_routes(app.router)
         return app
 
     @web.middleware

@@ -33,19 +33,23 @@ def named(exc: BaseException) -> Refused | None:
 
 def refused_by_proxy(headers: Mapping[str, str], body: bytes) -> Refused:
     """Return what a proxy's refusal means here: the same, under our request id."""
-    error = _error_object(body)
-    code, stage = error.get("code"), error.get("stage")
-    if code not in set(Code):
-        return Refused(DISCONNECTED)
     retry_after = headers.get("retry-after", "")
     return Refused(
-        Failed(
-            Code(code),
-            str(error.get("message", "")),
-            stage=Stage(stage) if stage in set(Stage) else None,
-            retryable=bool(error.get("retryable")),
-        ),
+        failed_by_proxy(_error_object(body)),
         retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+    )
+
+
+def failed_by_proxy(error: Mapping[str, Any]) -> Failed:
+    """Return the failure that a proxy's ``error`` object names; one that names none is a proxy that broke off."""
+    code, stage = error.get("code"), error.get("stage")
+    if code not in set(Code):
+        return DISCONNECTED
+    return Failed(
+        Code(code),
+        str(error.get("message", "")),
+        stage=Stage(stage) if stage in set(Stage) else None,
+        retryable=bool(error.get("retryable")),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from gateway.connection import ClientConnection
 from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
+from gateway.hop import Head, Hop
 from gateway.metrics import GatewayMetrics
-from gateway.relay import Head, Hop
 from gateway.upstream import Follower, Upstream
 from services.runtime.http_client import CallFailed
 from services.runtime.http_connection import Call, End
@@ -19,7 +19,7 @@ from services.wire.events import Refused
 HEADERS_S: Final = 6.0
 """The proxy commits after one second at the latest; six without headers and it is stuck."""
 
-Open = Callable[[Hop, bool], Awaitable[Call]]
+Open = Callable[[Hop, Follower, bool], Awaitable[Call]]
 
 
 class Hops:
@@ -30,41 +30,51 @@ class Hops:
         self._metrics = metrics
         self._tasks = tasks
 
-    async def start(self, connection: ClientConnection, asked: GatewayRequest, body: dict[str, object]) -> Hop:
+    async def start(
+        self, connection: ClientConnection, asked: GatewayRequest, body: dict[str, object], *, key: str | None = None
+    ) -> Hop:
         """Start a stream. Once its headers came a second generation is never started.
+
+        Args:
+            key: the client's Idempotency-Key; the proxy joins a repeated one to its stream.
 
         Raises:
             Refused: by the proxy, or because there is none.
         """
-        follower = connection.follower = Follower.new(connection.request_id)
         leave = asked.on_disconnect
 
-        def ask(hop: Hop, fresh: bool) -> Awaitable[Call]:
-            return self._upstream.start(asked.kind, body, leave, follower, hop, fresh=fresh)
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
+            return self._upstream.start(asked.kind, body, leave, follower, hop, key=key, fresh=fresh)
 
-        return (await self._open(connection, ask))[0]
+        return (await self._open(connection, ask, starts=True))[0]
 
-    async def follow(self, connection: ClientConnection, position: int | str) -> Hop | None:
+    async def follow(self, connection: ClientConnection, position: int | str, *, fresh: bool = False) -> Hop | None:
         """Follow the connection's stream after a number; None if it is over and nothing follows (204).
 
         Raises:
             Refused: by the proxy, or because there is none.
         """
-        follower = connection.follower = Follower.new(connection.request_id)
 
-        def ask(hop: Hop, fresh: bool) -> Awaitable[Call]:
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
             return self._upstream.follow(connection.stream_id, position, follower, hop, fresh=fresh)
 
-        hop, head = await self._open(connection, ask)
+        hop, head = await self._open(connection, ask, starts=False, fresh=fresh)
         return None if head.status == 204 else hop
 
     async def follow_again(self, connection: ClientConnection, position: int) -> Hop | None:
-        """Follow again after a hop broke; None if the stream cannot be had."""
+        """Follow again after a hop broke; None if the stream cannot be had.
+
+        On a fresh connection: what broke this one, or silenced it, may have taken the idle ones with it. Where the
+        proxy has not seen it go, the lost follower must not count as one that still reads.
+        """
         self._metrics.retries.labels("hop").inc()
+        lost = connection.follower
         try:
-            return await self.follow(connection, position)
+            hop = await self.follow(connection, position, fresh=True)
         except Refused:
             return None
+        self._take_back(lost, unseen=False)
+        return hop
 
     def client_left(self, connection: ClientConnection, hop: Hop | None, *, unseen: bool) -> None:
         """Close the hop and say so: from a task of the app, since the handler is cancelled.
@@ -74,21 +84,26 @@ class Hops:
         """
         if hop is not None:
             hop.abort()
-        self._tasks.spawn(self._say_left(connection, hop, unseen=unseen), "depart")
+        self._tasks.spawn(self._say_left(connection.follower, hop, unseen=unseen), "depart")
 
-    async def _say_left(self, connection: ClientConnection, hop: Hop | None, *, unseen: bool) -> None:
+    def _take_back(self, follower: Follower | None, *, unseen: bool) -> None:
+        if follower is not None:
+            self._tasks.spawn(self._upstream.depart(follower, unseen=unseen), "depart")
+
+    async def _say_left(self, follower: Follower | None, hop: Hop | None, *, unseen: bool) -> None:
         left_at = time.monotonic()
         if hop is not None and hop.call is not None:
             await hop.call.released
             self._metrics.hop_closed(time.monotonic() - left_at)
-        if connection.follower is not None:
-            await self._upstream.depart(connection.follower, unseen=unseen)
+        if follower is not None:
+            await self._upstream.depart(follower, unseen=unseen)
 
-    async def _open(self, connection: ClientConnection, ask: Open) -> tuple[Hop, Head]:
-        hop, head = await self._head(connection, ask, fresh=False)
-        if head.end is End.STALE:  # a pooled connection had died: nothing was taken, ask at once
-            self._metrics.retries.labels("stale").inc()
-            hop, head = await self._head(connection, ask, fresh=True)
+    async def _open(
+        self, connection: ClientConnection, ask: Open, *, starts: bool, fresh: bool = False
+    ) -> tuple[Hop, Head]:
+        hop, head = await self._head(connection, ask, fresh=fresh)
+        if head.end is End.STALE:
+            hop, head = await self._ask_once_more(connection, ask, starts=starts)
         if head.status == 0:
             self.client_left(connection, hop, unseen=True)
             raise Refused(DISCONNECTED)
@@ -96,11 +111,27 @@ class Hops:
             raise refused_by_proxy(head.headers, head.body)
         return hop, head
 
+    async def _ask_once_more(self, connection: ClientConnection, ask: Open, *, starts: bool) -> tuple[Hop, Head]:
+        """A pooled connection had died, and the proxy may have taken the request all the same: that reader is no more.
+
+        A generation that it began is taken back first, so that at most one runs; but a stream that it followed must
+        not find itself without a reader.
+        """
+        self._metrics.retries.labels("stale").inc()
+        lost = connection.follower
+        if starts:
+            self._take_back(lost, unseen=True)
+        hop, head = await self._head(connection, ask, fresh=True)
+        if not starts:
+            self._take_back(lost, unseen=False)
+        return hop, head
+
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
-        hop = Hop()
+        hop, follower = Hop(), Follower.new(connection.request_id)
+        connection.follower = follower
         try:
             async with asyncio.timeout(HEADERS_S):
-                hop.call = await ask(hop, fresh)
+                hop.call = await ask(hop, follower, fresh)
                 connection.timeline.asked = connection.timeline.asked or time.monotonic()
                 return hop, await hop.head
         except CallFailed as exc:

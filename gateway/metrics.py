@@ -35,6 +35,8 @@ class GatewayMetrics(StreamMetrics):
         """A connection is over: count it, and return what there was to count."""
         record = connection.record()
         self.stream_finished(record)
+        if connection.relay is not None:
+            self.violations.labels("proxy", "broken_hop").inc(connection.relay.violations)
         if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:
             self.rejected.labels(record.reason).inc()
         return record

@@ -8,77 +8,41 @@ client without the proxy having said them: heartbeats, the gateway's own fields 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from gateway.hop import Hop
 from gateway.timeline import Timeline
-from services.runtime.http_connection import Call, End
-from services.runtime.sink import ChunkedSink
+from services.runtime.http_connection import End
 from services.runtime.watchdog import Watchdog
 from services.wire.events import ConnectionEnd
 from services.wire.native import HopBroken, MarkedFrame, NativeReader, lost_hop_frame, marked_frame
 
 HEARTBEATS_MISSED: Final = 3
 """So many of the hop's heartbeats without a byte, and the hop is taken for broken."""
-REFUSAL_BYTES: Final = 65_536
 LAST_CHUNK_S: Final = 1.0
 """How long a hop may take to end its body after the terminal frame; its connection can be kept if it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How a hop began; ``status`` 0 means that it ended without a head, as ``end`` says."""
+class Sink(Protocol):
+    """Where frames go: a client's socket, or what gathers a whole answer."""
 
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    end: End | None = None
+    written: int
 
+    def write(self, frames: bytes) -> bool:
+        """Take whole frames; False asks for a pause."""
+        ...
 
-class Hop:
-    """One call of the proxy: its head, then bytes for whoever carries them (it is the connection's ``Reader``)."""
+    async def drain(self) -> None:
+        """Wait until the pause is over."""
+        ...
 
-    def __init__(self) -> None:
-        self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        self.call: Call | None = None
-        self.on_bytes: Callable[[bytes], None] = self._keep
-        self._on_end: Callable[[End], None] = lambda _end: None
-        self._status = 0
-        self._headers: Mapping[str, str] = {}
-        self._kept = bytearray()  # a refusal's body, or what came before somebody carried it
-        self._ended: End | None = None
-
-    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
-        """The proxy answers; a refusal's body is still to come."""
-        self._status, self._headers = status, headers
-        if status == 200 and not self.head.done():
-            self.head.set_result(Head(status, headers))
-
-    def on_end(self, end: End) -> None:
-        """The hop is over."""
-        self._ended = end
-        if not self.head.done():
-            self.head.set_result(Head(self._status, self._headers, bytes(self._kept), end))
-        self._on_end(end)
-
-    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[End], None]) -> None:
-        """From now on hand bytes to ``on_bytes``, first those that are here already."""
-        self.on_bytes, self._on_end = on_bytes, on_end
-        if kept := bytes(self._kept):
-            on_bytes(kept)
-        if self._ended is not None:
-            on_end(self._ended)
+    def close(self) -> None:
+        """End without the last chunk, after what was written."""
+        ...
 
     def abort(self) -> None:
-        """Close it."""
-        if self.call is not None:
-            self.call.abort()
-
-    def _keep(self, data: bytes) -> None:
-        """Hold what comes before the client's headers are out; past a small amount it waits in the socket."""
-        self._kept += data
-        if len(self._kept) >= REFUSAL_BYTES and self.call is not None:
-            self.call.pause()
+        """End now."""
+        ...
 
 
 class Relay:
@@ -92,7 +56,7 @@ class Relay:
 
     def __init__(
         self,
-        sink: ChunkedSink,
+        sink: Sink,
         timeline: Timeline,
         *,
         request_id: str,
@@ -119,6 +83,7 @@ class Relay:
         self._followed_again = False
         self._wake = asyncio.Event()
         self._watchdog = Watchdog(self._listen)
+        self.violations = 0  # times that a hop brought what no proxy writes
         self.marked = 0  # frames that are no content, for the count of chunks
         self.end: MarkedFrame | None = None
         self.end_reason: str | None = None
@@ -187,6 +152,7 @@ class Relay:
                 else:
                     runs.append(self._rewritten(run))
         except HopBroken:
+            self.violations += 1
             self._break_hop()
         if not runs:
             return

@@ -54,18 +54,22 @@ class Upstream:
         follower: Follower,
         reader: Reader,
         *,
+        key: str | None = None,
         fresh: bool = False,
     ) -> Call:
         """Ask for a new stream; ``reader`` hears the hop.
 
         Args:
             leave: what this client's leaving means, "cancel" or "continue".
+            key: the client's Idempotency-Key.
             fresh: on a new connection.
 
         Raises:
             CallFailed: nothing was sent.
         """
         headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         request = Request("POST", PATHS[kind], headers, orjson.dumps(body))
         return await self._client.open(request, reader, fresh=fresh)
 
@@ -88,6 +92,15 @@ class Upstream:
         """
         request = Request("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=ANSWER_S)
+
+    async def snapshot(self, stream_id: str) -> Answer:
+        """Return all that is held of a stream's answer.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        request = Request("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
     async def depart(self, follower: Follower, *, unseen: bool) -> None:
         """Say that this follower left on purpose; a proxy that does not hear it finds out by itself.

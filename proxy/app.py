@@ -119,7 +119,7 @@ class ProxyService:
         self._health.add_routes(app.router)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
-        OllamaHandlers(self._transport).add_routes(app.router)
+        OllamaHandlers(self._transport, reception).add_routes(app.router)
         return app
 
     @web.middleware

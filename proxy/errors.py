@@ -17,6 +17,7 @@ from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused
 
 _OUR_PATHS: Final = ("/api/generate/stream", "/api/chat/stream", "/api/streams", "/api/followers")
+_NOT_OFFERED: Final = "Not offered here. The proxy answers chat, generate, tags, ps, version and show."
 _HEALTH_PATHS: Final = ("/health", "/livez", "/readyz")
 
 
@@ -30,4 +31,5 @@ def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     if request.path in _HEALTH_PATHS or request.path.startswith(_OUR_PATHS):
         return in_our_shape
     status, headers, _ = in_our_shape
-    return status, {**headers, "Sluice-Error-Code": exc.failed.code}, orjson.dumps({"error": exc.failed.message})
+    message = _NOT_OFFERED if exc.failed.code is Code.NOT_FOUND else exc.failed.message
+    return status, {**headers, "Sluice-Error-Code": exc.failed.code}, orjson.dumps({"error": message})

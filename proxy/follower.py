@@ -52,6 +52,7 @@ class Follower:
         self.cut_as: ConnectionEnd | None = None
         self._sink: Sink | None = None
         self._live = False
+        self._shown: Status | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -87,7 +88,7 @@ class Follower:
             else:
                 self._live = True  # in the same step as the empty look above, without an await
                 if status is not None:
-                    sink.write(self._dialect.status(status))
+                    self.show(status)
                     status = None
                 self._wake.clear()
                 await self._wake.wait()
@@ -109,8 +110,9 @@ class Follower:
             self._fall_behind()
 
     def show(self, status: Status) -> None:
-        """Tell a live reader what the stream waits for."""
-        if self._live and self._sink is not None and not self._sink.paused:
+        """Tell a live reader what the stream waits for; what it was told on joining is not repeated."""
+        if self._live and self._sink is not None and not self._sink.paused and status is not self._shown:
+            self._shown = status
             self._sink.write(self._dialect.status(status))
 
     def cut(self, why: ConnectionEnd) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from functools import partial
 
 from aiohttp import web
 
 from proxy.reception import Parse, Reception
 from proxy.requests import caller_of, dialect_of, is_follower, position_of
 from proxy.settings import ProxySettings
+from proxy.stream import row_of, snapshot_of
 from proxy.streams import Streams
+from services.runtime import edge
 from services.wire import chat
 from services.wire.events import Code, Failed, FinishReason, Refused
 
@@ -18,7 +19,7 @@ class Handlers:
     """Streams: start, follow, stop, and a gateway's word that its client left."""
 
     def __init__(self, settings: ProxySettings, streams: Streams, reception: Reception) -> None:
-        self._dialect_of = partial(dialect_of, heartbeat_s=settings.heartbeat_s)
+        self._heartbeat_s = settings.heartbeat_s
         self._streams = streams
         self._reception = reception
 
@@ -26,6 +27,7 @@ class Handlers:
         """Serve the table of PROTOCOL.md, but for Ollama's own routes."""
         router.add_post("/api/generate/stream", self.start_generate)
         router.add_post("/api/chat/stream", self.start_chat)
+        router.add_get("/api/streams", self.running, allow_head=False)
         router.add_get("/api/streams/{id}", self.follow, allow_head=False)
         router.add_delete("/api/streams/{id}", self.stop)
         router.add_delete("/api/followers/{follower}", self.depart)
@@ -40,27 +42,29 @@ class Handlers:
 
     async def start(self, request: web.Request, parse: Parse) -> web.StreamResponse:
         """Start a stream and answer with its frames."""
-        accepted, reception = time.monotonic(), self._reception
-        asked = await reception.asked(request, parse)
-        async with reception.started(request, asked, partial(self._dialect_of, request), accepted) as (
-            stream,
-            follower,
-        ):
-            await reception.answered(stream, stream.committed)
-            return await reception.serve_sse(request, stream, follower)
+        accepted = time.monotonic()
+        asked = await self._reception.asked(request, parse)
+        return await self._reception.answer_sse(request, asked, accepted)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """GET /api/streams/{id}: replay after a number, then live."""
+        """GET /api/streams/{id}: replay after a number, then live; as JSON, a snapshot."""
         caller = caller_of(request)
         if self._streams.has_departed(caller.follower):
             raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
         stream = self._streams.find(request.match_info["id"], caller.owner)
+        if request.headers.get("Accept") == "application/json":
+            return edge.json_response(snapshot_of(stream))
         position = position_of(request, stream)
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
-        dialect = self._dialect_of(request, stream)
+        dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
         async with self._reception.joined(request, stream, dialect, position) as follower:
             return await self._reception.serve_sse(request, stream, follower)
+
+    async def running(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/streams: the owner's live streams."""
+        owner = caller_of(request).owner
+        return edge.json_response({"streams": [row_of(one) for one in self._streams if one.caller.owner == owner]})
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         """DELETE /api/streams/{id}: stop it; answered when the model server's socket is closed."""

@@ -5,6 +5,7 @@ import contextlib
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp import web
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
 from proxy.metrics import ProxyMetrics
-from proxy.requests import caller_of
+from proxy.requests import caller_of, dialect_of
 from proxy.settings import ProxySettings
 from proxy.stream import Stream
 from proxy.streams import Streams
@@ -54,6 +55,8 @@ class Reception:
     ) -> AsyncIterator[tuple[Stream, Follower]]:
         """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
 
+        A request that repeats an Idempotency-Key joins the stream that has it, from its beginning.
+
         Args:
             accepted: when the request came, in seconds of the monotonic clock.
 
@@ -61,6 +64,10 @@ class Reception:
             Refused: at the door.
         """
         caller = caller_of(request)
+        if (stream := self._streams.keyed(asked, caller)) is not None:
+            async with self.joined(request, stream, dialect_for(stream), 0) as follower:
+                yield stream, follower
+            return
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
         self._metrics.stream_began(stream.model)
         follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
@@ -85,6 +92,13 @@ class Reception:
         finally:
             stream.leave(follower)
 
+    async def answer_sse(self, request: web.Request, asked: chat.ModelRequest, accepted: float) -> web.StreamResponse:
+        """Start a stream and answer with its frames, in the dialect that the request asks for."""
+        dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
+        async with self.started(request, asked, dialect, accepted) as (stream, follower):
+            await self.answered(stream, stream.committed)
+            return await self.serve_sse(request, stream, follower)
+
     async def answered(self, stream: Stream, ready: "asyncio.Future[bool]") -> None:
         """Wait until the headers may leave.
 
@@ -104,6 +118,8 @@ class Reception:
         headers = {**sse.HEADERS, "Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
         if _HEADER_VALUE.fullmatch(stream.model):  # for a gateway's labels: on a resume it never saw the request
             headers["Sluice-Model"] = stream.model
+        if not follower.began:  # it repeated an Idempotency-Key, or came back: another connection counts the tokens
+            headers["Sluice-Joined"] = "1"
         return await self.serve(request, stream, follower, headers, heartbeat_s=self._settings.heartbeat_s)
 
     async def serve(

@@ -10,6 +10,7 @@ from proxy.dialects.seed import SeedFrames
 from proxy.stream import Caller, Leave, Stream
 from proxy.stream_log import BadPosition, LeftTheLog
 from services.runtime import edge
+from services.wire.chat import idempotency_key
 from services.wire.events import Code, Failed, Refused
 from services.wire.native import NativeFrames
 
@@ -26,14 +27,16 @@ def caller_of(request: web.Request) -> Caller:
 
     Raises:
         Refused: a header has not the form that it must have.
+        BadBody: the Idempotency-Key has not.
     """
     headers = request.headers
     follower, owner = headers.get("Sluice-Follower", ""), headers.get("Sluice-Owner", ANONYMOUS)
     leave = headers.get("Sluice-Leave")
+    key = idempotency_key(headers.get("Idempotency-Key"))
     well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
         raise Refused(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
-    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower)
+    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "")
 
 
 def is_follower(name: str) -> bool:

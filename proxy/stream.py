@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
@@ -26,6 +26,9 @@ CANCEL_GRACE_S: Final = 5.0
 """How long a `cancel` stream waits when its gateway vanished without a word: its client may come through another."""
 
 
+_STOPPED: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
+
+
 class Leave(StrEnum):
     """What it means when the last follower leaves."""
 
@@ -36,12 +39,16 @@ class Leave(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a gateway's word for its client, or a direct client."""
+    """Who asks: a gateway's word for its client, or a direct client.
+
+    ``key`` is the client's Idempotency-Key, "" if it has none.
+    """
 
     request_id: str
     owner: str
     leave: Leave
     follower: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,9 @@ class TooManyFollowers(Exception):
 
 class Stream:
     """A stream from its acceptance until it is forgotten.
+
+    ``committed`` and ``speaking`` resolve when headers may leave, of an event stream and of Ollama's shapes; with False
+    when the stream has failed before, so that the failure is an HTTP status.
 
     Args:
         forget: told when a finished stream need not be replayed any more.
@@ -98,6 +108,7 @@ class Stream:
         self.followers: list[Follower] = []
         self.stopped_at: float | None = None
         self.committed: asyncio.Future[bool] = loop.create_future()
+        self.speaking: asyncio.Future[bool] = loop.create_future()
         self.released: asyncio.Future[None] = loop.create_future()
         self._lifetimes = lifetimes
         self._forget = forget
@@ -136,11 +147,13 @@ class Stream:
     def content_began(self) -> None:
         """The first content is here: nothing is waited for any more, and the headers may leave."""
         self._hide_status()
+        self._settle(self.speaking, good=True)
         self.commit()
 
     def commit(self) -> None:
         """From now on a failure is an event, not an HTTP status."""
-        self._settle_commit(sse=True)
+        self._commit_timer.cancel()
+        self._settle(self.committed, good=True)
 
     def finish(self, end: LastWord | Failed | FinishReason) -> bool:
         """Append the terminal event and hand it on in this tick; False if there was one already."""
@@ -149,7 +162,9 @@ class Stream:
         self.timeline.ended = time.monotonic()
         self._hide_status()
         self.log.append(self._terminal(end))
-        self._settle_commit(sse=not isinstance(end, Failed))
+        self._commit_timer.cancel()
+        for ready in (self.committed, self.speaking):
+            self._settle(ready, good=not isinstance(end, Failed))
         self.deliver()
         if not self.followers:
             self._keep()
@@ -221,6 +236,12 @@ class Stream:
             self._wait_for_a_follower()
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether asking for it again may join it: what was stopped or failed has to be made anew."""
+        end = self.log.end
+        return end is None or (isinstance(end, Finished) and end.reason not in _STOPPED)
+
+    @property
     def state(self) -> str:
         """The word for lists and snapshots: queued, starting, streaming, finished or failed."""
         if self.log.end is not None:
@@ -253,10 +274,10 @@ class Stream:
         if len(self._gone) > GONE_MAX:
             del self._gone[next(iter(self._gone))]
 
-    def _settle_commit(self, *, sse: bool) -> None:
-        self._commit_timer.cancel()
-        if not self.committed.done():
-            self.committed.set_result(sse)
+    @staticmethod
+    def _settle(ready: asyncio.Future[bool], *, good: bool) -> None:
+        if not ready.done():
+            ready.set_result(good)
 
     def _wait_for_a_follower(self) -> None:
         self._set_timer(self._lifetimes.unfollowed_s(self.caller.leave), self.stop, FinishReason.ABANDONED)
@@ -286,3 +307,40 @@ class Stream:
 
 def _nothing() -> None:
     """No producer yet: nothing to stop."""
+
+
+def row_of(stream: Stream) -> dict[str, Any]:
+    """Return a stream as lists show it."""
+    return {
+        "id": stream.id,
+        "model": stream.model,
+        "status": stream.state,
+        "events": stream.log.last,
+        "chunks": stream.log.chunks,
+        "bytes": stream.log.text_bytes,
+        "followers": len(stream.followers),
+        "age_s": round(time.monotonic() - stream.timeline.accepted, 1),
+    }
+
+
+def snapshot_of(stream: Stream) -> dict[str, Any]:
+    """Return all that is held of a stream's answer, and from which character on where its head has left the log."""
+    held = stream.log.snapshot()
+    page: dict[str, Any] = {
+        "stream_id": stream.id,
+        "status": stream.state,
+        "model": stream.model,
+        "text": held.text,
+        "thinking": held.thinking,
+        "tool_calls": [
+            {"call_id": call.call_id, "name": call.name, "arguments": call.arguments} for call in held.tool_calls
+        ],
+        "chunks": stream.log.chunks,
+        "bytes": stream.log.text_bytes,
+        "last": stream.log.last,
+    }
+    if held.text_from:
+        page["text_from"] = held.text_from
+    if held.thinking_from:
+        page["thinking_from"] = held.thinking_from
+    return page

@@ -68,6 +68,17 @@ class _Single:
         return self.first, self.event
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a log holds, put together; ``text_from`` and ``thinking_from`` count the characters that have left it."""
+
+    text: str
+    thinking: str
+    tool_calls: list[ToolCall]
+    text_from: int
+    thinking_from: int
+
+
 class StreamLog:
     """Numbers events from 1, replays them after any number it still holds, and decides which terminal event is first.
 
@@ -78,6 +89,7 @@ class StreamLog:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._runs: deque[_TextRun | _Single] = deque()
+        self._left: dict[TextKind, int] = {Token: 0, Thinking: 0}  # characters that are no longer held
         self._open_run: _TextRun | None = None  # the newest, if more text may join it
         self.last = 0  # the number of the newest event
         self.size = 0  # bytes held
@@ -152,6 +164,18 @@ class StreamLog:
             raise LeftTheLog
         return self._batch(position)
 
+    def snapshot(self) -> Snapshot:
+        """Return what is held, text and thinking each in one piece."""
+        parts: dict[TextKind, list[str]] = {Token: [], Thinking: []}
+        calls: list[ToolCall] = []
+        for run in self._runs:
+            if isinstance(run, _TextRun):
+                parts[run.kind].append(run.text.decode())
+            elif isinstance(run.event, ToolCall):
+                calls.append(run.event)
+        text, thinking = "".join(parts[Token]), "".join(parts[Thinking])
+        return Snapshot(text, thinking, calls, self._left[Token], self._left[Thinking])
+
     def position_asked(self, text: str) -> int:
         """Return the position that a reader names by ``text``: it has that number and asks for the next.
 
@@ -184,7 +208,10 @@ class StreamLog:
 
     def _make_room(self) -> None:
         while self.size > self._max_bytes and len(self._runs) > 1:
-            self.size -= self._runs.popleft().weight
+            oldest = self._runs.popleft()
+            self.size -= oldest.weight
+            if isinstance(oldest, _TextRun):
+                self._left[oldest.kind] += len(oldest.text.decode())
 
 
 def _pieces(data: bytes) -> list[bytes]:

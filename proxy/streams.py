@@ -49,6 +49,7 @@ class Streams:
         self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
         self._streams: dict[str, Stream] = {}
         self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
+        self._by_key: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
         self._by_follower: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         self._departed: dict[str, float] = {}
         self._idle = asyncio.Event()
@@ -89,6 +90,22 @@ class Streams:
             place.moved(position)
             stream.commit()
         self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
+        return stream
+
+    def keyed(self, request: ModelRequest, caller: Caller) -> Stream | None:
+        """Return the stream that this owner's Idempotency-Key names, None if it has to be started.
+
+        A key lives as long as its log; a stream that was cancelled, abandoned or failed frees it.
+
+        Raises:
+            Refused: the key was used for another body.
+        """
+        stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
+        if stream is None or not stream.is_repeatable or stream.id not in self._streams:
+            return None
+        if stream.request != request:
+            failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
+            raise Refused(failed)
         return stream
 
     def find(self, stream_id: str, owner: str) -> Stream:
@@ -170,6 +187,8 @@ class Streams:
             grew=self._grew,
         )
         self._streams[stream.id] = stream
+        if caller.key:
+            self._by_key[caller.owner, caller.key] = stream
         self._idle.clear()
         return stream
 

@@ -93,7 +93,7 @@ class Reading:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self._decoder = SseDecoder()
-        self.answer = Answer(response.status, dict(response.headers))
+        self.answer = Answer(response.status, response.headers)
 
     async def until_tokens(self, count: int) -> Answer:
         """Read until at least ``count`` content events have come."""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -117,16 +118,26 @@ async def read_body(request: web.Request, *, limit_bytes: int, timeout_s: float)
         web.HTTPRequestTimeout: it did not come within ``timeout_s``.
     """
     if (request.content_length or 0) > limit_bytes:
-        raise web.HTTPRequestEntityTooLarge(limit_bytes, request.content_length or 0)
+        raise _too_large(limit_bytes)
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
             while piece := await request.content.readany():
                 body += piece
                 if len(body) > limit_bytes:
-                    raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
+                    raise _too_large(limit_bytes)
     except TimeoutError as exc:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {timeout_s:g} s.") from exc
     except web.RequestPayloadError as exc:
         raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.") from exc
     return bytes(body)
+
+
+def _too_large(limit_bytes: int) -> web.HTTPRequestEntityTooLarge:
+    return web.HTTPRequestEntityTooLarge(limit_bytes, text=f"The body may have {limit_bytes} bytes.")
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return ``value`` as a JSON answer, its text as UTF-8."""
+    content_type = {"Content-Type": "application/json; charset=utf-8"}
+    return web.Response(body=orjson.dumps(value), status=status, headers={**content_type, **(headers or {})})

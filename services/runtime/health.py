@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from services.runtime.edge import json_response
 from services.runtime.version import VERSION
 
 PERIOD_S: Final = 2.0
@@ -84,11 +85,11 @@ class Health:
         router.add_get("/health", self._health, allow_head=False)
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         why = "draining" if self.draining else "ok" if self.ready else "upstream not reached"
-        return web.json_response({"status": why}, status=200 if self.ready else 503)
+        return json_response({"status": why}, status=200 if self.ready else 503)
 
     async def _health(self, _request: web.Request) -> web.Response:
         word = "draining" if self.draining else "ok" if self._upstream.is_fresh else "degraded"
@@ -101,4 +102,4 @@ class Health:
             "queued": self._queued(),
             "upstream": {"reachable": self._upstream.is_fresh, "checked_s_ago": self._upstream.checked_s_ago},
         }
-        return web.json_response(page, status=200 if word == "ok" else 503)
+        return json_response(page, status=200 if word == "ok" else 503)

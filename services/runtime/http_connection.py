@@ -182,13 +182,14 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             error = True
+            self._keeps_alive = False
         self._count_overhead(len(data))
         self._hand_on()
-        if error or self._overhead > OVERHEAD_BYTES:
+        if self._complete:  # what is wrong behind a whole answer ends the connection, not the answer
+            self._answer_is_whole()
+        elif error or self._overhead > OVERHEAD_BYTES:
             self._verdict = End.MALFORMED
             self.abort()
-        elif self._complete:
-            self._answer_is_whole()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the reader how its answer ended, and the pool."""
@@ -198,6 +199,11 @@ class Connection(asyncio.Protocol):
         self._pool.lost(self)
 
     # --- the parser's callbacks: they only note what came
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer behind the one that was asked for: its parts must not pass for this one's."""
+        if self._complete:
+            raise ValueError("an answer that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header; a trailer is not one."""

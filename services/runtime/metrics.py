@@ -10,7 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from services.runtime.histogram import FoldedChild
+from services.runtime.histogram import BisectChild
 from services.runtime.tasks import Tasks
 
 MAX_MODELS: Final = 20  # each costs about 430 series; the budget of a process is 5,000
@@ -52,7 +52,7 @@ class ModelLabels:
 class LoopLag:
     """How much later than asked the event loop comes round: a 100 ms timer's overshoot."""
 
-    def __init__(self, lag_s: FoldedChild) -> None:
+    def __init__(self, lag_s: BisectChild) -> None:
         self._lag_s = lag_s
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None

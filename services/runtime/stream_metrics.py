@@ -21,7 +21,7 @@ from services.runtime.histogram import (
     RATE_BUCKETS,
     STAGE_BUCKETS_S,
     TTFT_BUCKETS_S,
-    FoldedHistogram,
+    BisectHistogram,
 )
 from services.runtime.metrics import OTHER_MODEL, LoopLag, ModelLabels, process_registry
 from services.runtime.version import REVISION, VERSION
@@ -225,13 +225,13 @@ class StreamMetrics:
         return OPERATIONS[kind], self._provider, model
 
     @staticmethod
-    def _observe(family: FoldedHistogram, labels: tuple[str, ...], value: float | None) -> None:
+    def _observe(family: BisectHistogram, labels: tuple[str, ...], value: float | None) -> None:
         if value is not None:
             family.child(*labels).observe(value)
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> FoldedHistogram:
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> BisectHistogram:
         self.families.append((name, "histogram", tuple(labels)))
-        family = FoldedHistogram(name, text, buckets, labels, registry=self.registry)
+        family = BisectHistogram(name, text, buckets, labels, registry=self.registry)
         if not labels:
             family.child()
         return family

@@ -7,6 +7,7 @@ some of its fields change the server for everyone. Both sides share types and li
 by name where the proxy drops them, so that existing clients of Ollama work, and each has a few fields of its own.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,10 +20,13 @@ __all__ = [
     "ModelRequest",
     "gateway_chat",
     "gateway_generate",
+    "idempotency_key",
     "proxy_chat",
     "proxy_generate",
     "with_defaults",
 ]
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
 Kind = Literal["chat", "generate"]
 
@@ -81,6 +85,19 @@ class GatewayRequest(ModelRequest):
 
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     conversation_id: str | None = None
+
+
+def idempotency_key(given: str | None) -> str | None:
+    """Return the Idempotency-Key of a request, None if it has none.
+
+    Until keys exist every caller is anonymous and knowing a key joins its stream: it has to be unguessable.
+
+    Raises:
+        BadBody: it has not the form.
+    """
+    if given is not None and not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise BadBody("An Idempotency-Key is 22 to 64 characters of [A-Za-z0-9_-]")
+    return given
 
 
 def gateway_chat(raw: bytes, *, stream: bool = True) -> GatewayRequest:

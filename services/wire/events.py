@@ -310,6 +310,12 @@ _CODE_OF_STATUS: Final[Mapping[int, Code]] = {
 }
 
 
+_ROUTERS_WORDS: Final[Mapping[int, str]] = {
+    404: "There is no such route here.",
+    405: "This route is not asked by this method; Allow names those that do.",
+}
+
+
 def refused_by_status(status: int, message: str) -> Refused:
-    """Return the refusal that a bare HTTP status means."""
-    return Refused(Failed(_CODE_OF_STATUS.get(status, Code.INTERNAL), message))
+    """Return the refusal that a bare HTTP status means; the router's own has no words worth passing on."""
+    return Refused(Failed(_CODE_OF_STATUS.get(status, Code.INTERNAL), _ROUTERS_WORDS.get(status, message)))

@@ -177,7 +177,6 @@ class MarkedFrame:
 
 
 _MARKS: Final = (b"event: start\n", b"event: done\n", b"event: error\n")
-_CONTENT: Final = (b"event: token\n", b"event: thinking\n", b"event: tool_call\n")
 
 
 class NativeReader:
@@ -230,11 +229,6 @@ class NativeReader:
     def _note(self, block: bytes) -> None:
         if block.startswith(b"id: ") or b"\nid: " in block:
             self._numbered = block
-
-
-def holds_content(frames: bytes) -> bool:
-    """Whether any of ``frames`` is Thinking, Token or ToolCall."""
-    return any(mark in frames for mark in _CONTENT)
 
 
 def _without_heartbeats(data: bytes) -> bytes:

@@ -34,7 +34,7 @@ def sample(server: Server, family: str, **labels: str) -> float:
 def clients_connected(server: Server) -> int:
     """How many connections on its traffic port ``server`` holds open."""
     held = set(_links(server))
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().split("\n")[1:] if line)
     return sum(
         row[3] != _LISTENING and int(row[1].rpartition(":")[2], 16) == server.port and f"socket:[{row[9]}]" in held
         for row in rows

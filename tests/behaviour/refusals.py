@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from multidict import CIMultiDict
+
 from services.wire.events import RULES, Code
 from tests.reader import Answer
 
@@ -23,11 +25,11 @@ def asking(model: str, **fields: Any) -> dict[str, Any]:
 
 
 def parsed(raw: bytes) -> Answer:
-    """Return the one answer that a raw exchange brought; its headers' names as HTTP writes them."""
+    """Return the one answer that a raw exchange brought."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *fields = head.decode("latin-1").split("\r\n")
-    headers = dict(field.split(": ", 1) for field in fields)
-    return Answer(int(first.split()[1]), headers, body=body)
+    pairs = (field.partition(": ") for field in fields)
+    return Answer(int(first.split()[1]), CIMultiDict((name, value) for name, _, value in pairs), body=body)
 
 
 def refused(answer: Answer, code: Code, *, retryable: bool | None = None) -> Mapping[str, Any]:

@@ -37,10 +37,15 @@ class SocketClient:
     @classmethod
     @contextlib.asynccontextmanager
     async def connected(
-        cls, port: int, *, host: str = "127.0.0.1", receive_buffer_bytes: int | None = None
+        cls,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        receive_buffer_bytes: int | None = None,
+        sock: socket.socket | None = None,
     ) -> AsyncIterator[Self]:
-        """Connect; at the end the socket is closed."""
-        sock = socket.socket()
+        """Connect, by a new socket or by ``sock``; at the end it is closed."""
+        sock = sock or socket.socket()
         sock.setblocking(False)
         if receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)

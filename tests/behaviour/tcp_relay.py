@@ -17,8 +17,8 @@ _PIECE_BYTES: Final = 1 << 16
 class TcpRelay:
     """Passes bytes on between those who connect and 127.0.0.1:``target_port``.
 
-    On a silent connection nothing comes back from the target any more, though it stays open, and what is sent to the
-    target still arrives. ``last_word_at`` is when anything came back last, on any connection.
+    On a silent connection nothing comes back from the target any more, and the target does not hear of its client's
+    end, though what is sent to it still arrives. ``last_word_at`` is when anything came back last, on any connection.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -54,6 +54,7 @@ class TcpRelay:
 
     def cut(self, *, reset: bool = False) -> None:
         """End every connection, on both sides; new ones are taken."""
+        self.speak()
         for writer in tuple(self._open):
             if reset:
                 sock = writer.get_extra_info("socket")
@@ -92,8 +93,8 @@ class TcpRelay:
             while data := await reader.read(_PIECE_BYTES):
                 writer.write(data)
                 await writer.drain()
+        await speaking.wait()
         writer.transport.abort()  # whoever left has left, on both sides
-        speaking.set()
 
     async def _pass_back(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, speaking: asyncio.Event

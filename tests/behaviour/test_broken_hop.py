@@ -20,6 +20,7 @@ from tests.reader import Answer, Client
 HEARTBEAT_S: Final = 0.3
 SILENT_S: Final = 3 * HEARTBEAT_S
 HEADERS_S: Final = 6.0  # architecture.md: "proxy: headers"
+STOPPED_WITHIN_S: Final = 1.0  # P6
 SLACK_S: Final = 3.0
 GRAIN_S: Final = 0.02  # a timer of uvloop's counts from the start of the turn that set it
 
@@ -122,6 +123,21 @@ async def test_a_hop_that_is_silent_for_three_heartbeats_is_followed_again(chain
     assert is_unbroken(model, answer)
 
 
+async def test_a_follower_lost_in_silence_does_not_count_when_its_client_leaves(chain: Chain) -> None:
+    """The proxy saw nothing of the old hop's end; the model stops all the same when the new one's client goes."""
+    model = scripted(tokens=5000)
+    async with cable(chain) as hop:
+        async with reading(hop, model, "hop-silent-then-left") as client:
+            hop.relay.fall_silent()
+            await client.until_tokens(sum(event.type == "token" for event in client.answer.events) + 20)
+        left_at = time.monotonic()
+        await soon(lambda: reasons(chain.proxy, "hop-silent-then-left"), what="the stream is stopped")
+        (call,) = calls_of(chain, model.name)
+
+    assert reasons(chain.proxy, "hop-silent-then-left") == ["cancelled"]
+    assert call["closed_at"] - left_at <= STOPPED_WITHIN_S
+
+
 @pytest.mark.parametrize("then", ["cut again", "refused"])
 async def test_a_hop_that_breaks_twice_is_an_error_of_the_gateways_own(chain: Chain, then: str) -> None:
     """`error upstream_disconnected` without an id: it is in no log, and the text that was shown stays."""
@@ -135,7 +151,7 @@ async def test_a_hop_that_breaks_twice_is_an_error_of_the_gateways_own(chain: Ch
             await client.until_tokens(20)
         hop.relay.cut()
         answer = await client.until_end()
-        assert reasons(hop.gateway, label) == ["upstream_disconnected"]
+        await soon(lambda: reasons(hop.gateway, label) == ["upstream_disconnected"], what="the gateway's line")
     await stop(chain, answer)
 
     last = answer.body.rstrip(b"\n").rsplit(b"\n\n", 1)[1]
@@ -194,7 +210,6 @@ async def test_a_hop_that_breaks_before_its_headers_leaves_no_generation_behind(
         hop.relay.fall_silent(new_ones_too=True)
         await client.chat(model.name, "hop-breaks-headless", on_disconnect="continue")
         await soon(lambda: calls_of(chain, model.name), what="the model is asked")
-        hop.relay.speak()
         hop.relay.cut()
         await client.until(lambda answer: answer.status)
         await soon(lambda: running(chain, model) == (client.answer.status == 200), what="only what is seen goes on")

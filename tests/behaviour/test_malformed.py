@@ -337,7 +337,7 @@ async def post(client: Client, body: bytes, headers: dict[str, str]) -> Answer:
     """Send a body as it is."""
     url = f"{client.url}/api/chat/stream"
     async with client.session.post(url, data=io.BytesIO(body), headers=headers) as response:
-        answer = Answer(response.status, dict(response.headers), body=await response.read())
+        answer = Answer(response.status, response.headers, body=await response.read())
     if answer.status == 200:
         answer.events.extend(SseDecoder().feed(answer.body))
     return answer

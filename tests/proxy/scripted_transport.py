@@ -99,7 +99,7 @@ class ScriptedTransport(Transport):
         if isinstance(attempt, HangsConnecting):
             await self._hang()
         assert isinstance(attempt, Connects)
-        self.connections.append(ListConnection(attempt, reader, lambda: self.on_close()))
+        self.connections.append(ListConnection(attempt, reader, self._closing))
         return self.connections[-1].call
 
     async def read(self, name: str, *, timeout_s: float = 1.0) -> Answer:
@@ -107,6 +107,9 @@ class ScriptedTransport(Transport):
         if self.loaded is None:
             raise CallFailed("timeout")
         return Answer(200, {}, orjson.dumps({"models": [{"name": model} for model in self.loaded]}))
+
+    def _closing(self) -> None:
+        self.on_close()  # whoever listens when it closes, not when it opened
 
     async def _hang(self) -> None:
         try:

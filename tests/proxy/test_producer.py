@@ -1,137 +1,18 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
-import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.admission import Admission, Place
-from proxy.phases import Phases
-from proxy.producer import IDLE_FACTOR, Deadlines, Producer
+from proxy.admission import Place
+from proxy.producer import IDLE_FACTOR, Deadlines
 from proxy.providers.adapter import Adapter
-from proxy.providers.ollama import OllamaAdapter
-from proxy.stream import Leave, Stream
+from proxy.stream import Stream
 from services.runtime.http_connection import End
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, Finished, FinishReason, Stage, Token
-from tests.proxy.scripted_transport import Attempt, Connects, HangsConnecting, Refuses, ScriptedTransport
-from tests.proxy.stage import REQUEST, ListSink, StreamStage, eventually, turns
-
-LONG = Deadlines(queue_s=30, first_token_s=30, idle_s=30, total_s=30)
-MODEL = "llama3.2"
-
-
-def line(content: str = "", *, done: bool = False) -> bytes:
-    more = {"done_reason": "stop", "eval_count": 3} if done else {}
-    return orjson.dumps({"message": {"role": "assistant", "content": content}, "done": done, **more}) + b"\n"
-
-
-WHOLE = Connects([line("Hel"), line("lo"), line(done=True)], End.COMPLETE)
-BUSY_NOW = Connects([], End.COMPLETE, status=503, headers={"retry-after": "0"})
-
-
-class Noted:
-    """The producer's witness."""
-
-    def __init__(self) -> None:
-        self.permits: list[str] = []
-        self.repeats: list[str] = []
-        self.gaps: list[float] = []
-        self.closings: list[float] = []
-
-    def permit_waited(self, result: str, seconds: float) -> None:
-        assert seconds >= 0
-        self.permits.append(result)
-
-    def call_repeated(self, why: str) -> None:
-        self.repeats.append(why)
-
-    def gaps_of(self, stream: Stream) -> Callable[[float], None]:
-        assert stream.model == MODEL
-        return self.gaps.append
-
-    def upstream_closed(self, seconds: float) -> None:
-        self.closings.append(seconds)
-
-
-class ProducerStage:
-    """A producer on its stream, with one follower, a permit (or a place in line), and a scripted transport."""
-
-    def __init__(
-        self,
-        *attempts: Attempt,
-        deadlines: Deadlines = LONG,
-        in_line: bool = False,
-        followed: bool = True,
-        request: ModelRequest = REQUEST,
-        adapter_for: Callable[[Stream], Adapter] = lambda stream: OllamaAdapter(stream.request),
-    ) -> None:
-        self.scene = StreamStage(Leave.CANCEL, request=request)
-        self.stream = self.scene.stream
-        self.tasks = self.scene.tasks
-        self.transport = ScriptedTransport(*attempts)
-        self.admission = Admission(permits=1, queue_length=8)
-        self.before = self.admission.enter(MODEL, chance=0.5) if in_line else None
-        self.place = self.admission.enter(MODEL, chance=0.5)
-        self.noted = Noted()
-        self.ended: list[Stream] = []
-        self.sink = ListSink()
-        self.followed = followed
-        self.producer = Producer(
-            self.stream,
-            self.place,
-            transport=self.transport,
-            phases=Phases(self.transport, self.tasks),
-            deadlines=deadlines,
-            adapter_for=adapter_for,
-            witness=self.noted,
-            ended=self.ended.append,
-        )
-
-    async def begin(self) -> "asyncio.Task[None]":
-        if self.followed:
-            await self.scene.reading(self.scene.join("the-follower", began=True), self.sink)
-        return self.tasks.spawn(self.producer.run(), "producer")
-
-    async def over(self) -> None:
-        async with asyncio.timeout(5):
-            await self.stream.released
-
-    @property
-    def end(self) -> str:
-        end = self.stream.log.end
-        return str(end.reason) if isinstance(end, Finished) else str(end and end.code)
-
-    @property
-    def text(self) -> str:
-        return "".join(event.content for _, event in self.stream.log.after(0) if isinstance(event, Token))
-
-    def assert_everything_is_given_back(self) -> None:
-        assert self.transport.open_connections == 0
-        assert self.ended == [self.stream]
-        assert self.stream.released.done()
-        if self.before is not None:
-            self.before.leave()
-        assert (self.admission.held, self.admission.waiting) == (0, 0)
-
-
-@asynccontextmanager
-async def produced(*attempts: Attempt, **more: object) -> AsyncIterator[ProducerStage]:
-    """Run a producer; at the end nothing of it is left."""
-    stage = ProducerStage(*attempts, **more)  # type: ignore[arg-type] # its own keywords, passed on
-    try:
-        yield stage
-    finally:
-        await stage.tasks.close()
-
-
-async def outcome_of(*attempts: Attempt, **more: object) -> ProducerStage:
-    async with produced(*attempts, **more) as stage:
-        await stage.begin()
-        await stage.over()
-        return stage
-
+from services.wire.events import Code, Failed, FinishReason, Stage
+from tests.proxy.production import BUSY_NOW, MODEL, WHOLE, ProducerStage, line, outcome_of, produced
+from tests.proxy.scripted_transport import Attempt, Connects, HangsConnecting, Refuses
+from tests.proxy.stage import REQUEST, eventually, turns
 
 # --- an answer
 

@@ -1,12 +1,13 @@
-"""Real processes of the tiny service."""
+"""Real processes of the tiny service, and the event loops of tests that name theirs in ``LOOPS``."""
 
+import asyncio
 import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ import pytest
 from services.runtime.settings import Address
 
 Line = dict[str, Any]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Run a module's tests on each of its ``LOOPS``; without any, on asyncio's own."""
+    module = item.getparent(pytest.Module)
+    loops: Mapping[str, LoopFactory] = getattr(module and module.obj, "LOOPS", {})
+    return loops or {"asyncio": asyncio.new_event_loop}
 
 
 class Tiny:

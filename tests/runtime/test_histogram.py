@@ -1,10 +1,9 @@
-from itertools import pairwise
 from math import inf, nan
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.runtime.histogram import FoldedHistogram
+from services.runtime.histogram import BisectHistogram
 
 
 @pytest.fixture
@@ -12,8 +11,8 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-def lag(registry: CollectorRegistry) -> FoldedHistogram:
-    return FoldedHistogram("lag_seconds", "Lag.", (0.5, 2), registry=registry)
+def lag(registry: CollectorRegistry) -> BisectHistogram:
+    return BisectHistogram("lag_seconds", "Lag.", (0.5, 2), registry=registry)
 
 
 def samples(registry: CollectorRegistry) -> list[str]:
@@ -52,30 +51,8 @@ def test_a_negative_value_counts_as_zero_and_what_is_no_number_not_at_all(regist
     assert samples(registry)[-2:] == ["lag_seconds_count 2.0", "lag_seconds_sum 0.0"]
 
 
-def test_folding_stamps_equals_observing_their_gaps_wherever_the_list_was_cut(registry: CollectorRegistry) -> None:
-    stamps = [1.0, 1.25, 1.5, 3.0, 8.0]
-    histogram = FoldedHistogram("gap_seconds", "Gaps.", (0.5, 2), ["way"], registry=registry)
-
-    for earlier, later in pairwise(stamps):
-        histogram.child("one").observe(later - earlier)
-    for cut in range(1, len(stamps)):
-        histogram.child(f"cut {cut}").fold(stamps[:cut])
-        histogram.child(f"cut {cut}").fold(stamps[cut - 1 :])
-
-    expected = [line for line in samples(registry) if 'way="one"' in line]
-    for cut in range(1, len(stamps)):
-        assert [line.replace(f"cut {cut}", "one") for line in samples(registry) if f"cut {cut}" in line] == expected
-
-
-@pytest.mark.parametrize("stamps", [[], [1.0]])
-def test_fewer_than_two_stamps_have_no_gap(registry: CollectorRegistry, stamps: list[float]) -> None:
-    lag(registry).child().fold(stamps)
-
-    assert samples(registry)[-2:] == ["lag_seconds_count 0.0", "lag_seconds_sum 0.0"]
-
-
 def test_a_label_set_has_one_child(registry: CollectorRegistry) -> None:
-    histogram = FoldedHistogram("gap_seconds", "Gaps.", (1,), ["model", "stage"], registry=registry)
+    histogram = BisectHistogram("gap_seconds", "Gaps.", (1,), ["model", "stage"], registry=registry)
 
     assert histogram.child("m", "load") is histogram.child("m", "load")
     assert histogram.child("m", "load") is not histogram.child("m", "prefill")

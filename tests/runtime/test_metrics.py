@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from services.runtime.histogram import LAG_BUCKETS_S, FoldedHistogram
+from services.runtime.histogram import LAG_BUCKETS_S, BisectHistogram
 from services.runtime.metrics import LAG_PERIOD_S, LoopLag, ModelLabels, metrics_app, process_registry
 
 
@@ -134,7 +134,7 @@ def test_the_twenty_first_model_is_other_and_a_known_one_stays_known() -> None:
 
 
 async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: CollectorRegistry) -> None:
-    lag_s = FoldedHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
+    lag_s = BisectHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
     lag = LoopLag(lag_s)
     lag.start()
 
@@ -146,7 +146,7 @@ async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: Coll
 
 
 async def test_a_stopped_lag_measures_no_more(registry: CollectorRegistry) -> None:
-    lag_s = FoldedHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
+    lag_s = BisectHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
     lag = LoopLag(lag_s)
     lag.start()
     lag.stop()

@@ -116,11 +116,19 @@ def test_an_error_object_names_the_stage_only_where_there_is_one() -> None:
     }
 
 
-@pytest.mark.parametrize("code", ["invalid_request", "not_found", "method_not_allowed", "unsupported_media_type"])
+@pytest.mark.parametrize("code", ["invalid_request", "misdirected", "unsupported_media_type"])
 def test_a_bare_http_status_is_refused_under_the_code_that_has_it(code: str) -> None:
     refused = refused_by_status(TABLE[code][0], "words")
 
     assert refused.failed == Failed(Code(code), "words")
+
+
+@pytest.mark.parametrize("code", ["not_found", "method_not_allowed"])
+def test_a_router_s_bare_status_gets_words_that_say_what_to_do(code: str) -> None:
+    refused = refused_by_status(TABLE[code][0], "404: Not Found")
+
+    assert refused.failed.code is Code(code)
+    assert "route" in refused.failed.message
 
 
 def test_a_status_that_no_code_has_is_ours_to_explain() -> None:

@@ -32,7 +32,6 @@ from services.wire.native import (
     NativeFrames,
     NativeReader,
     Numbered,
-    holds_content,
     lost_hop_frame,
     marked_frame,
     number_of,
@@ -369,11 +368,3 @@ def test_a_lost_hop_is_an_error_without_an_id() -> None:
 
     assert (event.type, event.last_event_id) == ("error", "")
     assert orjson.loads(event.data)["error"]["code"] == "upstream_disconnected"
-
-
-@pytest.mark.parametrize(
-    ("event", "content"),
-    [(WHOLE[0], False), (WHOLE[1], True), (WHOLE[2], True), (WHOLE[3], False), (WHOLE[4], True), (WHOLE[5], False)],
-)
-def test_content_is_thinking_text_and_tool_calls_and_nothing_else(event: Numbered, *, content: bool) -> None:
-    assert holds_content(frames_of([event])) is content

@@ -1,0 +1,87 @@
+"""A real aiohttp server in the test's own loop, set up as lifecycle.py sets ours up, and clients of raw bytes."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from services.runtime.listening import Listener, bind, bound_address
+from services.runtime.settings import Address
+
+WITHIN_S = 5.0
+
+
+@asynccontextmanager
+async def served(routes: Callable[[web.UrlDispatcher], None], *middlewares: Middleware) -> AsyncIterator[Address]:
+    """Serve ``routes`` on a free port."""
+    app = web.Application(middlewares=list(middlewares))
+    routes(app.router)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
+    await web.SockSite(runner, sock).start()
+    try:
+        yield bound_address(sock)
+    finally:
+        await runner.cleanup()
+
+
+class Client:
+    """One connection, of raw bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def until(self, marker: bytes) -> bytes:
+        """Return what came up to ``marker``, which is part of it."""
+        async with asyncio.timeout(WITHIN_S):
+            return await self._reader.readuntil(marker)
+
+    async def rest(self) -> bytes:
+        """Return what comes until the server closes."""
+        data = b""
+        async with asyncio.timeout(WITHIN_S):
+            with contextlib.suppress(ConnectionResetError):
+                while piece := await self._reader.read(65_536):
+                    data += piece
+        return data
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers (lower case) and body of one answer with a length."""
+        head = (await self.until(b"\r\n\r\n")).decode()
+        status_line, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        async with asyncio.timeout(WITHIN_S):
+            body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return int(status_line.split()[1]), headers, body
+
+
+@asynccontextmanager
+async def connected(address: Address, *, receive_buffer_bytes: int | None = None) -> AsyncIterator[Client]:
+    """Open one connection; with a small buffer of ours, and asyncio's as small, who stops reading soon blocks it."""
+    sock = socket.socket()
+    if receive_buffer_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer_bytes or 65_536)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def asked(address: Address, request: str) -> tuple[int, dict[str, str], bytes]:
+    """Send ``request`` with CRLF line ends, and return its answer."""
+    async with connected(address) as client:
+        client.send(request.replace("\n", "\r\n").encode())
+        return await client.answer()
