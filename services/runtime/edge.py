@@ -8,6 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -46,9 +47,8 @@ def error_middleware(
             refuse_strange(request)
             response = await handler(request)
         except web.HTTPException as exc:
-            response = _plain(answer(by_status(exc.status, exc.text or exc.reason), request))
-            if "Allow" in exc.headers:
-                response.headers["Allow"] = exc.headers["Allow"]
+            kept = {name: exc.headers[name] for name in ("Allow", "Connection") if name in exc.headers}
+            response = _plain(answer(by_status(exc.status, exc.text or exc.reason), request), kept)
         except Exception as exc:
             if (known := answer(exc, request)) is None:
                 log.exception("request.failed", request_id=request_id)
@@ -61,11 +61,11 @@ def error_middleware(
     return errors_answered
 
 
-def _plain(answer: Answer | None) -> web.Response:
+def _plain(answer: Answer | None, more_headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:
     assert answer is not None
     status, headers, body = answer
-    response = web.Response(status=status, headers=headers, body=body)
-    if headers.get("Connection") == "close":
+    response = web.Response(status=status, headers={**headers, **more_headers}, body=body)
+    if response.headers.get("Connection") == "close":
         response.force_close()
     return response
 
@@ -89,10 +89,11 @@ def refuse_strange(request: web.Request) -> None:
         web.HTTPBadRequest: a bare HTTP/0.9 line, or an absolute-form target, whose host would override ``Host``.
         web.HTTPUnsupportedMediaType: a Content-Encoding: a compressed body is a bomb's wrapper.
     """
+    close = {"Connection": "close"}  # what stands behind it is not answered either
     if request.version < (1, 0):
-        raise web.HTTPBadRequest(text="HTTP/1.0 or 1.1 is spoken here.")
+        raise web.HTTPBadRequest(text="HTTP/1.0 or 1.1 is spoken here.", headers=close)
     if not request.raw_path.startswith("/"):
-        raise web.HTTPBadRequest(text="Send the path alone as the request target.")
+        raise web.HTTPBadRequest(text="Send the path alone as the request target.", headers=close)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
 

@@ -1,6 +1,8 @@
 """What an attacker sends, and that it ends at our door: cases S2 to S6 of faults.md, and names that are not ours."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -67,7 +69,7 @@ def calls_beyond_the_polls(chain: Chain, after: int) -> list[tuple[str, str]]:
 
 
 def newest_call(chain: Chain) -> int:
-    return max(call["id"] for call in chain.witness()["calls"])
+    return max(int(call["id"]) for call in chain.witness()["calls"])
 
 
 def spelled() -> list[tuple[str, str]]:
@@ -141,7 +143,7 @@ FRAMES: Final = {
     "a null in a header": POST + HOST + b"X-Null: a\0b\r\nContent-Length: 2\r\n\r\n{}",
     "a header of 9 KB": POST + HOST + b"X-Long: " + b"a" * 9000 + b"\r\nContent-Length: 2\r\n\r\n{}",
     "200 headers": POST + HOST + b"".join(b"X-%d: a\r\n" % n for n in range(200)) + b"Content-Length: 2\r\n\r\n{}",
-    "a bare line of HTTP/0.9": b"GET /livez\r\n",
+    "a bare line of HTTP/0.9": b"GET /livez\r\n\r\n",
     "an absolute target": b"GET http://localhost/livez HTTP/1.1\r\n" + HOST + b"\r\n",
     "a chunk size that is no number": POST + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "a chunk size that overflows": POST + HOST + b"Transfer-Encoding: chunked\r\n\r\n1" + b"0" * 17 + b"\r\n{}\r\n",
@@ -159,7 +161,7 @@ async def test_a_frame_that_two_parsers_read_differently_is_refused_once_and_clo
     before = newest_call(chain)
     answers = await raw_exchange("127.0.0.1", server.port, FRAMES[what] + SECOND)
 
-    assert answers.count(b"HTTP/1.") <= 1
+    assert len(re.findall(rb"^HTTP/", answers, re.MULTILINE)) <= 1
     assert not answers or 400 <= parsed(answers).status < 500
     assert b'"ok"' not in answers
     assert calls_beyond_the_polls(chain, before) == []
@@ -168,7 +170,7 @@ async def test_a_frame_that_two_parsers_read_differently_is_refused_once_and_clo
 async def test_a_request_of_http_1_0_gets_its_answer_and_a_close(server: Server) -> None:
     answer = parsed(await raw_exchange("127.0.0.1", server.port, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n"))
 
-    assert (answer.status, answer.body) == (200, b'{"status": "ok"}')
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})
 
 
 # --- fields that would change the server for everybody
@@ -209,7 +211,7 @@ async def test_the_proxy_drops_what_is_not_offered_and_sends_exactly_the_rest(ch
         answer = await direct.ask(GENERATE, body)
     (call,) = chain.calls(model)
 
-    assert answer.reason == "length" or answer.reason == "stop"
+    assert answer.reason == "stop"
     assert call["body"] == {
         **asking(model), "system": "be brief", "think": False, "options": offered, "stream": True,
     }  # fmt: skip
@@ -218,7 +220,8 @@ async def test_the_proxy_drops_what_is_not_offered_and_sends_exactly_the_rest(ch
 # --- what a model may be made to write
 
 WISHES: Final[list[tuple[Any, int]]] = [
-    (10**9, CAP), (2**31 - 1, CAP), (CAP + 1, CAP), (CAP, CAP), (5, 5), (1, 1), (0, CAP), (-1, CAP), (-2, CAP), (None, CAP),
+    (10**9, CAP), (2**31 - 1, CAP), (CAP + 1, CAP), (CAP, CAP), (5, 5), (1, 1), (0, CAP), (-1, CAP), (-2, CAP),
+    (None, CAP),
 ]  # fmt: skip
 
 

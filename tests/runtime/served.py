@@ -16,7 +16,7 @@ WITHIN_S = 5.0
 
 
 @asynccontextmanager
-async def served(routes: Callable[[web.UrlDispatcher], None], *middlewares: Middleware) -> AsyncIterator[Address]:
+async def served(routes: Callable[[web.UrlDispatcher], object], *middlewares: Middleware) -> AsyncIterator[Address]:
     """Serve ``routes`` on a free port."""
     app = web.Application(middlewares=list(middlewares))
     routes(app.router)

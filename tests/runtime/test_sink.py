@@ -67,7 +67,7 @@ class Stage:
 async def a_sink(request: bytes = GET, *, receive_buffer_bytes: int | None = None) -> AsyncIterator[Stage]:
     stage = Stage()
     async with (
-        served(lambda router: router.add_get("/", stage.handle) and None) as address,
+        served(lambda router: router.add_get("/", stage.handle)) as address,
         connected(address, receive_buffer_bytes=receive_buffer_bytes) as stage.client,
     ):
         stage.client.send(request)
@@ -280,8 +280,8 @@ async def test_a_heartbeat_comes_when_nothing_was_written_for_its_period_and_aga
 
 async def test_no_heartbeat_comes_between_frames_that_are_closer_than_its_period() -> None:
     async with a_sink() as stage:
-        watch = stage.watch(heartbeat_s=0.2)
-        for _ in range(20):
+        watch = stage.watch(heartbeat_s=0.5)
+        for _ in range(35):
             stage.sink.write(FRAME)
             await asyncio.sleep(0.02)  # a token's pace
         watch.stop()

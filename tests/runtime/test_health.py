@@ -1,0 +1,112 @@
+import json
+import time
+from typing import Any
+
+import pytest
+
+from services.runtime import health
+from services.runtime.health import Health, Reachability
+from services.runtime.tasks import Tasks
+from services.runtime.version import VERSION
+from tests.runtime.raw_server import eventually
+from tests.runtime.served import asked, served
+
+
+class Upstream:
+    """A server that answers, or does not."""
+
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
+        self.asked = 0
+        self.told: list[bool] = []
+        self.reachability = Reachability(self._probe, self.told.append)
+        self.health = Health("proxy", self.reachability, active=lambda: 3, queued=lambda: 2)
+
+    async def _probe(self) -> bool:
+        self.asked += 1
+        return self.answers
+
+    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        async with served(self.health.add_routes) as address:
+            status, _, body = await asked(address, f"GET {path} HTTP/1.1\nHost: localhost\n\n")
+            return status, json.loads(body)
+
+
+async def test_alive_is_alive_whatever_the_upstream_does() -> None:
+    """L12."""
+    assert await Upstream(answers=False).get("/livez") == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("checked", "answers", "draining", "status", "word"),
+    [
+        (False, True, False, 503, "upstream not reached"),
+        (True, False, False, 503, "upstream not reached"),
+        (True, True, False, 200, "ok"),
+        (True, True, True, 503, "draining"),
+        (True, False, True, 503, "draining"),
+    ],
+)
+async def test_ready_is_who_reaches_its_upstream_and_does_not_drain(
+    word: str, status: int, *, checked: bool, answers: bool, draining: bool
+) -> None:
+    """L3, L12."""
+    upstream = Upstream(answers=answers)
+    if checked:
+        await upstream.reachability.check()
+    upstream.health.draining = draining
+
+    assert await upstream.get("/readyz") == (status, {"status": word})
+    assert upstream.health.ready is (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("answers", "draining", "status", "word"),
+    [(True, False, 200, "ok"), (False, False, 503, "degraded"), (True, True, 503, "draining")],
+)
+async def test_the_page_for_people_says_what_runs(word: str, status: int, *, answers: bool, draining: bool) -> None:
+    upstream = Upstream(answers=answers)
+    await upstream.reachability.check()
+    upstream.health.draining = draining
+    got_status, page = await upstream.get("/health")
+
+    assert (got_status, page["status"]) == (status, word)
+    assert (page["service"], page["version"], page["active_streams"], page["queued"]) == ("proxy", VERSION, 3, 2)
+    assert page["upstream"]["reachable"] is answers
+    assert page["uptime_s"] >= 0
+    assert page["upstream"]["checked_s_ago"] >= 0
+
+
+async def test_before_the_first_look_nobody_says_when_it_was() -> None:
+    _, page = await Upstream(answers=True).get("/health")
+
+    assert page["upstream"] == {"reachable": False, "checked_s_ago": None}
+
+
+async def test_one_lost_answer_is_not_an_outage() -> None:
+    upstream = Upstream(answers=True)
+    await upstream.reachability.check()
+    upstream.answers = False
+    await upstream.reachability.check()
+
+    assert upstream.reachability.is_fresh
+    assert upstream.told == [True, False]
+
+
+async def test_an_upstream_that_was_not_reached_for_too_long_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = Upstream(answers=True)
+    await upstream.reachability.check()
+    ten_seconds_on = time.monotonic() + health.FRESH_S
+    monkeypatch.setattr(health.time, "monotonic", lambda: ten_seconds_on)
+
+    assert not upstream.reachability.is_fresh
+
+
+async def test_it_is_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PERIOD_S", 0.001)
+    upstream, tasks = Upstream(answers=True), Tasks()
+    tasks.spawn(upstream.reachability.keep_checking(), "reachability")
+    await eventually(lambda: upstream.asked >= 3, "it was asked three times")
+    await tasks.close()
+
+    assert set(upstream.told) == {True}
