@@ -102,17 +102,16 @@ class Reception:
         self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int
     ) -> web.StreamResponse:
         """Send the headers, then let frames pass until the stream's end or the connection's."""
-        self._note(connection, hop)
+        relay = self._relay(connection, hop, position)
         headers = {**sse.HEADERS, "X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
         try:
-            sink = await open_sink(request, headers)
+            sink = await open_sink(request, headers, relay.take_up(hop))
         except asyncio.CancelledError:
             self._hops.client_left(connection, hop, unseen=True)
             raise
-        relay = self._relay(sink, connection, position)
         watch = self._watch(sink, relay)
         try:
-            await self._run(relay, connection, hop)
+            await self._run(relay, connection, hop, sink)
         finally:
             watch.stop()
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
@@ -123,22 +122,22 @@ class Reception:
         Raises:
             Refused: the stream failed, the answer is too long, or this gateway is shutting down.
         """
-        self._note(connection, hop)
+        relay = self._relay(connection, hop, 0)
         sink = GatheringSink(lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
-        relay = self._relay(sink, connection, 0)
-        await self._run(relay, connection, hop)
+        sink.write(relay.take_up(hop))
+        await self._run(relay, connection, hop, sink)
         if connection.reason in set(ConnectionEnd):  # nobody can come back to what was not answered
             self._hops.client_left(connection, hop, unseen=True)
         if connection.reason == ConnectionEnd.HANDED_OVER:
             raise shutting_down(random.random())  # noqa: S311 a jitter
         return sink.whole()
 
-    async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop) -> None:
+    async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: Sink) -> None:
         connection.relay = relay
         connection_started(connection)
         self._metrics.stream_began(connection.model)
         try:
-            await relay.run(hop)
+            await relay.run(sink)
         except asyncio.CancelledError:
             if relay.end_reason is None:  # else it was our own cut that closed the connection
                 self._hops.client_left(connection, hop, unseen=False)
@@ -146,12 +145,6 @@ class Reception:
         finally:
             self._metrics.stream_left(connection.model)
         connection.reason = relay.end_reason
-
-    @staticmethod
-    def _note(connection: ClientConnection, hop: Hop) -> None:
-        headers = hop.head.result().headers
-        connection.stream_id = headers.get("x-stream-id", "")
-        connection.model = connection.model or headers.get("sluice-model", "")
 
     def _watch(self, sink: ChunkedSink, relay: Relay) -> SinkWatch:
         return SinkWatch(
@@ -163,14 +156,16 @@ class Reception:
             on_stuck=lambda: relay.cut(ConnectionEnd.SLOW_CLIENT),
         )
 
-    def _relay(self, sink: Sink, connection: ClientConnection, position: int) -> Relay:
+    def _relay(self, connection: ClientConnection, hop: Hop, position: int) -> Relay:
+        headers = hop.head.result().headers
+        connection.stream_id = headers.get("x-stream-id", "")
+        connection.model = connection.model or headers.get("sluice-model", "")
         start_fields: Mapping[str, Any] = {
             "request_id": connection.request_id,
             "heartbeat_s": plain(self._settings.heartbeat_s),
             **({"conversation_id": connection.conversation_id} if connection.conversation_id is not None else {}),
         }
         return Relay(
-            sink,
             connection.timeline,
             request_id=connection.request_id,
             position=position,

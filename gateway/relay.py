@@ -56,7 +56,6 @@ class Relay:
 
     def __init__(
         self,
-        sink: Sink,
         timeline: Timeline,
         *,
         request_id: str,
@@ -65,7 +64,8 @@ class Relay:
         again: Callable[[int], Awaitable[Hop | None]],
         gap_seen: Callable[[float], None],
     ) -> None:
-        self._sink = sink
+        self._sink: Sink | None = None
+        self._early: list[bytes] = []  # frames that came before there was a sink
         self._timeline = timeline
         self._request_id = request_id
         self._start_fields = start_fields
@@ -96,7 +96,7 @@ class Relay:
     @property
     def bytes_out(self) -> int:
         """Bytes written to the client, framing included."""
-        return self._sink.written
+        return self._sink.written if self._sink is not None else 0
 
     def owes(self) -> bool:
         """Whether more is there for the client than its transport takes."""
@@ -106,15 +106,25 @@ class Relay:
         """End the connection without a terminal frame and without a word to the proxy; the first reason stands."""
         if self.end_reason is None:
             self.end_reason = reason
-            if reason is ConnectionEnd.HANDED_OVER:
+            if self._sink is not None and reason is ConnectionEnd.HANDED_OVER:
                 self._sink.close()
-            else:
+            elif self._sink is not None:
                 self._sink.abort()
             self._wake.set()
 
-    async def run(self, hop: Hop) -> None:
-        """Carry ``hop``, and what replaces it, until the stream or the connection has its end."""
+    def take_up(self, hop: Hop) -> bytes:
+        """Begin to carry ``hop``; return the frames that are here already, to leave with the headers."""
         self._attach(hop)
+        first, self._early = b"".join(self._early), []
+        return first
+
+    async def run(self, sink: Sink) -> None:
+        """Carry the hop, and what replaces it, to ``sink`` until the stream or the connection has its end."""
+        self._sink = sink
+        for frames in self._early:
+            self._write(frames)
+        if self.end_reason == ConnectionEnd.HANDED_OVER:  # while the headers were on their way
+            sink.close()
         try:
             while self.end_reason is None:
                 await self._wake.wait()
@@ -132,6 +142,7 @@ class Relay:
         if self._hop_is_over:
             await self._follow_again()
         elif self._paused_at is not None:
+            assert self._sink is not None
             await self._sink.drain()
             self._stop_blocking()
             if self._hop is not None and self._hop.call is not None:
@@ -156,13 +167,19 @@ class Relay:
             self._break_hop()
         if not runs:
             return
-        takes_more = self._sink.write(runs[0] if len(runs) == 1 else b"".join(runs))
+        takes_more = self._write(runs[0] if len(runs) == 1 else b"".join(runs))
         if self.end is not None:
             self._timeline.answered = now
             self.end_reason = self.end.end_reason
             self._wake.set()
         elif not takes_more:
             self._pause(now)
+
+    def _write(self, frames: bytes) -> bool:
+        if self._sink is None:
+            self._early.append(frames)
+            return True
+        return self._sink.write(frames)
 
     def _note_content(self, frames: bytes, now: float) -> None:
         timeline = self._timeline
@@ -222,7 +239,7 @@ class Relay:
         elif slow:  # what it needed has left the log while it kept us waiting
             self.cut(ConnectionEnd.SLOW_CLIENT)
         elif self.end_reason is None:
-            self._sink.write(lost_hop_frame(self._request_id))
+            self._write(lost_hop_frame(self._request_id))
             self.end_reason = "upstream_disconnected"
 
     async def _let_hop_end(self) -> None:
@@ -256,6 +273,6 @@ class Relay:
 
 def _seconds(text: str) -> float:
     try:
-        return min(max(float(text), 0.05), 60.0)
+        return min(max(0.05, float(text)), 60.0)  # in this order NaN is 0.05
     except ValueError:
         return 10.0

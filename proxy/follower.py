@@ -69,6 +69,14 @@ class Follower:
         """Whether more is owed to it than its transport holds."""
         return not self._live and self.position < self._log.last
 
+    def first_frames(self) -> bytes:
+        """Return the frames of what the log holds already, which leave with the headers."""
+        events = self._after()
+        if not events:
+            return b""
+        self.position = events[-1][0]
+        return self._dialect.frames(events)
+
     async def follow(self, sink: Sink, status: Status | None) -> None:
         """Write to ``sink`` what the log holds and will hold; return when the end is written or it is cut.
 

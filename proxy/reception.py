@@ -133,7 +133,7 @@ class Reception:
     ) -> web.StreamResponse:
         """Send ``headers``, then let what the follower's dialect makes pass until the end or the client's."""
         ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
-        sink = await open_sink(request, {**headers, **ids})
+        sink = await open_sink(request, {**headers, **ids}, follower.first_frames())
         watch = SinkWatch(
             sink,
             heartbeat=sse.HEARTBEAT,

@@ -24,8 +24,11 @@ LOOKS_PER_DEADLINE: Final = 5
 """How often a client's progress is looked at within its write deadline: a cut is late by a fifth of it at most."""
 
 
-async def open_sink(request: web.Request, headers: Mapping[str, str]) -> "ChunkedSink":
+async def open_sink(request: web.Request, headers: Mapping[str, str], first: bytes = b"") -> "ChunkedSink":
     """Send status 200 and ``headers`` now, and return the sink for the body.
+
+    Args:
+        first: frames that are there already: they leave in the same packet, and wake the reader once.
 
     Raises:
         asyncio.CancelledError: the client has gone, and aiohttp is about to cancel the handler for it.
@@ -41,10 +44,15 @@ async def open_sink(request: web.Request, headers: Mapping[str, str]) -> "Chunke
         if writer is None or transport is None:
             raise asyncio.CancelledError
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
-        writer.send_headers()
+        if first:
+            await response.write(first)
+        else:
+            writer.send_headers()
     except ConnectionError as exc:
         raise asyncio.CancelledError from exc
-    return ChunkedSink(request, response, writer, transport)
+    sink = ChunkedSink(request, response, writer, transport)
+    sink.written = len(first)
+    return sink
 
 
 class ChunkedSink:
@@ -147,7 +155,7 @@ class SinkWatch:
         self._taken = -1
         self._taken_at = 0.0
         self._watchdog = Watchdog(self._look)
-        self._watchdog.start()
+        self._watchdog.start(self._next_look(sink.last_write_at, owed=False))
 
     def stop(self) -> None:
         """Look no more."""
@@ -164,5 +172,9 @@ class SinkWatch:
             return None
         if not owed and now >= self._sink.last_write_at + self._heartbeat_s:
             self._sink.write(self._heartbeat)
-        look_again = now + self._write_timeout_s / LOOKS_PER_DEADLINE
+        return self._next_look(now, owed=owed)
+
+    def _next_look(self, now: float, *, owed: bool) -> float:
+        # within a heartbeat, too: one that is owed something now may be owed nothing, and be silent, a moment later
+        look_again = now + min(self._write_timeout_s / LOOKS_PER_DEADLINE, self._heartbeat_s)
         return look_again if owed else min(look_again, self._sink.last_write_at + self._heartbeat_s)

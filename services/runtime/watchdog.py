@@ -19,10 +19,13 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Look now, and from then on when due; starting again looks again."""
+    def start(self, first_at: float | None = None) -> None:
+        """Look at ``first_at``, or now, and from then on when due; starting again starts anew."""
         self.stop()
-        self._look()
+        if first_at is None:
+            self._look()
+        else:
+            self._handle = self._loop.call_at(first_at, self._look)
 
     def stop(self) -> None:
         """Never look again."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chain import Chain, Server
+from tests.chain import Chain, Server, soon
 
 _LISTENING: Final = "0A"
 
@@ -14,6 +14,15 @@ _LISTENING: Final = "0A"
 def reasons(server: Server, request_id: str) -> list[str]:
     """Return how the streams, or the connections, of one request ended; empty while none has."""
     return [line["reason"] for line in server.events("stream.finished") if line["request_id"] == request_id]
+
+
+async def told(server: Server, request_id: str, within_s: float = 5.0) -> list[str]:
+    """Wait until ``server`` has said how the streams, or connections, of a request ended; return the reasons.
+
+    Its lines leave it twenty times a second.
+    """
+    await soon(lambda: reasons(server, request_id), within_s, f"the {server.module}'s line of {request_id}")
+    return reasons(server, request_id)
 
 
 def calls_of(chain: Chain, model: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.behaviour.connections import calls_of, gateway_beside, reasons, sample
+from tests.behaviour.connections import calls_of, gateway_beside, sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
@@ -25,12 +25,15 @@ SLACK_S: Final = 3.0
 GRAIN_S: Final = 0.02  # a timer of uvloop's counts from the start of the turn that set it
 
 
+PATIENT: Final = {"FIRST_TOKEN_TIMEOUT_S": "30", "IDLE_TIMEOUT_S": "20", "TOTAL_TIMEOUT_S": "30"}
+
+
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     with (
         running_chain(
             simulator={"NUM_PARALLEL": "64", "SCRIPT": "rate=100"},
-            proxy={"GRACE_S": "20", "KEEP_S": "20", "FIRST_TOKEN_TIMEOUT_S": "30", "TOTAL_TIMEOUT_S": "30"},
+            proxy={"GRACE_S": "20", "KEEP_S": "20", **PATIENT},
             log_level="debug",
         ) as chain,
         common_gate(chain),
@@ -103,8 +106,18 @@ async def test_a_hop_that_breaks_is_followed_again_and_the_client_does_not_notic
 
         assert is_unbroken(model, answer)
         assert hop.times_followed_again == 1
-    assert reasons(chain.proxy, label) == ["stop"]
+    assert await told(chain.proxy, label) == ["stop"]
     assert len(calls_of(chain, model.name)) == 1
+
+
+async def test_a_hop_whose_model_says_nothing_for_long_is_not_taken_for_broken(chain: Chain) -> None:
+    """The proxy's heartbeats keep it, whether the silence comes before the first token or after one."""
+    slow, stalled = scripted(tokens=5, prefill=2.5), scripted(tokens=20, fault="stall", at=10, for_=2.5)
+    async with Client(chain.gateway.url) as client:
+        answers = await asyncio.gather(client.chat(slow.name), client.chat(stalled.name))
+
+    assert [(answer.text, answer.reason) for answer in answers] == [(slow.text, "stop"), (stalled.text, "stop")]
+    assert sample(chain.gateway, "llm_upstream_retries_total", reason="hop") == 0
 
 
 async def test_a_hop_that_is_silent_for_three_heartbeats_is_followed_again(chain: Chain) -> None:
@@ -131,10 +144,9 @@ async def test_a_follower_lost_in_silence_does_not_count_when_its_client_leaves(
             hop.relay.fall_silent()
             await client.until_tokens(sum(event.type == "token" for event in client.answer.events) + 20)
         left_at = time.monotonic()
-        await soon(lambda: reasons(chain.proxy, "hop-silent-then-left"), what="the stream is stopped")
+        assert await told(chain.proxy, "hop-silent-then-left") == ["cancelled"]
         (call,) = calls_of(chain, model.name)
 
-    assert reasons(chain.proxy, "hop-silent-then-left") == ["cancelled"]
     assert call["closed_at"] - left_at <= STOPPED_WITHIN_S
 
 
@@ -151,7 +163,7 @@ async def test_a_hop_that_breaks_twice_is_an_error_of_the_gateways_own(chain: Ch
             await client.until_tokens(20)
         hop.relay.cut()
         answer = await client.until_end()
-        await soon(lambda: reasons(hop.gateway, label) == ["upstream_disconnected"], what="the gateway's line")
+        assert await told(hop.gateway, label) == ["upstream_disconnected"]
     await stop(chain, answer)
 
     last = answer.body.rstrip(b"\n").rsplit(b"\n\n", 1)[1]
@@ -214,7 +226,7 @@ async def test_a_hop_that_breaks_before_its_headers_leaves_no_generation_behind(
         await client.until(lambda answer: answer.status)
         await soon(lambda: running(chain, model) == (client.answer.status == 200), what="only what is seen goes on")
         client.reset()
-        await soon(lambda: len(reasons(hop.gateway, "hop-breaks-headless")) == 1, what="the connection is over")
+        assert len(await told(hop.gateway, "hop-breaks-headless")) == 1
     if client.answer.status == 200:
         await stop(chain, client.answer)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.behaviour.connections import calls_of, clients_connected, reasons, sample
+from tests.behaviour.connections import calls_of, clients_connected, sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
@@ -80,8 +80,7 @@ WAYS: Final[Mapping[str, Callable[[SocketClient], None]]] = {
 
 async def until_told(server: Server, request_id: str, reason: str) -> None:
     """Wait until ``server`` has said, within the time that stopping may take, how a request ended."""
-    await soon(lambda: reasons(server, request_id), STOPPED_WITHIN_S, f"the {server.module}'s line")
-    assert reasons(server, request_id) == [reason]
+    assert await told(server, request_id, STOPPED_WITHIN_S) == [reason]
 
 
 async def is_over(chain: Chain, request_id: str, *, gateway: str, proxy: str) -> None:

@@ -77,6 +77,10 @@ def listed(answer: Answer, name: str) -> set[str]:
     return {part.strip().lower() for part in answer.headers.get(name, "").split(",")}
 
 
+def allowed_origins(answer: Answer) -> list[str]:
+    return [value for name, value in answer.headers.items() if name.lower() == "access-control-allow-origin"]
+
+
 def cors_headers(answer: Answer) -> set[str]:
     return {name.lower() for name in answer.headers if name.lower().startswith("access-control-")}
 
@@ -92,7 +96,7 @@ async def test_an_answer_can_be_read_by_the_listed_origins_alone(what: str, clie
     assert readable == ALLOWED
     assert all("origin" in listed(answer, "Vary") for answer in answers)
     for origin, answer in zip(ORIGINS[:2], answers[:2], strict=True):
-        assert answer.headers.getall("Access-Control-Allow-Origin") == [origin]
+        assert allowed_origins(answer) == [origin]
         assert listed(answer, "Access-Control-Expose-Headers") == {"x-request-id", "x-stream-id", "retry-after"}
         assert "access-control-allow-credentials" not in cors_headers(answer)
 
@@ -108,7 +112,7 @@ async def test_a_preflight_is_granted_to_the_listed_origins_alone(client: Client
     assert all("origin" in listed(answer, "Vary") for answer in answers)
     for origin, answer in zip(ORIGINS[:2], answers[:2], strict=True):
         assert 200 <= answer.status < 300
-        assert answer.headers.getall("Access-Control-Allow-Origin") == [origin]
+        assert allowed_origins(answer) == [origin]
         assert listed(answer, "Access-Control-Allow-Methods") >= {"get", "post"}
         assert listed(answer, "Access-Control-Allow-Headers") == {
             *("content-type", "authorization", "idempotency-key", "last-event-id", "x-request-id"),

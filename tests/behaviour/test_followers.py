@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.behaviour.connections import calls_of, gateway_beside, reasons
+from tests.behaviour.connections import calls_of, gateway_beside, reasons, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
@@ -59,8 +59,7 @@ async def depart(chain: Chain, label: str, headers: Mapping[str, str] | None = N
 
 async def ended_after(chain: Chain, label: str, since: float, within_s: float) -> tuple[str, float]:
     """Return the reason of a stream's end, and how many seconds after ``since`` it was told."""
-    await soon(lambda: reasons(chain.proxy, label), within_s, f"{label} ends")
-    (reason,) = reasons(chain.proxy, label)
+    (reason,) = await told(chain.proxy, label, within_s)
     return reason, time.monotonic() - since
 
 
@@ -98,7 +97,7 @@ async def test_a_continue_stream_nobody_comes_back_to_is_abandoned_after_its_gra
     assert took_s >= GRACE_S - GRAIN_S
     assert await stopped_at(chain, model) - left_at >= GRACE_S - GRAIN_S
     assert answer.data[0]["resume_window_s"] == GRACE_S
-    assert reasons(chain.gateway, "abandoned-grace") == ["client_gone"]
+    assert await told(chain.gateway, "abandoned-grace") == ["client_gone"]
 
 
 async def test_a_continue_stream_that_ends_while_nobody_follows_is_whole_when_asked_for(chain: Chain) -> None:
@@ -108,7 +107,7 @@ async def test_a_continue_stream_that_ends_while_nobody_follows_is_whole_when_as
         await client.chat(model.name, "finished-alone", on_disconnect="continue")
         seen = await client.until_tokens(5)
         client.reset()
-    await soon(lambda: reasons(chain.proxy, "finished-alone") == ["stop"], what="the model has said all")
+    assert await told(chain.proxy, "finished-alone") == ["stop"]
 
     async with Client(chain.gateway.url) as again:
         rest = await again.get(f"/api/chat/stream/{seen.stream_id}?after={seen.last_number}")
@@ -139,7 +138,7 @@ async def test_a_cancel_stream_waits_five_seconds_for_a_client_whose_gateway_van
 
     assert (reason, took_s >= CANCEL_GRACE_S - GRAIN_S) == ("abandoned", True)
     assert await stopped_at(chain, model) - vanished_at >= CANCEL_GRACE_S - GRAIN_S
-    await soon(lambda: reasons(chain.proxy, "vanished-but-followed") == ["cancelled"], what="its client left at last")
+    assert await told(chain.proxy, "vanished-but-followed") == ["cancelled"]
 
 
 # --- several followers
@@ -202,7 +201,7 @@ async def test_a_followers_leaving_is_said_once_or_often_and_stops_a_cancel_stre
         assert [await depart(chain, "departs-cancel") for _ in range(2)] == [202, 202]
         assert await depart(chain, "never-followed-anything") == 410
     assert await stopped_at(chain, model) - said_at < CANCEL_GRACE_S
-    assert reasons(chain.proxy, "departs-cancel") == ["cancelled"]
+    assert await told(chain.proxy, "departs-cancel") == ["cancelled"]
 
 
 async def test_a_follower_said_to_have_left_lets_a_continue_stream_wait(chain: Chain) -> None:
@@ -230,7 +229,7 @@ async def test_an_unseen_stream_stops_in_every_mode(chain: Chain, closed_first: 
 
         assert await depart(chain, label, {"Sluice-Unseen": "1"}) == 202
 
-        await soon(lambda: reasons(chain.proxy, label) == ["cancelled"], GRACE_S, "it stops before the grace is over")
+        assert await told(chain.proxy, label, GRACE_S) == ["cancelled"]
     assert await stopped_at(chain, model) - said_at < GRACE_S
 
 

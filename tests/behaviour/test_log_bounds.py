@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from tests.behaviour.connections import reasons, sample
+from tests.behaviour.connections import reasons, sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
 from tests.reader import Answer, Client
 
 TINY_BUFFER_BYTES: Final = 4096
@@ -57,9 +57,9 @@ async def test_a_reader_cut_too_long_ago_finds_its_number_gone(chain: Chain) -> 
     async with SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) as client:
         await client.chat(model.name, "cut-too-long", on_disconnect="continue")
         await client.until_tokens(10)
-        await soon(lambda: reasons(chain.gateway, "cut-too-long") == ["slow_client"], 10.0, "it is cut")
+        assert await told(chain.gateway, "cut-too-long", 10.0) == ["slow_client"]
         await client.until_closed()
-        await soon(lambda: reasons(chain.proxy, "cut-too-long") == ["stop"], what="the model has said all")
+        assert await told(chain.proxy, "cut-too-long") == ["stop"]
     async with Client(chain.gateway.url) as again:
         answer = await again.get(path_of(client.answer), {"Last-Event-ID": client.answer.last_id})
 
@@ -79,7 +79,7 @@ async def test_a_steady_reader_that_is_outrun_by_the_log_is_cut(chain: Chain) ->
                 break
         await client.until_closed(15.0)
 
-    assert reasons(chain.gateway, "outrun-by-log") == ["slow_client"]
+    assert await told(chain.gateway, "outrun-by-log") == ["slow_client"]
     assert (client.answer.end, client.answer.ended_cleanly) == (None, False)
     assert model.text.startswith(client.answer.text)
 

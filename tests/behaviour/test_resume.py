@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from tests.behaviour.connections import calls_of, reasons
+from tests.behaviour.connections import calls_of, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client
 
 MOST_FOLLOWERS: Final = 8
@@ -219,4 +219,4 @@ async def test_a_resume_after_the_last_event_of_a_running_answer_waits_for_the_n
             rest = await other.get(f"{path_of(seen)}?after={seen.last_number}")
 
     assert (rest.text, numbers(rest)) == (model.tokens[1], [3, 4])
-    await soon(lambda: reasons(chain.proxy, "resume-at-the-end") == ["stop"], what="it ended by itself")
+    assert await told(chain.proxy, "resume-at-the-end") == ["stop"]

@@ -22,6 +22,7 @@ class Peer:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._connection.settimeout(WITHIN_S)
+        self.request = b""  # the last one
 
     def asked(self) -> bytes:
         """Return one request, head and body."""
@@ -32,7 +33,8 @@ class Peer:
         wanted = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
         while len(body) < wanted:
             body += self._received()
-        return head + b"\r\n\r\n" + body
+        self.request = head + b"\r\n\r\n" + body
+        return self.request
 
     @property
     def was_asked(self) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -16,11 +16,24 @@ WITHIN_S = 5.0
 
 
 @asynccontextmanager
-async def served(routes: Callable[[web.UrlDispatcher], object], *middlewares: Middleware) -> AsyncIterator[Address]:
+async def served(
+    routes: Callable[[web.UrlDispatcher], object],
+    *middlewares: Middleware,
+    on_prepare: Callable[[web.Request, web.StreamResponse], Awaitable[object]] | None = None,
+) -> AsyncIterator[Address]:
     """Serve ``routes`` on a free port."""
     app = web.Application(middlewares=list(middlewares))
+    if on_prepare is not None:
+        app.on_response_prepare.append(on_prepare)
     routes(app.router)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        read_bufsize=64 << 10,
+        auto_decompress=False,
+        access_log=None,
+        shutdown_timeout=0.1,
+    )
     await runner.setup()
     sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
     await web.SockSite(runner, sock).start()

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 import uvloop
 
@@ -26,7 +27,7 @@ async def test_it_looks_at_once_and_then_at_the_moment_it_was_told() -> None:
     await eventually(lambda: len(looks) == 3, "it looked three times")
 
     assert at_once == 1
-    assert all(later - earlier >= STEP_S - 0.002 for earlier, later in zip(looks, looks[1:], strict=False))
+    assert all(later - earlier >= STEP_S - 0.002 for earlier, later in pairwise(looks))
 
 
 async def test_a_deadline_that_moved_costs_one_look_and_no_alarm() -> None:
@@ -109,6 +110,6 @@ async def test_a_check_that_starts_its_own_watchdog_again_leaves_one_timer() -> 
     watchdog = Watchdog(check)
     watchdog.start()
     await eventually(lambda: len(looks) == 5, "it looked on")
-    spread = [later - earlier for earlier, later in zip(looks[1:], looks[2:], strict=False)]
+    spread = [later - earlier for earlier, later in pairwise(looks[1:])]
 
     assert all(gap >= STEP_S - 0.002 for gap in spread)

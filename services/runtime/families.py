@@ -1,0 +1,41 @@
+"""Metric families as they are declared: on one registry, and in the list that README's table is held to."""
+
+from collections.abc import Sequence
+
+from prometheus_client import Counter, Gauge
+
+from services.runtime.histogram import BisectHistogram
+from services.runtime.metrics import process_registry
+
+Family = tuple[str, str, tuple[str, ...]]
+"""A metric's name as a scrape shows it, its type, and its labels."""
+
+
+class Families:
+    """Declares metrics, each once.
+
+    Attributes:
+        families: what was declared; the stock statistics of the process stand beside it on the registry.
+    """
+
+    def __init__(self) -> None:
+        self.registry = process_registry()
+        self.families: list[Family] = []
+
+    def histogram(self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> BisectHistogram:
+        """Declare a histogram; without labels its one series begins now."""
+        self.families.append((name, "histogram", tuple(labels)))
+        family = BisectHistogram(name, text, buckets, labels, registry=self.registry)
+        if not labels:
+            family.child()
+        return family
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        """Declare a counter; a scrape shows ``name`` with ``_total`` behind it."""
+        self.families.append((f"{name}_total", "counter", tuple(labels)))
+        return Counter(name, text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        """Declare a gauge."""
+        self.families.append((name, "gauge", tuple(labels)))
+        return Gauge(name, text, labels, registry=self.registry)

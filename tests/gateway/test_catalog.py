@@ -1,0 +1,130 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway import catalog
+from gateway.catalog import Catalog
+from gateway.upstream import Upstream
+from services.runtime.settings import Origin
+from services.wire.events import Code, Refused
+from tests.runtime.served import served
+
+EMBEDDER = {"name": "embedder:latest", "capabilities": ["embedding"]}
+CHATTER = {
+    "name": "llama3.2:latest",
+    "size": 42,
+    "details": {"family": "llama"},
+    "capabilities": ["completion", "tools"],
+    "digest": "0123",
+}
+OLD = {"name": "old:latest"}
+
+
+class Proxy:
+    """What a proxy passes on from its model server."""
+
+    def __init__(self, *models: dict[str, Any]) -> None:
+        self.tags: Any = {"models": list(models)}
+        self.ps: Any = {"models": [{"name": "llama3.2:latest"}]}
+        self.status = 200
+        self.asked: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
+        return web.json_response(self.ps if request.path == "/api/ps" else self.tags, status=self.status)
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        for path in ("/api/tags", "/api/ps"):
+            router.add_get(path, self.answer)
+
+
+@asynccontextmanager
+async def a_catalog(proxy: Proxy, default_model: str = "") -> AsyncIterator[Catalog]:
+    async with served(proxy.add_routes) as address:
+        upstream = Upstream(Origin("http", address.host, address.port))
+        try:
+            yield Catalog(upstream, default_model)
+        finally:
+            await upstream.close()
+
+
+async def test_the_default_is_the_first_listed_that_can_chat() -> None:
+    async with a_catalog(Proxy(EMBEDDER, CHATTER, OLD)) as models:
+        assert await models.default() == "llama3.2:latest"
+
+
+async def test_a_model_whose_capabilities_nobody_knows_may_chat() -> None:
+    """Older servers list none."""
+    async with a_catalog(Proxy(EMBEDDER, OLD)) as models:
+        assert await models.default() == "old:latest"
+
+
+async def test_the_operator_s_choice_is_asked_of_nobody() -> None:
+    proxy = Proxy(CHATTER)
+    async with a_catalog(proxy, "mine") as models:
+        assert await models.default() == "mine"
+        assert proxy.asked == []
+
+
+@pytest.mark.parametrize("listed", [[], [EMBEDDER]])
+async def test_without_a_model_that_can_chat_there_is_no_default(listed: list[dict[str, Any]]) -> None:
+    async with a_catalog(Proxy(*listed)) as models:
+        with pytest.raises(Refused) as refusal:
+            await models.default()
+
+    assert refusal.value.failed.code is Code.MODEL_NOT_FOUND
+
+
+async def test_the_page_says_what_may_be_asked_for_and_nothing_else() -> None:
+    async with a_catalog(Proxy(EMBEDDER, CHATTER)) as models:
+        page = await models.page()
+
+    assert page["models"][1] == {
+        "name": "llama3.2:latest",
+        "size": 42,
+        "family": "llama",
+        "capabilities": ["completion", "tools"],
+        "loaded": True,
+        "default": True,
+    }
+    assert page["models"][0]["loaded"] is False
+    assert [model["default"] for model in page["models"]] == [False, True]
+
+
+async def test_a_list_is_believed_for_a_while_and_then_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy(CHATTER)
+    async with a_catalog(proxy) as models:
+        for _ in range(5):
+            await models.default()
+        first = list(proxy.asked)
+        monkeypatch.setattr(catalog, "FRESH_S", 0.0)
+        proxy.tags = {"models": [OLD]}
+
+        assert first == ["/api/tags"]
+        assert await models.default() == "old:latest"
+
+
+@pytest.mark.parametrize("what", ["nobody answers", "another status", "no list", "no object", "no JSON"])
+async def test_without_a_list_nobody_is_guessed(what: str) -> None:
+    proxy = Proxy(CHATTER)
+    proxy.status = 503 if what == "another status" else 200
+    proxy.tags = {"no list": {"models": 7}, "no object": [], "no JSON": None}.get(what, proxy.tags)
+    async with a_catalog(proxy) as answered:
+        nobody = Catalog(Upstream(Origin("http", "127.0.0.1", 1)), "")
+        models = nobody if what == "nobody answers" else answered
+        with pytest.raises(Refused) as refusal:
+            await models.default()
+
+        assert refusal.value.failed.code is Code.UPSTREAM_UNAVAILABLE
+        assert await models.names() == []
+
+
+async def test_what_is_no_model_is_left_out() -> None:
+    proxy = Proxy(CHATTER)
+    proxy.tags = {"models": ["x", {}, {"name": 7}, {**OLD, "details": "x"}, CHATTER]}
+    async with a_catalog(proxy) as models:
+        assert await models.names() == ["old:latest", "llama3.2:latest"]
+        assert (await models.page())["models"][0]["family"] is None
