@@ -53,6 +53,8 @@ class GatewayService:
             "gateway", self._reachability, active=lambda: len(self.connections.here), queued=lambda: 0
         )
         self.metrics.slots.set(self.connections.most)
+        self.metrics.show_connections(self._upstream.connections)
+        self.metrics.show_unsent(self.connections.most_unsent)
         self._allowed_hosts = frozenset(host.lower() for host in settings.hosts)
         self.app = self._make_app()
 
@@ -81,7 +83,7 @@ class GatewayService:
 
     async def start(self) -> None:
         """Begin to look after the proxy, whether or not it is there."""
-        self.metrics.watch_loop()
+        self.metrics.process.start()
         self._tasks.spawn(self._reachability.keep_checking(), "reachability")
         self._tasks.spawn(self._keep_models_known(), "models")
 
@@ -101,7 +103,7 @@ class GatewayService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self.metrics.close()
+        self.metrics.process.stop()
         await self._tasks.close()
         await self._upstream.close()
 
@@ -109,6 +111,7 @@ class GatewayService:
 
     def _make_app(self) -> web.Application:
         app = web.Application()
+        app.middlewares.append(self.metrics.http.counted)
         app.middlewares.append(edge.error_middleware(answer, refused_by_status))
         app.middlewares.append(self._refuse_other_hosts)
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
@@ -137,7 +140,7 @@ class GatewayService:
 
     def _reached(self, reached: bool) -> None:
         self.metrics.upstream_up.set(reached)
-        self.metrics.ready.set(self._health.ready)
+        self.metrics.process.ready.set(self._health.ready)
 
     async def _keep_models_known(self) -> None:
         """Ask which models there are, for labels; soon again while there is no answer."""

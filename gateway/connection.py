@@ -3,16 +3,20 @@
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.goodput import is_good
 from gateway.relay import Relay
 from gateway.timeline import Timeline
 from gateway.upstream import Follower
-from services.runtime.stream_metrics import StreamRecord
-from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Refused, shutting_down
+from services.runtime.sink import SinkWatch
+from services.runtime.stream_record import StreamRecord
+from services.wire.events import RULES, Code, ConnectionEnd, Failed, FinishReason, Refused, shutting_down
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
+_SHED: Final = frozenset({Code.OVERLOADED, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED})
+_CLIENTS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED, *ConnectionEnd})
 FULL_RETRY_S: Final = 2
 """When the gateway is full: an answer ends every few seconds among five hundred."""
 
@@ -22,19 +26,22 @@ class ClientConnection:
     """What is known of one connection.
 
     ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
-    stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens.
+    stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens. One that ``asks`` for a
+    new answer is judged by how it got it, a refusal included.
     """
 
     request_id: str
     route: str
     kind: str
     timeline: Timeline
+    asks: bool = False
     began: bool = False
     model: str = ""
     stream_id: str = ""
     conversation_id: str | None = None
     follower: Follower | None = None
     relay: Relay | None = None
+    watch: SinkWatch | None = None
     reason: str | None = None
 
     @classmethod
@@ -47,8 +54,28 @@ class ClientConnection:
         """Whether the answer did not come whole for a reason that is not its reader's."""
         return self.reason is not None and self.reason not in _NO_FAILURE
 
+    @property
+    def outcome(self) -> str:
+        """Whose doing its end was: ok, client, shed, internal or upstream."""
+        if self.reason in _CLIENTS:
+            return "client"
+        if not self.failed:
+            return "ok"
+        if self.reason in _SHED:
+            return "shed"
+        if self.reason == Code.INTERNAL:
+            return "internal"
+        return "client" if RULES[Code(self.reason or Code.INTERNAL)].status < 500 else "upstream"
+
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""
+        record = self._measured()
+        if not self.asks or self.outcome == "client":
+            return record
+        good = self.outcome == "ok" and is_good(record.ttft_s, record.time_per_token_s, record.max_gap_s)
+        return replace(record, good=good)
+
+    def _measured(self) -> StreamRecord:
         timeline, end = self.timeline, self.relay.end if self.relay else None
         data = end.data if end is not None and end.event == "done" else {}
         usage = (data.get("usage") or {}) if self.began else {}
@@ -69,6 +96,11 @@ class ClientConnection:
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),
             output_tokens=output_tokens,
+            max_gap_s=timeline.max_gap_s or None if self.began else None,
+            upstream_s=timeline.upstream_s,
+            first_chunk_s=timeline.first_chunk_s if self.began else None,
+            added_first_token_s=timeline.added_first_token_s if self.began else None,
+            added_total_s=timeline.added_total_s if self.began else None,
         )
 
 
@@ -112,6 +144,10 @@ class ClientConnections:
         self.draining = True
         if not self.here:
             self._empty.set()
+
+    def most_unsent(self) -> int:
+        """Return the most bytes that one client has still to take; read by the scrape's thread, too."""
+        return max((one.watch.unsent for one in tuple(self.here) if one.watch is not None), default=0)
 
     async def all_gone(self) -> None:
         """Return when the last one is over; only while draining."""

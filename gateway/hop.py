@@ -1,6 +1,7 @@
 """One call of the proxy, as its reader: a head, then bytes for whoever carries them."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,7 @@ class Hop:
     def __init__(self) -> None:
         self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self.call: Call | None = None
+        self.kept_at: float | None = None  # when the newest of what is kept came
         self.on_bytes: Callable[[bytes], None] = self._keep
         self._on_end: Callable[[End], None] = lambda _end: None
         self._status = 0
@@ -62,6 +64,7 @@ class Hop:
 
     def _keep(self, data: bytes) -> None:
         """Hold what comes before the client's headers are out; past a small amount it waits in the socket."""
+        self.kept_at = time.monotonic()
         self._kept += data
         if len(self._kept) >= KEPT_BYTES and self.call is not None:
             self.call.pause()

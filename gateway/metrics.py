@@ -1,10 +1,13 @@
 """What the gateway counts, by methods named for facts."""
 
+from collections.abc import Callable
 from typing import Final
 
 from gateway.connection import ClientConnection
 from gateway.timeline import OWN_STAGES
-from services.runtime.stream_metrics import Family, StreamMetrics, StreamRecord
+from services.runtime.families import Family
+from services.runtime.stream_metrics import MODEL, StreamMetrics
+from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
@@ -30,20 +33,34 @@ class GatewayMetrics(StreamMetrics):
             retries=("stale", "hop"),
         )
         self.violations.labels("proxy", "broken_hop")
+        self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
+        self.unsent_max = self.gauge("llm_client_unsent_bytes_max", "of the client that has most still to take")
+        self._made_with_models(self._make_verdicts)
 
     def connection_ended(self, connection: ClientConnection) -> StreamRecord:
         """A connection is over: count it, and return what there was to count."""
         record = connection.record()
         self.stream_finished(record)
+        self.blocked.inc(connection.timeline.blocked_s)
+        if record.good is not None:
+            self.goodput.labels(self.models.label(record.model), str(record.good).lower()).inc()
         if connection.relay is not None:
             self.violations.labels("proxy", "broken_hop").inc(connection.relay.violations)
         if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:
             self.rejected.labels(record.reason).inc()
         return record
 
+    def show_unsent(self, most: Callable[[], int]) -> None:
+        """Let the scrape see the most that a client has still to take, in bytes."""
+        self.unsent_max.set_function(most)
+
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""
         self.cancel.child().observe(seconds)
+
+    def _make_verdicts(self, model: str) -> None:
+        for good in ("true", "false"):
+            self.goodput.labels(model, good)
 
 
 def families() -> list[Family]:

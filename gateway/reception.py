@@ -72,6 +72,7 @@ class Reception:
         Raises:
             Refused, chat.BadBody, web.HTTPException: there is no stream.
         """
+        connection.asks = True
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings, key = self._settings, chat.idempotency_key(request.headers.get("Idempotency-Key"))
@@ -84,7 +85,7 @@ class Reception:
         connection.timeline.admitted = time.monotonic()
         body = chat.with_defaults(asked, model, settings.max_output_tokens)
         hop = await self._hops.start(connection, asked, body, key=key)
-        connection.began = "sluice-joined" not in hop.head.result().headers
+        connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
         return hop
 
     async def followed(self, connection: ClientConnection, position: str) -> Hop | None:
@@ -109,7 +110,7 @@ class Reception:
         except asyncio.CancelledError:
             self._hops.client_left(connection, hop, unseen=True)
             raise
-        watch = self._watch(sink, relay)
+        watch = connection.watch = self._watch(sink, relay)
         try:
             await self._run(relay, connection, hop, sink)
         finally:
@@ -135,7 +136,7 @@ class Reception:
     async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: Sink) -> None:
         connection.relay = relay
         connection_started(connection)
-        self._metrics.stream_began(connection.model)
+        self._metrics.stream_began(connection.model, connection.kind)
         try:
             await relay.run(sink)
         except asyncio.CancelledError:
@@ -172,4 +173,5 @@ class Reception:
             start_fields=start_fields,
             again=lambda number: self._hops.follow_again(connection, number),
             gap_seen=self._metrics.gap_observer(connection.model, connection.kind),
+            chunk_passed=self._metrics.chunk_passed,
         )

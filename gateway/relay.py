@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from gateway.hop import Hop
 from gateway.timeline import Timeline
 from services.runtime.http_connection import End
+from services.runtime.stream_metrics import CHUNKS_PER_SAMPLE
 from services.runtime.watchdog import Watchdog
 from services.wire.events import ConnectionEnd
 from services.wire.native import HopBroken, MarkedFrame, NativeReader, lost_hop_frame, marked_frame
@@ -52,6 +53,7 @@ class Relay:
         again: follows the stream again after a number; None when it cannot be had.
         start_fields: the gateway's own fields of `start`.
         gap_seen: told the seconds between two reads with content.
+        chunk_passed: told the seconds from a read to the return of its write, of one read in sixteen.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Relay:
         start_fields: Mapping[str, Any],
         again: Callable[[int], Awaitable[Hop | None]],
         gap_seen: Callable[[float], None],
+        chunk_passed: Callable[[float], None],
     ) -> None:
         self._sink: Sink | None = None
         self._early: list[bytes] = []  # frames that came before there was a sink
@@ -71,6 +74,8 @@ class Relay:
         self._start_fields = start_fields
         self._again = again
         self._gap_seen = gap_seen
+        self._chunk_passed = chunk_passed
+        self._content_reads = 0
         self._from_start = position == 0
         self._reader = NativeReader(position)
         self._first_number = position
@@ -115,6 +120,8 @@ class Relay:
     def take_up(self, hop: Hop) -> bytes:
         """Begin to carry ``hop``; return the frames that are here already, to leave with the headers."""
         self._attach(hop)
+        if self._timeline.first_content is not None:
+            self._timeline.first_heard = hop.kept_at
         first, self._early = b"".join(self._early), []
         return first
 
@@ -123,6 +130,7 @@ class Relay:
         self._sink = sink
         for frames in self._early:
             self._write(frames)
+        self._first_frames_left()
         if self.end_reason == ConnectionEnd.HANDED_OVER:  # while the headers were on their way
             sink.close()
         try:
@@ -168,8 +176,11 @@ class Relay:
         if not runs:
             return
         takes_more = self._write(runs[0] if len(runs) == 1 else b"".join(runs))
+        if self._content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
+            self._handed_on(now)
         if self.end is not None:
             self._timeline.answered = now
+            self._timeline.last_written = time.monotonic()
             self.end_reason = self.end.end_reason
             self._wake.set()
         elif not takes_more:
@@ -191,8 +202,25 @@ class Relay:
         if timeline.last_content is None:
             timeline.first_content = now
         else:
-            self._gap_seen(now - timeline.last_content)
+            gap_s = now - timeline.last_content
+            self._gap_seen(gap_s)
+            if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
+                timeline.max_gap_s = gap_s
         timeline.last_content = now
+        self._content_reads += 1
+
+    def _first_frames_left(self) -> None:
+        """What came before there was a sink has been handed to it."""
+        timeline, written = self._timeline, time.monotonic()
+        timeline.first_written = None if timeline.first_content is None else written
+        timeline.last_written = None if timeline.answered is None else written
+
+    def _handed_on(self, read_at: float) -> None:
+        """One read in sixteen, and the first: what it took from the read to the write."""
+        written = time.monotonic()
+        if self._timeline.first_written is None:
+            self._timeline.first_written = written
+        self._chunk_passed(written - read_at)
 
     def _rewritten(self, frame: MarkedFrame) -> bytes:
         self.marked += 1
@@ -210,7 +238,7 @@ class Relay:
     def _attach(self, hop: Hop) -> None:
         headers = hop.head.result().headers
         self._silence_s = HEARTBEATS_MISSED * _seconds(headers.get("sluice-heartbeat", ""))
-        self._hop, self._hop_is_over, self._was_paused = hop, False, False
+        self._hop, self._hop_is_over = hop, False
         self._heard_at = time.monotonic()
         hop.carry(self._carry, self._hop_ended)
         self._watchdog.start()

@@ -1,17 +1,11 @@
 """The one line of a connection: what became of it and where its time went. Never a word of prompt or answer."""
 
-from typing import Final
-
 import structlog
 
 from gateway.connection import ClientConnection
 from gateway.metrics import GatewayMetrics
-from services.wire.events import RULES, Code, ConnectionEnd, FinishReason
 
 log = structlog.get_logger()
-
-_SHED: Final = frozenset({Code.OVERLOADED, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED})
-_CLIENTS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED, *ConnectionEnd})
 
 
 def connection_started(connection: ClientConnection) -> None:
@@ -33,13 +27,17 @@ def connection_ended(connection: ClientConnection, metrics: GatewayMetrics) -> N
         operation=record.kind,
         model=metrics.models.label(connection.model),
         model_raw_len=len(connection.model),
-        outcome=_outcome(connection),
+        outcome=connection.outcome,
         reason=record.reason,
         dur_ms=_ms(record.duration_s),
         ttft_ms=_ms(record.ttft_s),
         ttfc_ms=_ms(record.first_answer_s),
         tpot_ms=_ms(record.time_per_token_s),
+        max_gap_ms=_ms(record.max_gap_s),
         rate_tps=record.tokens_per_s,
+        added_first_ms=_ms(record.added_first_token_s),
+        added_total_ms=_ms(record.added_total_s),
+        slo_good=record.good,
         stages={f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in record.stages.items()},
         proxy_timing=relay.end.data.get("timing") if relay is not None and relay.end is not None else None,
         tokens_in=record.input_tokens,
@@ -47,18 +45,6 @@ def connection_ended(connection: ClientConnection, metrics: GatewayMetrics) -> N
         chunks_out=record.chunks,
         bytes_out=relay.bytes_out if relay is not None else 0,
     )
-
-
-def _outcome(connection: ClientConnection) -> str:
-    if connection.reason in _CLIENTS:
-        return "client"
-    if not connection.failed:
-        return "ok"
-    if connection.reason in _SHED:
-        return "shed"
-    if connection.reason == Code.INTERNAL:
-        return "internal"
-    return "client" if RULES[Code(connection.reason or Code.INTERNAL)].status < 500 else "upstream"
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from services.runtime.http_client import Answer, CallFailed, HttpClient
+from services.runtime.http_client import Answer, CallFailed, Connections, HttpClient
 from services.runtime.http_connection import Call, Reader, Request
 from services.runtime.settings import Origin
 
@@ -122,6 +122,10 @@ class Upstream:
             CallFailed: no answer came.
         """
         return await self._client.fetch(Request("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
+
+    def connections(self) -> Connections:
+        """Count the connections to the proxy."""
+        return self._client.connections
 
     async def close(self) -> None:
         """Close every connection."""

@@ -14,7 +14,7 @@ from proxy.errors import answer
 from proxy.handlers import Handlers
 from proxy.metrics import ProxyMetrics
 from proxy.ollama_handlers import OllamaHandlers
-from proxy.phases import Phases, model_names
+from proxy.phases import Phases, model_names, vram_bytes
 from proxy.producer import Deadlines, Producer
 from proxy.providers.ollama import OllamaAdapter
 from proxy.reception import Reception
@@ -82,7 +82,7 @@ class ProxyService:
 
     async def start(self) -> None:
         """Begin to look after the model server, whether or not it is there."""
-        self.metrics.watch_loop()
+        self.metrics.process.start()
         self._tasks.spawn(self._reachability.keep_checking(), "reachability")
         self._tasks.spawn(self._keep_models_known(), "models")
 
@@ -107,14 +107,15 @@ class ProxyService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self.metrics.close()
+        self.metrics.process.stop()
         await self._tasks.close()
         await self._transport.close()
 
     # --- inside
 
     def _make_app(self) -> web.Application:
-        app = web.Application(middlewares=[edge.error_middleware(answer, refused_by_status), self._refuse_browsers])
+        errors_answered = edge.error_middleware(answer, refused_by_status)
+        app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
         app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
         reception = Reception(self._settings, self.streams, self.metrics)
@@ -164,22 +165,22 @@ class ProxyService:
 
     def _reached(self, reached: bool) -> None:
         self.metrics.upstream_up.set(reached)
-        self.metrics.ready.set(self._health.ready)
+        self.metrics.process.ready.set(self._health.ready)
 
     async def _keep_models_known(self) -> None:
         """Ask which models there are, for labels and gauges; soon again while there is no answer."""
         while True:
-            listed = await self._names("tags")
+            listed = model_names(await self._read("tags"))
             if listed is not None:
                 self.metrics.models_listed(listed)
-                self.metrics.models_loaded(listed, await self._names("ps") or ())
+                self.metrics.models_loaded(listed, vram_bytes(await self._read("ps")))
             await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
 
-    async def _names(self, what: str) -> list[str] | None:
+    async def _read(self, what: str) -> bytes:
         try:
-            return model_names((await self._transport.read(what, timeout_s=PROBE_S)).body)
+            return (await self._transport.read(what, timeout_s=PROBE_S)).body
         except CallFailed:
-            return None
+            return b""
 
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
@@ -187,6 +188,7 @@ class ProxyService:
         self.metrics.queue_length.set_function(lambda: self._admission.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
+        self.metrics.show_connections(self._transport.connections)
 
 
 def _is_loopback(host: str) -> bool:

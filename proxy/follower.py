@@ -1,6 +1,8 @@
 """One reader of a log: a position and a sink. Live, it is handed frames as they come; behind, it catches up."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -41,15 +43,27 @@ class Follower:
         name: what its gateway calls it; "" for a direct client.
         position: the number it has already.
         began: whether it is the one that started the stream.
+        wrote: told when it has written what the log held already; what comes live is seen where it comes from.
     """
 
-    def __init__(self, stream_log: StreamLog, dialect: Dialect, *, name: str, position: int, began: bool) -> None:
+    def __init__(
+        self,
+        stream_log: StreamLog,
+        dialect: Dialect,
+        *,
+        name: str,
+        position: int,
+        began: bool,
+        wrote: Callable[[], None] = lambda: None,
+    ) -> None:
         self._log = stream_log
         self._dialect = dialect
         self.name = name
         self.position = position
         self.began = began
         self.cut_as: ConnectionEnd | None = None
+        self.blocked_s = 0.0  # for which its client took nothing and more was owed
+        self._wrote = wrote
         self._sink: Sink | None = None
         self._live = False
         self._shown: Status | None = None
@@ -86,11 +100,14 @@ class Follower:
             status: what the stream waits for now: who joins is told.
         """
         self._sink = sink
+        if self.position:  # by the first frames, which left with the headers
+            self._wrote()
         while self.cut_as is None:
             if sink.paused:
-                await sink.drain()
+                await self._drained(sink)
             elif events := self._after():
                 self._write(sink, self._dialect.frames(events), events[-1][0])
+                self._wrote()
             elif self._is_over:
                 return
             else:
@@ -130,6 +147,13 @@ class Follower:
             if self._sink is not None:
                 self._sink.abort()
         self._fall_behind()
+
+    async def _drained(self, sink: Sink) -> None:
+        since = time.monotonic()
+        try:
+            await sink.drain()
+        finally:
+            self.blocked_s += time.monotonic() - since
 
     def _after(self) -> list[Numbered]:
         try:

@@ -1,13 +1,16 @@
 """What the proxy counts, by methods named for facts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from proxy.follower import Follower
 from proxy.stream import Stream
 from proxy.timeline import STAGES
-from services.runtime.metrics import OTHER_MODEL
-from services.runtime.stream_metrics import MODEL, Family, StreamMetrics, StreamRecord
-from services.wire.events import Code, Failed, Finished, FinishReason, reason_of
+from services.runtime.families import Family
+from services.runtime.histogram import TOKENS_BUCKETS
+from services.runtime.stream_metrics import MODEL, StreamMetrics
+from services.runtime.stream_record import StreamRecord
+from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
 
 COLD_LOAD_S: Final = 0.1
 """A load duration past it was a load, not the health check of a loaded model."""
@@ -41,36 +44,42 @@ class ProxyMetrics(StreamMetrics):
             rejections=_REJECTIONS,
             retries=_RETRIES,
         )
-        self.log_bytes = self._gauge("llm_stream_log_bytes", "held by all logs")
-        self.followers = self._gauge("llm_followers", "readers of all streams, now")
-        self.followers_cut = self._counter("llm_followers_cut", "readers cut off without a terminal event", ["reason"])
+        self.log_bytes = self.gauge("llm_stream_log_bytes", "held by all logs")
+        self.followers = self.gauge("llm_followers", "readers of all streams, now")
+        self.followers_cut = self.counter("llm_followers_cut", "readers cut off without a terminal event", ["reason"])
         self.followers_cut.labels("slow_client")
-        self.usage_source = self._counter("llm_usage_source", "whether the final line came", ["source"])
+        self.late = self.counter("llm_tokens_after_disconnect", "reads and content that came when a stream was over")
+        self.usage_source = self.counter("llm_usage_source", "whether the final line came", ["source"])
         for source in ("usage", "none"):
             self.usage_source.labels(source)
         for kind in ("skipped_line", "malformed", "truncated"):
             self.violations.labels("ollama", kind)
-        self.model_loaded = self._gauge("ollama_model_loaded", "1 while the model is in memory", [MODEL])
-        self.loads = self._counter("ollama_model_loads", "streams that waited for a load", [MODEL])
-        self.loads.labels(OTHER_MODEL)
+        self.request_tokens = self.histogram(
+            "llm_request_tokens", "of one stream, where counted", TOKENS_BUCKETS, (MODEL, "type")
+        )
+        self.model_loaded = self.gauge("ollama_model_loaded", "1 while the model is in memory", [MODEL])
+        self.model_vram = self.gauge("ollama_model_vram_bytes", "graphics memory that the model holds", [MODEL])
+        self.loads = self.counter("ollama_model_loads", "streams that waited for a load", [MODEL])
+        self._made_with_models(self._make_model)
 
     def models_listed(self, names: Sequence[str]) -> None:
         """The model server lists these."""
         super().models_listed(names)
         for label in {self.models.label(name) for name in names}:
             self.loads.labels(label)
-            self.model_loaded.labels(label)
 
-    def models_loaded(self, listed: Iterable[str], loaded: Iterable[str]) -> None:
-        """Of the ``listed`` models these are in memory."""
-        in_memory = frozenset(loaded)
+    def models_loaded(self, listed: Iterable[str], loaded: Mapping[str, int]) -> None:
+        """Of the ``listed`` models these are in memory, with so many bytes of it the graphics card's."""
         for name in listed:
             if self.models.label(name) == name:
-                self.model_loaded.labels(name).set(name in in_memory)
+                self.model_loaded.labels(name).set(name in loaded)
+                self.model_vram.labels(name).set(loaded.get(name, 0))
 
-    def follower_was_slow(self) -> None:
-        """A reader was cut: it took nothing for too long, or what it needs has left the log."""
-        self.followers_cut.labels("slow_client").inc()
+    def follower_left(self, follower: Follower) -> None:
+        """A reader is gone; slow is one that took nothing for too long, or whose next event has left the log."""
+        self.blocked.inc(follower.blocked_s)
+        if follower.cut_as is ConnectionEnd.SLOW_CLIENT:
+            self.followers_cut.labels("slow_client").inc()
 
     # --- producer.Witness
 
@@ -96,6 +105,10 @@ class ProxyMetrics(StreamMetrics):
         self.stream_left(stream.model)
         self.stream_finished(record)
         self.usage_source.labels("none" if record.output_tokens is None else "usage").inc()
+        self.late.inc(stream.log.late)
+        for kind, tokens in (("input", record.input_tokens), ("output", record.output_tokens)):
+            if tokens is not None:
+                self.request_tokens.child(self.models.label(stream.model), kind).observe(tokens)
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
             self.loads.labels(self.models.label(stream.model)).inc()
         self.violations.labels("ollama", "skipped_line").inc(stream.skipped_lines)
@@ -103,6 +116,11 @@ class ProxyMetrics(StreamMetrics):
             if record.reason == code:
                 self.violations.labels("ollama", kind).inc()
         return record
+
+    def _make_model(self, model: str) -> None:
+        self.loads.labels(model)
+        for kind in ("input", "output"):
+            self.request_tokens.child(model, kind)
 
 
 def families() -> list[Family]:
@@ -131,6 +149,11 @@ def record_of(stream: Stream) -> StreamRecord:
         chunks=stream.log.chunks,
         input_tokens=None if usage is None else usage.input_tokens,
         output_tokens=None if usage is None else usage.output_tokens,
+        max_gap_s=timeline.max_gap_s or None,
+        upstream_s=timeline.upstream_s,
+        first_chunk_s=None if timeline.asked is None else _since(timeline.asked, timeline.first_content),
+        added_first_token_s=timeline.added_first_token_s,
+        added_total_s=timeline.added_total_s,
     )
 
 

@@ -74,6 +74,17 @@ def tagged(model: str) -> str:
 
 def model_names(body: bytes) -> list[str] | None:
     """Return the names in an answer of ``/api/tags`` or ``/api/ps``; None if it is not one."""
+    models = _models(body)
+    return None if models is None else [model["name"] for model in models]
+
+
+def vram_bytes(body: bytes) -> dict[str, int]:
+    """Return the bytes of graphics memory of each model in an answer of ``/api/ps``; what is no answer names none."""
+    sizes = {model["name"]: model.get("size_vram") for model in _models(body) or ()}
+    return {name: size if isinstance(size, int) else 0 for name, size in sizes.items()}
+
+
+def _models(body: bytes) -> list[dict[str, Any]] | None:
     try:
         listed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -81,5 +92,4 @@ def model_names(body: bytes) -> list[str] | None:
     models = listed.get("models") if isinstance(listed, dict) else None
     if not isinstance(models, list):
         return None
-    names = [model.get("name") for model in models if isinstance(model, dict)]
-    return [name for name in names if isinstance(name, str)]
+    return [model for model in models if isinstance(model, dict) and isinstance(model.get("name"), str)]

@@ -69,6 +69,10 @@ class Witness(Protocol):
         """Return who is told the seconds between two chunks with content."""
         ...
 
+    def chunk_passed(self, seconds: float) -> None:
+        """So long a chunk took from the model server's socket to the readers': told of one in sixteen."""
+        ...
+
     def upstream_closed(self, seconds: float) -> None:
         """So long after a stop the upstream connection was closed."""
         ...
@@ -174,7 +178,7 @@ class Producer:
         """Make one call and return its refusal; None when the stream has its end."""
         self._stream.attempts = attempt
         adapter = self._adapter_for(self._stream)
-        self._asking = UpstreamCall(self._stream, adapter, self._gap_seen)
+        self._asking = UpstreamCall(self._stream, adapter, self._gap_seen, self._witness.chunk_passed)
         try:
             self._call = await self._transport.open(adapter.question(), self._asking, fresh=fresh)
         except Unreachable as exc:

@@ -69,7 +69,7 @@ class Reception:
                 yield stream, follower
             return
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
-        self._metrics.stream_began(stream.model)
+        self._metrics.stream_began(stream.model, asked.kind)
         follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
         try:
             yield stream, follower
@@ -146,8 +146,7 @@ class Reception:
             await follower.follow(sink, stream.status)
         finally:
             watch.stop()
-            if follower.cut_as is ConnectionEnd.SLOW_CLIENT:
-                self._metrics.follower_was_slow()
+            self._metrics.follower_left(follower)
         return sink.response if follower.cut_as else await sink.end()
 
     def _counted(self, entering: Callable[[], Entered]) -> Entered:

@@ -4,7 +4,7 @@ import structlog
 
 from proxy.stream import Stream
 from proxy.timeline import milliseconds
-from services.runtime.stream_metrics import StreamRecord
+from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, FinishReason
 
 log = structlog.get_logger()
@@ -41,7 +41,10 @@ def stream_finished(stream: Stream, record: StreamRecord, model_label: str) -> N
         ttft_ms=_ms(record.ttft_s),
         ttfc_ms=_ms(record.first_answer_s),
         tpot_ms=_ms(record.time_per_token_s),
+        max_gap_ms=_ms(record.max_gap_s),
         rate_tps=record.tokens_per_s,
+        added_first_ms=_ms(record.added_first_token_s),
+        added_total_ms=_ms(record.added_total_s),
         stages={f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in record.stages.items()},
         tokens_in=record.input_tokens,
         tokens_out=record.output_tokens,
@@ -49,6 +52,7 @@ def stream_finished(stream: Stream, record: StreamRecord, model_label: str) -> N
         chunks_in=record.chunks,
         bytes_in=stream.log.text_bytes,
         skipped_lines=stream.skipped_lines,
+        tokens_after_disconnect=stream.log.late,
     )
 
 

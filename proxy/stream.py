@@ -136,6 +136,16 @@ class Stream:
         for follower in tuple(self.followers):
             follower.push()
 
+    def note_written(self) -> None:
+        """A reader's socket has what the log holds: with the first content, that moment is kept."""
+        if self.timeline.first_written is None and self.log.chunks:
+            self.timeline.first_written = time.monotonic()
+
+    @property
+    def is_read_live(self) -> bool:
+        """Whether a follower has all that there is."""
+        return any(follower.position == self.log.last for follower in self.followers)
+
     def show(self, status: Status) -> None:
         """Say what the stream waits for: at most once a second, and the newest word always gets out."""
         self.status = status
@@ -166,6 +176,7 @@ class Stream:
         for ready in (self.committed, self.speaking):
             self._settle(ready, good=not isinstance(end, Failed))
         self.deliver()
+        self.timeline.last_written = time.monotonic()
         if not self.followers:
             self._keep()
         return True
@@ -196,7 +207,7 @@ class Stream:
         """
         if len(self.followers) >= MAX_FOLLOWERS:
             raise TooManyFollowers
-        follower = Follower(self.log, dialect, name=name, position=position, began=began)
+        follower = Follower(self.log, dialect, name=name, position=position, began=began, wrote=self.note_written)
         self.followers.append(follower)
         self._set_timer(None)
         return follower

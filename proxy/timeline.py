@@ -14,7 +14,8 @@ class Timeline:
     """What happened when; None has not happened.
 
     ``asked`` is when the request of the call that answered was written; calls that were refused before it, and the
-    waits between them, count as ``connect``.
+    waits between them, count as ``connect``. ``first_written`` and ``last_written`` are when the first content, and the
+    end, had been handed to a reader's socket; ``answered`` is when the read came that brought the end.
     """
 
     accepted: float
@@ -23,8 +24,12 @@ class Timeline:
     asked: float | None = None
     first_content: float | None = None
     first_answer: float | None = None  # the first content that is no thinking
+    first_written: float | None = None
     last_content: float | None = None
+    answered: float | None = None
     ended: float | None = None
+    last_written: float | None = None
+    max_gap_s: float = 0.0  # between two reads with content
 
     def stages(self, last_word: LastWord | None) -> dict[str, float]:
         """Return the seconds of each stage; they add up to the total, whatever happened.
@@ -52,6 +57,36 @@ class Timeline:
         if last_word is not None:
             _split_wait(spent, last_word)
         return spent
+
+    @property
+    def added_first_token_s(self) -> float | None:
+        """What the proxy itself added to the first token: before it asked, the wait in line left out, and on its way.
+
+        None where no token was written.
+        """
+        if self.first_written is None or self.first_content is None:
+            return None
+        return self._before_asking_s() + self.first_written - self.first_content
+
+    @property
+    def added_total_s(self) -> float | None:
+        """What the proxy itself added to the whole answer; None where the model server did not end it.
+
+        Readers that are behind add nothing: they read the log, and the model server is not held up for them.
+        """
+        if self.answered is None or self.last_written is None:
+            return None
+        return self._before_asking_s() + self.last_written - self.answered
+
+    @property
+    def upstream_s(self) -> float | None:
+        """How long the call that answered took; None where none did."""
+        until = self.answered or self.ended
+        return None if self.asked is None or until is None else until - self.asked
+
+    def _before_asking_s(self) -> float:
+        queued = 0.0 if self.permitted is None or self.entered is None else self.permitted - self.entered
+        return (self.asked or self.accepted) - self.accepted - queued
 
     def timing(self, last_word: LastWord | None, usage: Usage | None) -> Timing:
         """Return the `timing` of a `done` frame."""

@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from proxy.providers.adapter import Question, Refusal
-from services.runtime.http_client import Answer, CallFailed, HttpClient
+from services.runtime.http_client import Answer, CallFailed, Connections, HttpClient
 from services.runtime.http_connection import Call, Reader, Request
 from services.runtime.settings import Origin
 from services.wire.events import Code, Failed, Stage
@@ -75,6 +75,10 @@ class Transport:
         """
         request = Request("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
+
+    def connections(self) -> Connections:
+        """Count the connections to the model server."""
+        return self._client.connections
 
     async def close(self) -> None:
         """Close every connection."""

@@ -8,6 +8,7 @@ from typing import Final
 from proxy.providers.adapter import Adapter, LastWord, Refusal
 from proxy.stream import Stream
 from services.runtime.http_connection import End
+from services.runtime.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Failed
 
 REFUSAL_BYTES: Final = 65_536
@@ -25,12 +26,20 @@ class UpstreamCall:
 
     Args:
         gap_seen: told the seconds between two chunks with content.
+        chunk_passed: told the seconds from a read to the return of the last reader's write, of one chunk in sixteen.
     """
 
-    def __init__(self, stream: Stream, adapter: Adapter, gap_seen: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        adapter: Adapter,
+        gap_seen: Callable[[float], None],
+        chunk_passed: Callable[[float], None],
+    ) -> None:
         self._stream = stream
         self._adapter = adapter
         self._gap_seen = gap_seen
+        self._chunk_passed = chunk_passed
         self._chunks_before = stream.log.chunks
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -54,6 +63,7 @@ class UpstreamCall:
         """The token path: from one read of the socket to the sinks of all live followers."""
         now = self.last_byte_at = time.monotonic()
         if self.settled_at is not None:  # what follows the last word is nobody's
+            self._stream.log.late += 1
             return
         if self._status != 200:
             self._refusal_body += data[: REFUSAL_BYTES - len(self._refusal_body)]
@@ -64,9 +74,11 @@ class UpstreamCall:
         if log.chunks != chunks:
             self._content_came(now, first=chunks == self._chunks_before)
         if end is not None:
-            self._settle(end)
-        else:
-            self._stream.deliver()
+            self._settle(end, now)
+            return
+        self._stream.deliver()
+        if not chunks % CHUNKS_PER_SAMPLE and log.chunks != chunks:
+            self._handed_on(now)
 
     def on_end(self, end: End) -> None:
         """The connection's word that the answer is over."""
@@ -103,7 +115,10 @@ class UpstreamCall:
     def _content_came(self, now: float, *, first: bool) -> None:
         timeline = self._stream.timeline
         if timeline.last_content is not None:
-            self._gap_seen(now - timeline.last_content)
+            gap_s = now - timeline.last_content
+            self._gap_seen(gap_s)
+            if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
+                timeline.max_gap_s = gap_s
         timeline.last_content = now
         if timeline.first_answer is None and self._stream.log.chunks > self._stream.log.thinking_chunks:
             timeline.first_answer = now
@@ -112,9 +127,16 @@ class UpstreamCall:
             timeline.first_content = now
             self._stream.content_began()
 
-    def _settle(self, end: LastWord | Failed) -> None:
+    def _handed_on(self, read_at: float) -> None:
+        """One chunk in sixteen, and the first: what it took from the read to the write, if somebody reads."""
+        if self._stream.is_read_live:
+            self._stream.note_written()
+            self._chunk_passed(time.monotonic() - read_at)
+
+    def _settle(self, end: LastWord | Failed, read_at: float | None = None) -> None:
         """The stream has its end, by the model server's word or by ours about it."""
         self.settled_at = time.monotonic()
+        self._stream.timeline.answered = read_at or self.settled_at
         self._stream.timeline.asked = self.asked_at
         self._stream.skipped_lines = self._adapter.skipped_lines
         self._stream.finish(end)

@@ -80,7 +80,11 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        listening = eventually(self._listening, START_S, f"{module} listens; it said {self.raw[-5:]!r}")
+        try:
+            listening = eventually(self._listening, START_S, f"{module} listens; it said {self.raw[-5:]!r}")
+        except AssertionError:
+            self.stop()
+            raise
         self.address: str = listening.get("address") or listening["listen"]
         self.metrics_address: str = listening.get("metrics", "")
 

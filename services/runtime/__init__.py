@@ -7,7 +7,9 @@ listening       listening sockets with their limits
 log             structured lines that never make the loop wait
 histogram       histograms that cost the token path a list append; the bounds of ours
 metrics         stock collectors, label policy, loop lag, the /metrics application
-stream_metrics  the families that both servers have
+families        metrics as they are declared, listed for README's table
+stream_metrics  the families that both servers have; stream_record is what is counted of one stream
+http_metrics    requests by route; process_metrics and log_metrics: what a process and its log tell of themselves
 health, edge    what both servers answer to probes and people; what they demand of any request
 tasks           background tasks that are held, named and awaited
 sink            the chunked SSE sink that both servers write through

@@ -34,6 +34,15 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How many connections carry a call, are kept for one, or are coming up while a call waits for them."""
+
+    active: int
+    idle: int
+    waiting: int
+
+
 class HttpClient:
     """The calls to one ``host:port``.
 
@@ -47,6 +56,7 @@ class HttpClient:
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        self._connecting = 0
 
     async def open(self, request: Request, reader: Reader, *, fresh: bool = False) -> Call:
         """Send ``request``; ``reader`` hears the answer.
@@ -84,9 +94,10 @@ class HttpClient:
         await asyncio.sleep(0)  # the loop closes them in its next turn
 
     @property
-    def idle(self) -> int:
-        """How many connections wait for a call."""
-        return len(self._idle)
+    def connections(self) -> Connections:
+        """How many there are now; read by the scrape's thread, too."""
+        idle = len(self._idle)
+        return Connections(max(0, len(self._open) - idle), idle, self._connecting)
 
     # --- the connections' side (http_connection.Pool)
 
@@ -120,6 +131,7 @@ class HttpClient:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
+        self._connecting += 1
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 transport, connection = await loop.create_connection(lambda: Connection(self), self._host, self._port)
@@ -127,6 +139,8 @@ class HttpClient:
             raise CallFailed("connect_timeout") from exc
         except OSError as exc:
             raise CallFailed("refused") from exc
+        finally:
+            self._connecting -= 1
         self._open.add(connection)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

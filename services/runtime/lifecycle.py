@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from services.runtime.command import answers_livez, parse
 from services.runtime.listening import BACKLOG, CannotListen, Listener, bind, bound_address
 from services.runtime.log import LogWriter, configure
+from services.runtime.log_metrics import LogMetrics
 from services.runtime.metrics import metrics_app
 from services.runtime.settings import Address, ProcessSettings, S, SettingsError, read_settings, variable
 from services.runtime.version import VERSION
@@ -137,6 +138,8 @@ def _run(name: str, settings: S, build: Callable[[S], Service]) -> int:
 async def _serve(settings: S, build: Callable[[S], Service], writer: LogWriter) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_loop_failure)
     service = build(settings)
+    if service.registry is not None:
+        LogMetrics(writer, service.registry)
     stop = _Stop(service, writer)
     async with contextlib.AsyncExitStack() as ending:  # runs backwards: traffic port, metrics port, service
         ending.push_async_callback(service.close)

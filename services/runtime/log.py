@@ -23,13 +23,15 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MAX_LINES: Final = 10_000  # at two lines a stream, some minutes of a stalled reader
 MAX_HELD_BYTES: Final = 8 << 20  # ten thousand lines of an ordinary length; long tracebacks meet this bound first
 PERIOD_S: Final = 0.05  # lines leave twenty times a second: a crash loses no more, and a busy loop is woken no oftener
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 FLUSH_S: Final = 1.0  # a reader that takes nothing for so long at the end will not take the rest
 
 
 class LogWriter:
     """A bounded queue of lines in front of a file descriptor, emptied by one daemon thread.
 
-    ``dropped`` counts the lines that were lost; ``held_bytes`` are those of the lines that wait for the thread.
+    ``dropped`` counts the lines that were lost, ``by_level`` those that were made; ``held_bytes`` are those of the
+    lines that wait for the thread.
 
     Args:
         fd: written to as it is, blocking or not; it stays open.
@@ -38,6 +40,7 @@ class LogWriter:
 
     def __init__(self, fd: int, max_lines: int = MAX_LINES) -> None:
         self.dropped = 0
+        self.by_level = dict.fromkeys(LEVELS, 0)
         self._fd = fd
         self._max_lines = max_lines
         self._lines: deque[bytes] = deque()
@@ -128,7 +131,7 @@ def configure(level: str, line_format: str, *, service: str, version: str, insta
     writer = LogWriter(sys.stdout.fileno())
     console = line_format == "console" or (line_format == "auto" and sys.stdout.isatty())
     structlog.configure(
-        processors=_processors({"service": service, "version": version, "instance": instance}, console=console),
+        processors=_processors({"service": service, "version": version, "instance": instance}, writer, console=console),
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: _ToWriter(writer),
         cache_logger_on_first_use=True,
@@ -139,7 +142,11 @@ def configure(level: str, line_format: str, *, service: str, version: str, insta
     return writer
 
 
-def _processors(identity: dict[str, str], *, console: bool) -> list[Processor]:
+def _processors(identity: dict[str, str], writer: LogWriter, *, console: bool) -> list[Processor]:
+    def count(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        writer.by_level[line["level"]] += 1
+        return line
+
     def add_identity(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
         return {**line, **identity}
 
@@ -149,6 +156,7 @@ def _processors(identity: dict[str, str], *, console: bool) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        count,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         _render_exception,
         *([] if console else [add_identity]),  # on a terminal it is noise: there is one process

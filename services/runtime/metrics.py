@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from services.runtime.histogram import BisectChild
 from services.runtime.tasks import Tasks
 
-MAX_MODELS: Final = 20  # each costs about 430 series; the budget of a process is 5,000
+MAX_MODELS: Final = 20  # each costs some 420 samples once it is asked; a scrape's budget is 5,000
 OTHER_MODEL: Final = "_OTHER"
 LAG_PERIOD_S: Final = 0.1
 
@@ -45,8 +45,11 @@ class ModelLabels:
                 self._known.add(name)
 
     def label(self, name: str) -> str:
-        """Return the label value for a model that somebody asked for."""
-        return name if name in self._known else OTHER_MODEL
+        """Return the label value for a model that somebody asked for; without a tag its latest is meant."""
+        if name in self._known:
+            return name
+        tagged = f"{name}:latest"
+        return tagged if tagged in self._known else OTHER_MODEL
 
 
 class LoopLag:

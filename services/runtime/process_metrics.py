@@ -46,9 +46,7 @@ class ProcessMetrics:
     def __init__(self, families: Families) -> None:
         lag = families.histogram("llm_event_loop_lag_seconds", "how late a 100 ms timer fires", LAG_BUCKETS_S)
         self._loop_lag = LoopLag(lag.child())
-        self._tasks = families.gauge(
-            "llm_event_loop_tasks", "tasks alive: it comes back to where it was, or one leaks"
-        )
+        self._tasks = families.gauge("llm_event_loop_tasks", "tasks alive: it comes back to where it was, or one leaks")
         self._gc_pauses = GcPauses(
             families.histogram("python_gc_pause_seconds", "garbage collections", LAG_BUCKETS_S, ("generation",))
         )

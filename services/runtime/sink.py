@@ -136,6 +136,9 @@ class SinkWatch:
         heartbeat: the bytes to write after ``heartbeat_s`` in which nothing was written and nothing is owed.
         owes: whether more is owed than the transport holds (the follower is behind).
         on_stuck: told once, when the deadline has passed; it decides and aborts.
+
+    Attributes:
+        unsent: what the client had still to take when it was last looked at, in bytes.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class SinkWatch:
         self._heartbeat, self._heartbeat_s = heartbeat, heartbeat_s
         self._write_timeout_s = write_timeout_s
         self._owes, self._on_stuck = owes, on_stuck
+        self.unsent = 0
         self._taken = -1
         self._taken_at = 0.0
         self._watchdog = Watchdog(self._look)
@@ -162,7 +166,7 @@ class SinkWatch:
         self._watchdog.stop()
 
     def _look(self, now: float) -> float | None:
-        unsent = self._sink.unsent
+        unsent = self.unsent = self._sink.unsent
         owed = unsent > 0 or self._owes()
         taken = self._sink.written - unsent
         if not owed or taken != self._taken:

@@ -16,6 +16,7 @@ from tests.chain import Chain, Server, running_chain
 from tests.reader import Client
 
 COMMIT_S: Final = 1.0
+EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 OLLAMAS_PATHS: Final = ("/api/generate", "/api/chat", "/api/tags", "/api/ps", "/api/version", "/api/show", "/nowhere")
 
 
@@ -48,7 +49,7 @@ async def test_without_content_the_headers_leave_after_one_second(client: Client
         headers_s = time.monotonic() - started
         answer = await reading.until_end()
 
-    assert COMMIT_S <= headers_s < COMMIT_S + 0.7
+    assert COMMIT_S - EARLY_S <= headers_s < COMMIT_S + 0.7
     assert answer.reason == "stop"
 
 
@@ -58,7 +59,7 @@ async def test_the_headers_leave_with_the_first_content_if_that_is_earlier(clien
         headers_s = time.monotonic() - started
         answer = await reading.until_end()
 
-    assert 0.2 <= headers_s < COMMIT_S
+    assert 0.2 - EARLY_S <= headers_s < COMMIT_S
     assert answer.reason == "stop"
 
 
@@ -102,7 +103,7 @@ async def test_the_place_in_line_that_is_not_left_in_time_is_an_event_on_sse(cli
         running.leave()
 
     failed(answer, Code.QUEUE_TIMEOUT)
-    assert 2.0 <= took_s < 3.0
+    assert 2.0 - EARLY_S <= took_s < 3.0
 
 
 # --- labels

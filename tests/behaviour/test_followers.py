@@ -14,7 +14,7 @@ from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, running_chain, soon
 from tests.reader import Client
 
-GRACE_S: Final = 1.5
+GRACE_S: Final = 1.0
 CANCEL_GRACE_S: Final = 5.0  # protocol.md: `resume_window_s` of a `cancel` stream
 RATE: Final = 50
 SLACK_S: Final = 2.0

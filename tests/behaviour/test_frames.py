@@ -1,4 +1,4 @@
-"""The bytes that a reader gets: form of frames, status, heartbeats, and the proxy's seed dialect."""
+"""The bytes that a reader gets: the form of native frames, and the proxy's seed dialect."""
 
 import asyncio
 import re
@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.behaviour.frames import frames, heartbeats
+from tests.behaviour.frames import frames
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain
-from tests.reader import Answer, Client
+from tests.reader import Client
 
 NATIVE: Final = {"Accept": "text/event-stream;dialect=native"}
 HEARTBEAT_S: Final = 0.3
@@ -26,7 +26,7 @@ DONE_KEYS: Final = ["type", "finish_reason", "usage", "chunks", "bytes", "timing
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, proxy={"PERMITS": "1"}, log_level="debug") as chain, common_gate(chain):
+    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
         yield chain
 
 
@@ -40,10 +40,6 @@ async def client(chain: Chain) -> AsyncIterator[Client]:
 async def direct(chain: Chain) -> AsyncIterator[Client]:
     async with Client(chain.proxy.url) as client:
         yield client
-
-
-def phases(answer: Answer) -> list[str]:
-    return [data["phase"] for data in answer.data if "phase" in data]
 
 
 # --- form
@@ -106,85 +102,6 @@ async def test_the_headers_keep_everything_between_from_holding_tokens_back(clie
         assert answer.stream_id == answer.data[0]["stream_id"]
         assert re.fullmatch(r"[A-Za-z0-9]{1,16}\.[A-Z2-7]{26}", answer.stream_id)
     assert answers[1].headers["Sluice-Heartbeat"] == "0.3"
-
-
-# --- status
-
-
-async def test_a_model_that_loads_and_then_reads_the_prompt_is_shown_so(client: Client) -> None:
-    """`/api/ps` is looked at once a second: absent is loading, present is prefill."""
-    answer = await client.chat(scripted(tokens=2, load=1.3, prefill=1.4).name)
-
-    assert answer.reason == "stop"
-    assert phases(answer)[-2:] == ["loading", "prefill"]
-    assert set(phases(answer)) <= {"connecting", "loading", "prefill"}
-    assert len(phases(answer)) <= 4  # one a second at most, in 2.7 s
-
-
-async def test_a_place_in_line_is_shown_and_moves_up(client: Client) -> None:
-    model = scripted(tokens=16, rate=20).name
-    answers = await asyncio.gather(*(client.chat(model) for _ in range(3)))
-    shown = [[data["position"] for data in answer.data if data.get("phase") == "queued"] for answer in answers]
-
-    assert {answer.reason for answer in answers} == {"stop"}
-    assert sorted(positions[:1] for positions in shown) == [[], [1], [2]]
-    assert [2, 1] in shown
-
-
-async def test_a_retry_is_shown_with_its_number(client: Client) -> None:
-    """Status leaves once a second at most: of two retries within it the newer is shown."""
-    answer = await client.chat(scripted(tokens=2, status=503, retry_after=1, times=2).name)
-    retries = [data["attempt"] for data in answer.data if data.get("phase") == "retrying"]
-
-    assert answer.reason == "stop"
-    assert retries
-    assert retries == sorted(set(retries))
-    assert set(retries) <= {2, 3}
-
-
-async def test_who_joins_a_waiting_stream_is_shown_what_it_waits_for(client: Client) -> None:
-    async with client.open("POST", GENERATE, asking(scripted(tokens=2, load=2.2).name)) as first:
-        joined = await client.get(f"/api/chat/stream/{first.answer.stream_id}")
-        answer = await first.until_end()
-
-    assert answer.reason == joined.reason == "stop"
-    assert [event.type for event in joined.events][:2] == ["start", "status"]
-    assert phases(joined)[0] in {"connecting", "loading"}
-
-
-# --- heartbeats
-
-
-async def test_silence_is_filled_with_heartbeats_of_one_newline(client: Client, direct: Client) -> None:
-    """From the moment the headers are out; a blank line behind a comment breaks published clients."""
-    answers = await asyncio.gather(
-        client.ask(GENERATE, asking(scripted(tokens=2, prefill=2.6).name)),
-        direct.ask(GENERATE, asking(scripted(tokens=2, prefill=2.6).name)),
-    )
-    beats = [heartbeats(answer.wire) for answer in answers]
-
-    assert [answer.reason for answer in answers] == ["stop", "stop"]
-    assert all(2 <= count <= (2.6 - 1) / HEARTBEAT_S + 1 for count in beats)
-
-
-async def test_each_hop_makes_its_own_heartbeats(chain: Chain) -> None:
-    """The proxy's come every 0.3 s and are no client's business."""
-    gateway = chain.another_gateway(HEARTBEAT_S="30")
-    async with Client(gateway.url) as client:
-        answer = await client.ask(GENERATE, asking(scripted(tokens=2, prefill=2).name))
-    gateway.stop()
-
-    assert answer.reason == "stop"
-    assert heartbeats(answer.wire) == 0
-    assert answer.data[0]["heartbeat_s"] == 30
-
-
-async def test_tokens_that_flow_leave_no_room_for_heartbeats(client: Client) -> None:
-    model = scripted(tokens=40, rate=40)
-    answer = await client.chat(model.name)
-
-    assert answer.text == model.text
-    assert heartbeats(answer.wire) == 0
 
 
 # --- the seed dialect

@@ -25,6 +25,7 @@ CLOCK: Final = {
     "function": {"name": "clock", "parameters": {"properties": {"tz": {"type": "string"}}}},
 }
 FRAME_TEXT_BYTES: Final = 64 << 10
+EARLY_MS: Final = 5  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +145,9 @@ async def test_timing_tells_load_prefill_first_token_and_the_pace(client: Client
     timing = done(await client.chat(model.name))["timing"]
 
     assert list(timing) == ["queue_ms", "load_ms", "prefill_ms", "ttft_ms", "total_ms", "tokens_per_s"]
-    assert 400 <= timing["load_ms"] < 700
-    assert 300 <= timing["prefill_ms"] < 600
-    assert 700 <= timing["ttft_ms"] < 1200
+    assert 400 - EARLY_MS <= timing["load_ms"] < 700
+    assert 300 - EARLY_MS <= timing["prefill_ms"] < 600
+    assert 700 - 2 * EARLY_MS <= timing["ttft_ms"] < 1200
     assert timing["ttft_ms"] + 10 * 50 * 0.95 <= timing["total_ms"] < 2500
     assert 12 < timing["tokens_per_s"] <= 11 / (10 * 0.05) * 1.05
     assert 0 <= timing["queue_ms"] < 200
@@ -181,7 +182,7 @@ async def test_the_gateways_own_first_token_is_told_on_a_connection_from_the_sta
     async with Client(chain.proxy.url) as direct:
         native = await direct.get(f"/api/streams/{path}", NATIVE)
 
-    assert done(whole)["gateway"]["ttft_ms"] >= done(whole)["timing"]["ttft_ms"] >= 200
+    assert done(whole)["gateway"]["ttft_ms"] >= done(whole)["timing"]["ttft_ms"] >= 200 - EARLY_MS
     assert "gateway" not in done(resumed)
     assert "gateway" not in done(native)
     assert done(resumed)["timing"] == done(whole)["timing"]

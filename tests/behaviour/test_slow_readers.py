@@ -139,6 +139,7 @@ async def test_a_reader_that_pauses_and_goes_on_in_time_loses_nothing(chain: Cha
 
     assert (answer.text, answer.reason, answer.ended_cleanly) == (model.text, "stop", True)
     assert sum(event.type == "token" for event in answer.events) < 4000
+    assert await told(chain.gateway, "pauses-in-time") == ["stop"]
     (line,) = [line for line in chain.gateway.events("stream.finished") if line["request_id"] == "pauses-in-time"]
     assert line["stages"]["client_blocked_ms"] > 0
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
@@ -18,6 +19,8 @@ SIMULATOR: Final = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
 MOST_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
 JITTER: Final = 0.25
+Slow = Future[dict[str, tuple[Answer, float]]]
+EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +35,9 @@ async def client(chain: Chain) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def slow(chain: Chain) -> dict[str, tuple[Answer, float]]:
-    """The answers that only a deadline of seconds ends, asked for all at once, and how long each took."""
+@pytest.fixture(scope="module", autouse=True)
+def slow(chain: Chain) -> Iterator[Slow]:
+    """The answers that only a deadline of seconds ends, asked for all at once, ahead, and how long each took."""
     asked: dict[str, dict[str, Any]] = {
         "sim:tokens=5,fault=header_stall": {},
         "sim:tokens=5,fault=mute": {},
@@ -54,7 +57,8 @@ def slow(chain: Chain) -> dict[str, tuple[Answer, float]]:
             answers = await asyncio.gather(*(timed(client, model, fields) for model, fields in asked.items()))
         return dict(zip(asked, answers, strict=True))
 
-    return asyncio.run(ask_all())
+    with ThreadPoolExecutor(1) as ahead:
+        yield ahead.submit(asyncio.run, ask_all())
 
 
 def text_of(tokens: int) -> str:
@@ -62,31 +66,6 @@ def text_of(tokens: int) -> str:
 
 
 # --- the body breaks off, or ends without the last word
-
-
-async def test_a_model_server_killed_in_the_middle_keeps_the_text_and_says_disconnected(
-    chain: Chain, client: Client
-) -> None:
-    """U1: FIN or RST inside the body."""
-    body = {"model": "sim:tokens=2000,rate=100", "message": "hi"}
-    async with client.open("POST", "/api/chat/stream", body) as reading:
-        await reading.until_tokens(20)
-        chain.simulator.kill()
-        answer = await reading.until_end()
-    restart(chain)
-
-    assert answer.reason == "upstream_disconnected"
-    assert answer.data[-1]["error"]["retryable"] is True
-    assert text_of(2000).startswith(answer.text)
-    assert answer.text.startswith(text_of(20))
-
-
-def restart(chain: Chain) -> None:
-    """Bring a killed simulator back where it was."""
-    environ = {f"SLUICE_SIMULATOR_{name}": value for name, value in SIMULATOR.items()}
-    chain.simulator = Server("services.simulator", {**environ, "SLUICE_SIMULATOR_LISTEN": chain.simulator.address})
-    chain.servers.append(chain.simulator)
-    eventually(lambda: chain.gateway.get("/readyz")[0] == 200, 10, "the gateway is ready again")
 
 
 @pytest.mark.parametrize("fault", ["reset", "close", "cut"])
@@ -149,7 +128,7 @@ async def test_a_connect_black_hole_is_given_up_after_half_a_second_each_time(ch
     assert answer.data[-1]["error"]["stage"] == "connect"
     assert [data["attempt"] for data in answer.data if data.get("phase") == "retrying"][-1] == MOST_ATTEMPTS
     least_s = MOST_ATTEMPTS * 0.5 + (FIRST_WAIT_S + 2 * FIRST_WAIT_S) * (1 - JITTER)
-    assert least_s <= took_s < least_s + 2
+    assert least_s - EARLY_S <= took_s < least_s + 2
 
 
 @contextlib.contextmanager
@@ -169,56 +148,52 @@ def black_hole() -> Iterator[int]:
 
 @pytest.mark.parametrize("fault", ["header_stall", "mute"])
 def test_no_first_token_in_three_seconds_is_a_time_out_that_is_not_repeated(
-    fault: str, chain: Chain, slow: dict[str, tuple[Answer, float]]
+    fault: str, chain: Chain, slow: Slow
 ) -> None:
     """U7: closing kills the model's load, so asking again would start it from zero; heartbeats come meanwhile."""
     model = f"sim:tokens=5,fault={fault}"
-    answer, took_s = slow[model]
+    answer, took_s = slow.result()[model]
 
     assert (answer.reason, answer.data[-1]["error"]["stage"]) == ("upstream_timeout", "first_token")
-    assert 3.0 <= took_s < 4.5
+    assert 3.0 - EARLY_S <= took_s < 4.5
     assert answer.wire.count(b": hb\n") >= 5
     assert len(chain.calls(model)) == 1
 
 
-def test_a_stall_after_ten_tokens_ends_after_one_second_with_the_ten(
-    chain: Chain, slow: dict[str, tuple[Answer, float]]
-) -> None:
+def test_a_stall_after_ten_tokens_ends_after_one_second_with_the_ten(chain: Chain, slow: Slow) -> None:
     """U8: and nobody is asked again, since content was shown."""
     model = "sim:tokens=20,fault=stall,at=10"
-    answer, took_s = slow[model]
+    answer, took_s = slow.result()[model]
 
     assert (answer.reason, answer.data[-1]["error"]["stage"]) == ("upstream_timeout", "idle")
     assert answer.text == text_of(10)
-    assert 1.0 <= took_s < 2.5
+    assert 1.0 - EARLY_S <= took_s < 2.5
     assert len(chain.calls(model)) == 1
 
 
-def test_a_format_makes_the_patience_with_silence_four_times_as_long(slow: dict[str, tuple[Answer, float]]) -> None:
+def test_a_format_makes_the_patience_with_silence_four_times_as_long(slow: Slow) -> None:
     """U8: Ollama holds a whole object or call back; its silence lasts longer."""
-    answer, took_s = slow["sim:fault=stall,at=3"]
+    answer, took_s = slow.result()["sim:fault=stall,at=3"]
 
     assert (answer.reason, answer.data[-1]["error"]["stage"]) == ("upstream_timeout", "idle")
-    assert 4.0 <= took_s < 5.5
+    assert 4.0 - EARLY_S <= took_s < 5.5
 
 
-def test_tools_do_not_lengthen_the_wait_for_the_first_token(slow: dict[str, tuple[Answer, float]]) -> None:
-    answer, took_s = slow["tooler:fault=stall,at=0"]
+def test_tools_do_not_lengthen_the_wait_for_the_first_token(slow: Slow) -> None:
+    answer, took_s = slow.result()["tooler:fault=stall,at=0"]
 
     assert (answer.reason, answer.data[-1]["error"]["stage"]) == ("upstream_timeout", "first_token")
-    assert 3.0 <= took_s < 4.5
+    assert 3.0 - EARLY_S <= took_s < 4.5
 
 
-def test_an_answer_that_never_ends_is_cut_at_the_total_limit(
-    chain: Chain, slow: dict[str, tuple[Answer, float]]
-) -> None:
+def test_an_answer_that_never_ends_is_cut_at_the_total_limit(chain: Chain, slow: Slow) -> None:
     """U12: never silent for long, never over; asking again would not help."""
     model = "sim:tokens=1000,rate=1.2"
-    answer, took_s = slow[model]
+    answer, took_s = slow.result()[model]
 
     assert (answer.reason, answer.data[-1]["error"]["stage"]) == ("upstream_timeout", "total")
     assert answer.data[-1]["error"]["retryable"] is False
-    assert 10.0 <= took_s < 11.5
+    assert 10.0 - EARLY_S <= took_s < 11.5
     assert answer.text
     assert text_of(20).startswith(answer.text)
     assert [call["end"] for call in chain.calls(model)] == ["left"]
@@ -280,3 +255,31 @@ async def test_a_redirect_is_an_error_and_is_never_followed(chain: Chain, client
         assert len(chain.calls(model)) == 1
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
+
+
+# --- the model server dies: last, for it takes every other answer with it
+
+
+async def test_a_model_server_killed_in_the_middle_keeps_the_text_and_says_disconnected(
+    chain: Chain, client: Client
+) -> None:
+    """U1: FIN or RST inside the body."""
+    body = {"model": "sim:tokens=2000,rate=100", "message": "hi"}
+    async with client.open("POST", "/api/chat/stream", body) as reading:
+        await reading.until_tokens(20)
+        chain.simulator.kill()
+        answer = await reading.until_end()
+    restart(chain)
+
+    assert answer.reason == "upstream_disconnected"
+    assert answer.data[-1]["error"]["retryable"] is True
+    assert text_of(2000).startswith(answer.text)
+    assert answer.text.startswith(text_of(20))
+
+
+def restart(chain: Chain) -> None:
+    """Bring a killed simulator back where it was."""
+    environ = {f"SLUICE_SIMULATOR_{name}": value for name, value in SIMULATOR.items()}
+    chain.simulator = Server("services.simulator", {**environ, "SLUICE_SIMULATOR_LISTEN": chain.simulator.address})
+    chain.servers.append(chain.simulator)
+    eventually(lambda: chain.gateway.get("/readyz")[0] == 200, 10, "the gateway is ready again")

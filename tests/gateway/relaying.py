@@ -25,6 +25,7 @@ class Scene:
         self.hops = list(hops)
         self.asked_again: list[int] = []
         self.gaps: list[float] = []
+        self.passed: list[float] = []
         self.timeline = Timeline(time.monotonic())
         self.tasks = Tasks()
         self.relay = Relay(
@@ -34,6 +35,7 @@ class Scene:
             start_fields=OWN,
             again=self._again,
             gap_seen=self.gaps.append,
+            chunk_passed=self.passed.append,
         )
 
     async def _again(self, number: int) -> Hop | None:

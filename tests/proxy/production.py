@@ -38,6 +38,7 @@ class Noted:
         self.permits: list[str] = []
         self.repeats: list[str] = []
         self.gaps: list[float] = []
+        self.passed: list[float] = []
         self.closings: list[float] = []
 
     def permit_waited(self, result: str, seconds: float) -> None:
@@ -50,6 +51,10 @@ class Noted:
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
         assert stream.model == MODEL
         return self.gaps.append
+
+    def chunk_passed(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.passed.append(seconds)
 
     def upstream_closed(self, seconds: float) -> None:
         self.closings.append(seconds)

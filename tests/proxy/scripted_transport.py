@@ -78,7 +78,7 @@ class ScriptedTransport(Transport):
     def __init__(self, *attempts: Attempt) -> None:
         super().__init__(Origin("http", "127.0.0.1", 9), connect_timeout_s=1.0)
         self._attempts = list(attempts)
-        self.connections: list[ListConnection] = []
+        self.opened: list[ListConnection] = []
         self.fresh: list[bool] = []
         self.open_when_asked: list[int] = []
         self.connecting_given_up = 0
@@ -87,7 +87,7 @@ class ScriptedTransport(Transport):
 
     @property
     def open_connections(self) -> int:
-        return sum(not connection.closed for connection in self.connections)
+        return sum(not connection.closed for connection in self.opened)
 
     async def open(self, question: Question, reader: Reader, *, fresh: bool) -> Call:
         assert orjson.loads(question.body)["stream"] is True
@@ -99,8 +99,8 @@ class ScriptedTransport(Transport):
         if isinstance(attempt, HangsConnecting):
             await self._hang()
         assert isinstance(attempt, Connects)
-        self.connections.append(ListConnection(attempt, reader, self._closing))
-        return self.connections[-1].call
+        self.opened.append(ListConnection(attempt, reader, self._closing))
+        return self.opened[-1].call
 
     async def read(self, name: str, *, timeout_s: float = 1.0) -> Answer:
         assert (name, timeout_s) == ("ps", 0.5)

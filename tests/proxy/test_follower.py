@@ -111,6 +111,34 @@ async def test_what_comes_between_joining_and_following_is_not_lost() -> None:
         assert sink.text == "1=start 2=early 3=late "
 
 
+async def test_what_is_there_already_leaves_with_the_headers_and_is_not_written_again() -> None:
+    async with a_stream() as stage:
+        stage.say("early")
+        follower, sink = stage.join(), ListSink()
+        with_the_headers = follower.first_frames()
+        stage.say("meanwhile")
+        await stage.reading(follower, sink)
+        stage.say("late")
+
+        assert with_the_headers == b"1=start 2=early "
+        assert sink.writes == [b"3=meanwhile ", b"4=late "]
+
+
+async def test_a_follower_that_has_everything_has_no_first_frames() -> None:
+    async with a_stream() as stage:
+        assert stage.join(position=1).first_frames() == b""
+
+
+async def test_first_frames_that_have_left_the_log_cut_the_follower() -> None:
+    async with a_stream(log_bytes=2 * RUN_BYTES) as stage:
+        for _ in range(5):
+            stage.say("x" * RUN_BYTES)
+        follower = stage.join()
+
+        assert follower.first_frames() == b""
+        assert follower.cut_as is ConnectionEnd.SLOW_CLIENT
+
+
 # --- pausing
 
 

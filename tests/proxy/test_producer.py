@@ -98,7 +98,7 @@ def waits(stage: ProducerStage, where: str) -> bool:
         case "connecting":
             return len(stage.transport.fresh) == 1
         case "for the head" | "for content":
-            return len(stage.transport.connections) == 1
+            return len(stage.transport.opened) == 1
         case "streaming":
             return stage.text == "ab"
         case "before asking again":

@@ -295,6 +295,36 @@ def test_what_comes_after_the_end_is_counted_and_dropped() -> None:
     assert replayed(log, 0)[-1] == (3, FAILED)
 
 
+# --- snapshots
+
+
+def test_a_snapshot_puts_together_what_is_held() -> None:
+    log = log_of(START, Thinking("h"), Token("Hel"), Thinking("m"), CALL, Token("lo"), DONE)
+
+    held = log.snapshot()
+
+    assert (held.text, held.thinking, held.tool_calls) == ("Hello", "hm", [CALL])
+    assert (held.text_from, held.thinking_from) == (0, 0)
+
+
+def test_a_snapshot_says_from_which_character_on_it_holds_the_text() -> None:
+    """In characters, not in bytes."""
+    log = StreamLog(4 * RUN_BYTES)
+    whole = ""
+    for number in range(8):
+        part = "ёж🌊x"[number % 4] * (RUN_BYTES // 4)
+        whole += part
+        log.text(Token, part)
+        log.text(Thinking, "ё" * 100)
+
+    held = log.snapshot()
+
+    assert held.text_from > 0
+    assert held.thinking_from > 0
+    assert whole[held.text_from :] == held.text
+    assert held.thinking_from + len(held.thinking) == 800
+
+
 # --- positions that readers name
 
 

@@ -11,7 +11,8 @@ from proxy.settings import ProxySettings
 from proxy.stream import Caller, Leave, Stream
 from proxy.streams import DEPARTED_MAX, Streams
 from services.runtime.tasks import Tasks
-from services.wire.events import Code, FinishReason, Refused, Token
+from services.wire.chat import ModelRequest
+from services.wire.events import Code, Failed, FinishReason, Refused, Token
 from tests.proxy.stage import REQUEST, Words, eventually, turns
 
 DIRECT = Caller("request-1", "anonymous", Leave.DIRECT, "")
@@ -185,6 +186,52 @@ async def test_a_ninth_follower_is_refused_by_its_code() -> None:
             proxy.streams.join(stream, Words(), "one-too-many", position=0)
 
         assert refusal.value.failed.code is Code.CONCURRENCY_LIMITED
+
+
+# --- repeated keys
+
+
+def keyed(key: str, owner: str = "anonymous") -> Caller:
+    return Caller("request-1", owner, Leave.CANCEL, "", key)
+
+
+async def test_a_repeated_key_names_its_running_stream_to_its_owner_only() -> None:
+    async with a_proxy() as proxy:
+        stream = proxy.start(keyed("k" * 22))
+        await turns()
+
+        assert proxy.streams.keyed(REQUEST, keyed("k" * 22)) is stream
+        assert proxy.streams.keyed(REQUEST, keyed("k" * 22, "bob")) is None
+        assert proxy.streams.keyed(REQUEST, keyed("x" * 22)) is None
+        assert proxy.streams.keyed(REQUEST, DIRECT) is None
+
+
+async def test_a_key_that_was_used_for_another_body_is_a_conflict() -> None:
+    async with a_proxy() as proxy:
+        proxy.start(keyed("k" * 22))
+        await turns()
+        with pytest.raises(Refused) as refusal:
+            proxy.streams.keyed(ModelRequest("chat", {**REQUEST.body, "think": True}), keyed("k" * 22))
+
+        assert refusal.value.failed.code is Code.IDEMPOTENCY_CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("end", "is_held"),
+    [
+        (FinishReason.STOP, True),
+        (FinishReason.CANCELLED, False),
+        (FinishReason.ABANDONED, False),
+        (Failed(Code.UPSTREAM_ERROR, "words"), False),
+    ],
+)
+async def test_a_stream_that_was_stopped_or_failed_frees_its_key(end: FinishReason | Failed, *, is_held: bool) -> None:
+    async with a_proxy() as proxy:
+        stream = proxy.start(keyed("k" * 22))
+        await turns()
+        stream.finish(end)
+
+        assert (proxy.streams.keyed(REQUEST, keyed("k" * 22)) is stream) is is_held
 
 
 # --- memory

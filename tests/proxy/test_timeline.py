@@ -112,3 +112,25 @@ def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once() -> No
 
     assert unseen.tokens_per_s(Usage(5, 9)) is None
     assert at_once.tokens_per_s(Usage(5, 9)) is None
+
+
+# --- what the proxy itself added
+
+
+def test_what_the_proxy_added_leaves_the_wait_in_line_out() -> None:
+    timeline = lived()
+    timeline.first_written, timeline.answered, timeline.last_written = 105.875, 115.75, 116.0
+
+    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.5 + 0.125)
+    assert timeline.added_total_s == pytest.approx(0.25 + 0.5 + 0.25)
+    assert timeline.upstream_s == pytest.approx(14.0)
+
+
+def test_what_was_never_written_or_answered_added_nothing_that_is_known() -> None:
+    timeline = Timeline(1.0, entered=1.0, ended=2.0)
+
+    assert (timeline.added_first_token_s, timeline.added_total_s, timeline.upstream_s) == (None, None, None)
+
+
+def test_a_call_that_was_cut_off_took_until_the_end() -> None:
+    assert lived().upstream_s == pytest.approx(14.25)

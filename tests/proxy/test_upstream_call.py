@@ -7,6 +7,7 @@ from proxy.providers.adapter import Refusal
 from proxy.providers.ollama import OllamaAdapter
 from proxy.upstream_call import REFUSAL_BYTES, UpstreamCall
 from services.runtime.http_connection import End, Reader
+from services.runtime.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Failed, Finished, Stage, Token
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
@@ -26,7 +27,8 @@ class Asked:
     def __init__(self, stage: StreamStage) -> None:
         self.stage = stage
         self.gaps: list[float] = []
-        self.call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), self.gaps.append)
+        self.passed: list[float] = []
+        self.call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), self.gaps.append, self.passed.append)
 
     def hears(self, *chunks: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> "Asked":
         reader: Reader = self.call
@@ -104,6 +106,7 @@ async def test_what_follows_the_last_word_is_nobody_s() -> None:
 
         assert (asked.text, asked.end) == ("", "stop")
         assert asked.call.whole
+        assert stage.stream.log.late == 1
 
 
 async def test_thinking_is_content_and_no_answer_yet() -> None:
@@ -124,6 +127,17 @@ async def test_gaps_are_told_between_chunks_with_content_only() -> None:
 
         assert len(asked.gaps) == 2
         assert min(asked.gaps) >= 0
+
+
+async def test_one_chunk_in_sixteen_is_timed_on_its_way_and_only_while_somebody_reads() -> None:
+    async with a_stream() as stage:
+        asked = Asked(stage).hears(*[line("x")] * (2 * CHUNKS_PER_SAMPLE))
+        unread = len(asked.passed)
+        await stage.reader()
+        asked.hears(*[line("x")] * (2 * CHUNKS_PER_SAMPLE))
+
+        assert (unread, len(asked.passed)) == (0, 2)
+        assert min(asked.passed) >= 0
 
 
 async def test_skipped_lines_are_said_at_the_end() -> None:

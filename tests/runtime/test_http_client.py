@@ -65,7 +65,7 @@ async def test_a_kept_connection_carries_the_next_call() -> None:
             assert await heard.end() is End.COMPLETE
             assert asked.startswith(b"GET /api/tags HTTP/1.1\r\nHost: 127.0.0.1:")
             assert not server.has_another
-            assert client.idle == 1
+            assert client.connections.idle == 1
 
 
 async def test_a_fresh_call_passes_a_kept_connection_by() -> None:
@@ -74,7 +74,7 @@ async def test_a_fresh_call_passes_a_kept_connection_by() -> None:
             await answered(client, server)
             await answered(client, server)
 
-            assert client.idle == 2
+            assert client.connections.idle == 2
 
 
 async def test_two_calls_at_once_have_a_connection_each() -> None:
@@ -109,10 +109,10 @@ async def test_a_kept_connection_that_dies_is_forgotten(how: str) -> None:
         async with a_client(server.port) as client:
             peer = await answered(client, server)
             peer.fin() if how == "FIN" else peer.rst()
-            await eventually(lambda: client.idle == 0, "it is forgotten")
+            await eventually(lambda: client.connections.idle == 0, "it is forgotten")
             await answered(client, server)
 
-            assert client.idle == 1
+            assert client.connections.idle == 1
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
@@ -176,7 +176,7 @@ async def test_the_pool_is_bounded() -> None:
             for one in heard:
                 await one.end()
 
-            assert client.idle == MAX_IDLE
+            assert client.connections.idle == MAX_IDLE
 
 
 async def test_close_closes_the_busy_ones_too() -> None:
@@ -191,7 +191,7 @@ async def test_close_closes_the_busy_ones_too() -> None:
 
         assert await idle.sees_the_close()
         assert await busy.sees_the_close()
-        assert client.idle == 0
+        assert client.connections.idle == 0
 
 
 async def test_what_a_reader_that_pauses_leaves_unread_is_small() -> None:
@@ -252,7 +252,7 @@ async def test_connecting_can_be_cancelled() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await connecting
 
-            assert client.idle == 0
+            assert client.connections.idle == 0
 
 
 @pytest.mark.parametrize(("host", "header"), [("::1", b"[::1]:80"), ("localhost", b"localhost:80")])
@@ -290,7 +290,7 @@ async def test_a_whole_wholeis_returned() -> None:
             answer = await fetched(client, server, b"HTTP/1.1 404 No\r\nX-A: b\r\nContent-Length: 3\r\n\r\nno!")
 
             assert (answer.status, answer.headers["x-a"], answer.body) == (404, "b", b"no!")
-            assert client.idle == 1
+            assert client.connections.idle == 1
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ async def test_an_wholethat_is_not_whole_is_a_failure_by_its_name(answer: bytes,
                 await fetched(client, server, answer)
 
             assert failed.value.how == how
-            assert client.idle == 0
+            assert client.connections.idle == 0
 
 
 async def test_an_wholethat_takes_too_long_is_given_up_and_its_connection_closed() -> None:
@@ -334,7 +334,7 @@ async def test_a_fetch_on_a_connection_that_had_died_is_made_again_at_once() -> 
             fetching = tasks.spawn(client.fetch(ASK, max_bytes=100, timeout_s=5), "fetching")
             await asyncio.sleep(0)  # it is sent now, on the kept connection
             peer.fin()
-            await eventually(lambda: client.idle == 0, "the kept connection is used up")
+            await eventually(lambda: client.connections.idle == 0, "the kept connection is used up")
             await asyncio.sleep(0.01)  # the new connection comes up by itself; accept() waits for it all the same
             fresh = server.accept()
             fresh.asked()

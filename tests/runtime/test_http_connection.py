@@ -80,7 +80,7 @@ async def test_an_answer_is_heard_whole_and_its_connection_is_kept(name: str, pi
         end = await exchange.heard.end()
 
         assert (exchange.heard.heads, exchange.heard.body, end) == ([status], body, End.COMPLETE)
-        assert exchange.client.idle == 1
+        assert exchange.client.connections.idle == 1
         assert exchange.call.released.done()
 
 
@@ -102,7 +102,7 @@ async def test_a_body_that_the_close_ends_is_whole_and_its_connection_is_not_kep
         end = await exchange.heard.end()
 
         assert (exchange.heard.body, end) == (b"hello", End.COMPLETE)
-        assert exchange.client.idle == 0
+        assert exchange.client.connections.idle == 0
 
 
 @pytest.mark.parametrize("version", [b"HTTP/1.1 200 OK\r\nConnection: close\r\n", b"HTTP/1.0 200 OK\r\n"])
@@ -112,7 +112,7 @@ async def test_a_framed_body_whose_server_will_close_ends_at_its_length(version:
         end = await exchange.heard.end()
 
         assert (exchange.heard.body, end) == (b"hello", End.COMPLETE)
-        assert exchange.client.idle == 0
+        assert exchange.client.connections.idle == 0
         assert await exchange.peer.sees_the_close()
 
 
@@ -153,7 +153,7 @@ async def test_what_follows_a_whole_answer_later_ends_the_idle_connection() -> N
         exchange.peer.send(OK + b"Content-Length: 2\r\n\r\nok")
         await exchange.heard.end()
         exchange.peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-        await eventually(lambda: exchange.client.idle == 0, "it is no longer kept")
+        await eventually(lambda: exchange.client.connections.idle == 0, "it is no longer kept")
 
         assert exchange.heard.body == b"ok"
 
@@ -183,7 +183,7 @@ async def test_a_connection_that_ends_early_is_disconnected_and_what_came_was_he
         end = await exchange.heard.end()
 
         assert (exchange.heard.body, end) == (body, End.DISCONNECTED)
-        assert exchange.client.idle == 0
+        assert exchange.client.connections.idle == 0
         assert exchange.call.released.done()
 
 

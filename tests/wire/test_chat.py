@@ -378,3 +378,14 @@ def test_any_object_becomes_a_request_or_a_refusal_and_never_an_accident(seed: i
         if isinstance(result, GatewayRequest):
             sent = chat.with_defaults(result, "m", 100)
             assert read(f"proxy {result.kind}", sent) == ModelRequest(kind=result.kind, body=sent)
+
+
+@pytest.mark.parametrize("given", [None, "k" * 22, "k-_9" * 16])
+def test_a_key_that_nobody_guesses_is_taken(given: str | None) -> None:
+    assert chat.idempotency_key(given) == given
+
+
+@pytest.mark.parametrize("given", ["", "k" * 21, "k" * 65, "k" * 21 + "\n", "k" * 21 + "ё"])
+def test_a_key_that_could_be_guessed_is_refused(given: str) -> None:
+    with pytest.raises(BadBody, match="22 to 64"):
+        chat.idempotency_key(given)

@@ -20,6 +20,7 @@ from services.wire.events import (
     error_object,
     reason_of,
     refused_by_status,
+    shutting_down,
 )
 
 TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
@@ -141,3 +142,10 @@ def test_a_refusal_prints_its_code_and_not_its_words() -> None:
 
     assert str(refused) == "overloaded"
     assert (refused.retry_after_s, refused.close) == (2, False)
+
+
+@pytest.mark.parametrize(("chance", "retry_after_s"), [(0.0, 1), (0.4, 2), (0.999999, 3)])
+def test_who_is_refused_by_a_drain_comes_back_at_a_moment_of_its_own(chance: float, retry_after_s: int) -> None:
+    refused = shutting_down(chance)
+
+    assert (refused.failed.code, refused.retry_after_s, refused.close) == (Code.SHUTTING_DOWN, retry_after_s, True)

@@ -1,0 +1,367 @@
+"""The proxy as an Ollama: lines, one object or frames, from the same log; and how each of them ends."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+
+from services.wire.events import Code
+from tests.behaviour.connections import sample, told
+from tests.behaviour.gate import common_gate
+from tests.behaviour.ollama_client import SHAPES, asking, lines_of, said
+from tests.behaviour.refusals import refused_as_ollama
+from tests.behaviour.script import scripted
+from tests.behaviour.socket_client import SocketClient
+from tests.chain import Chain, Server, running_chain, soon
+from tests.reader import Client
+
+COMMIT_S: Final = 1.0  # when an event stream's headers leave at the latest
+QUEUE_TIMEOUT_S: Final = 0.5
+FIRST_TOKEN_TIMEOUT_S: Final = 1.3  # past the commit of an event stream
+WRITE_TIMEOUT_S: Final = 1.0
+SLACK_S: Final = 3.0
+TINY_BUFFER_BYTES: Final = 4096
+KINDS: Final = ("chat", "generate")
+STOPPED: Final = "The answer was stopped."
+LINE_ENDS: Final = ("\x85", "\u2028", "\u2029")
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    simulator = {"SCRIPT": "rate=0,pace=0", "NUM_PARALLEL": "64"}
+    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def narrow(chain: Chain) -> Server:
+    """A proxy with one permit, a line for one, and little patience."""
+    return chain.another_proxy(
+        PERMITS="1",
+        QUEUE_LENGTH="1",
+        QUEUE_TIMEOUT_S=str(QUEUE_TIMEOUT_S),
+        FIRST_TOKEN_TIMEOUT_S=str(FIRST_TOKEN_TIMEOUT_S),
+    )
+
+
+@pytest.fixture
+async def client(chain: Chain) -> AsyncIterator[Client]:
+    async with Client(chain.proxy.url) as client:
+        yield client
+
+
+# --- three shapes of one answer
+
+
+@pytest.mark.parametrize("stream", [{"stream": True}, {"stream": None}, {}], ids=["true", "null", "absent"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_lines_are_what_nobody_refuses(kind: str, stream: dict[str, Any], client: Client) -> None:
+    model = scripted(tokens=30)
+    body = {name: value for name, value in asking(kind, model.name).items() if name != "stream"}
+    answer = await client.ask(f"/api/{kind}", {**body, **stream})
+    lines = lines_of(answer)
+
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    assert answer.ended_cleanly
+    assert said(lines) == model.text
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert {line["model"] for line in lines} == {model.name}
+    assert lines[-1]["done_reason"] == "stop"
+    assert (lines[-1]["eval_count"], "context" in lines[-1]) == (31, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_one_object_is_what_stream_false_asks_for(kind: str, client: Client) -> None:
+    model = scripted("thinker", tokens=30, think=5)
+    answer = await client.ask(f"/api/{kind}", asking(kind, model.name, shape="object"))
+    whole = json.loads(answer.body)
+
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    assert said([whole]) == model.text
+    assert whole.get("message", whole)["thinking"]
+    assert (whole["done"], whole["done_reason"], whole["model"]) == (True, "stop", model.name)
+
+
+@pytest.mark.parametrize("stream", [True, False, None])
+async def test_frames_are_what_accept_asks_for_whatever_the_body_says(stream: bool | None, client: Client) -> None:
+    model = scripted(tokens=30)
+    body = asking("chat", model.name) | {"stream": stream}
+    answer = await client.ask("/api/chat", body, {"Accept": "application/json, text/event-stream"})
+
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert (answer.text, answer.reason) == (model.text, "stop")
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "*/*"])
+async def test_nothing_else_in_accept_asks_for_frames(accept: str, client: Client) -> None:
+    """The official clients say application/json for streams, too."""
+    answer = await client.ask("/api/chat", asking("chat", "sim:tokens=1"), {"Accept": accept})
+
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_stream_is_a_stream_whatever_its_reader_speaks(shape: str, client: Client) -> None:
+    """It has an id, numbers and a log: others can read it as frames."""
+    model = scripted(tokens=30)
+    answer = await client.ask("/api/chat", asking("chat", model.name, shape=shape), {"X-Request-Id": f"plain-{shape}"})
+    again = await client.get(f"/api/streams/{answer.headers['X-Stream-Id']}")
+
+    assert answer.headers["X-Request-Id"] == f"plain-{shape}"
+    assert (again.text, again.reason, again.last_number) == (model.text, "stop", 32)
+
+
+async def test_a_line_says_when_it_was_made_as_ollama_does(client: Client) -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    answer = await client.ask("/api/generate", asking("generate", "sim:tokens=5"))
+    times = [line["created_at"] for line in lines_of(answer)]
+
+    assert all(time.endswith("Z") for time in times)
+    made = [datetime.fromisoformat(time) for time in times]
+    assert before <= made[0] <= made[-1] <= datetime.now(UTC) + timedelta(milliseconds=1)
+
+
+async def test_an_answer_with_nothing_in_it_has_its_end_alone(client: Client) -> None:
+    lines = lines_of(await client.ask("/api/chat", asking("chat", "sim:tokens=0")))
+
+    assert [(line["done"], line["message"]["content"]) for line in lines] == [(True, "")]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_pieces_of_any_size_come_whole(shape: str, client: Client) -> None:
+    """Of 64 KiB and more each, and together more than a log holds."""
+    model = scripted(tokens=40, size=65_537)
+    answer = await client.ask("/api/chat", asking("chat", model.name, shape=shape))
+
+    assert said(lines_of(answer) if shape == "lines" else [json.loads(answer.body)]) == model.text
+
+
+async def test_what_python_splits_lines_by_is_written_as_escapes(client: Client) -> None:
+    """M6: ollama-python reads by ``splitlines``."""
+    answer = await client.ask("/api/generate", asking("generate", "generate_odd_characters"))
+    text = answer.body.decode()
+
+    assert len(text.splitlines()) == len(lines_of(answer))
+    assert not [end for end in LINE_ENDS if end in text]
+    assert all(end in said(lines_of(answer)) for end in ("\x85", "\u2029"))
+
+
+async def test_an_object_over_eight_mebibytes_is_refused_and_its_model_stopped(chain: Chain, client: Client) -> None:
+    model = scripted(tokens=200, size=65_536)
+    answer = await client.ask("/api/chat", asking("chat", model.name, shape="object"))
+
+    assert "stream" in refused_as_ollama(answer, Code.UPSTREAM_ERROR)
+    await soon(lambda: chain.calls(model.name)[0]["end"], what="the call ended")
+
+
+# --- the headers leave with the first line, and then nothing can be taken back
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_header_leaves_before_the_first_line(kind: str, chain: Chain) -> None:
+    """An event stream's would after a second."""
+    began = time.monotonic()
+    async with SocketClient.connected(chain.proxy.port) as client:
+        await client.ask(f"/api/{kind}", asking(kind, f"sim:tokens=3,prefill={COMMIT_S + 0.3}"))
+        await client.read()
+        waited_s = time.monotonic() - began
+        answer = await client.until_end()
+
+    assert waited_s > COMMIT_S + 0.3
+    assert lines_of(answer)[-1]["done"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_failure_before_the_first_line_is_a_status_however_late(shape: str, narrow: Server) -> None:
+    began = time.monotonic()
+    async with Client(narrow.url) as client:
+        answer = await client.ask("/api/chat", asking("chat", "sim:fault=mute", shape=shape))
+
+    refused_as_ollama(answer, Code.UPSTREAM_TIMEOUT)
+    assert time.monotonic() - began > FIRST_TOKEN_TIMEOUT_S
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (Code.UPSTREAM_ERROR, "fault=error,at=0"),
+        (Code.UPSTREAM_TRUNCATED, "fault=truncate,at=0"),
+        (Code.UPSTREAM_DISCONNECTED, "fault=refuse"),
+        (Code.UPSTREAM_UNAVAILABLE, "status=503"),
+        (Code.INVALID_REQUEST, "status=400"),
+    ],
+)
+async def test_each_failure_before_the_first_line_keeps_its_status(
+    code: Code, fault: str, shape: str, client: Client
+) -> None:
+    answer = await client.ask("/api/chat", asking("chat", f"sim:tokens=9,{fault}", shape=shape))
+
+    refused_as_ollama(answer, code)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_who_waits_too_long_in_line_is_told_by_a_status_and_so_is_who_finds_it_full(
+    shape: str, narrow: Server
+) -> None:
+    """O2: on an event stream the first would be an event."""
+    model = f"sim:tokens=200,rate=20,seed={SHAPES.index(shape)}"
+    async with Client(narrow.url) as client, client.open("POST", "/api/chat", asking("chat", model)) as running:
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(client.ask("/api/chat", asking("chat", model, shape=shape)))
+            await soon(lambda: sample(narrow, "llm_admission_queue_length") == 1, what="one waits")
+            full = await client.ask("/api/chat", asking("chat", model, shape=shape))
+        waited_s = time.monotonic() - began
+        running.leave()
+
+    refused_as_ollama(full, Code.OVERLOADED)
+    refused_as_ollama(waiting.result(), Code.QUEUE_TIMEOUT)
+    assert QUEUE_TIMEOUT_S <= waited_s <= QUEUE_TIMEOUT_S + SLACK_S
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (Code.UPSTREAM_DISCONNECTED, "fault=reset,at=3"),
+        (Code.UPSTREAM_TRUNCATED, "fault=truncate,at=3"),
+        (Code.UPSTREAM_ERROR, "fault=error,at=3"),
+        (Code.UPSTREAM_MALFORMED, "fault=malformed,at=3,count=8"),
+        (Code.UPSTREAM_TIMEOUT, "fault=stall,at=3"),
+    ],
+)
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_an_answer_that_breaks_ends_with_an_error_line_or_is_no_object(
+    code: Code, fault: str, shape: str, client: Client
+) -> None:
+    model = scripted(tokens=9)
+    answer = await client.ask("/api/chat", asking("chat", f"{model.name},{fault}", shape=shape))
+
+    if shape == "object":
+        refused_as_ollama(answer, code)
+        return
+    *before, last = lines_of(answer)
+    assert said(before) == "".join(model.tokens[:3])
+    assert list(last) == ["error"]
+    assert last["error"]
+    assert (answer.status, answer.ended_cleanly) == (200, True)
+
+
+# --- stopped, and left
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("when", ["first word", "midway"])
+async def test_an_answer_that_was_stopped_says_so(when: str, shape: str, chain: Chain, client: Client) -> None:
+    """Behind some lines by an error line; else by 409."""
+    pace: dict[str, Any] = {"rate": 50} if when == "midway" else {"prefill": 30}
+    model = scripted(tokens=500, **pace)
+    request_id = f"stopped-{when.replace(' ', '-')}-{shape}"
+    asked = asking("chat", model.name, shape=shape)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(client.ask("/api/chat", asked, {"X-Request-Id": request_id}))
+        stream_id = await running_id(chain.proxy, model.name)
+        if when == "midway":
+            await soon(lambda: chain.calls(model.name)[0]["tokens"] > 5, what="some words")
+        async with client.session.delete(f"{client.url}/api/streams/{stream_id}") as stopped:
+            assert stopped.status == 202
+    answer = reading.result()
+
+    if when == "midway" and shape == "lines":
+        *before, last = lines_of(answer)
+        assert last == {"error": STOPPED}
+        assert model.text.startswith(said(before))
+        assert answer.ended_cleanly
+    else:
+        assert (answer.status, json.loads(answer.body)) == (409, {"error": STOPPED})
+        assert answer.headers["Sluice-Error-Code"] == "cancelled"
+    assert await told(chain.proxy, request_id) == ["cancelled"]
+
+
+async def running_id(proxy: Server, model: str) -> str:
+    """Return the id of the stream that asks ``model``, once there is one."""
+
+    def listed() -> str:
+        streams = json.loads(proxy.get("/api/streams")[1])["streams"]
+        return next((one["id"] for one in streams if one["model"] == model), "")
+
+    return str(await soon(listed, what="it runs"))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("phase", ["prefill", "streaming"])
+async def test_leaving_stops_the_model_in_every_shape_and_phase(phase: str, shape: str, chain: Chain) -> None:
+    """C1, C2: before the first line too, where nothing was written yet."""
+    pace: dict[str, Any] = {"rate": 50} if phase == "streaming" else {"prefill": 30}
+    model = scripted(tokens=3000, **pace)
+    request_id = f"left-{phase}-{shape}"
+    async with SocketClient.connected(chain.proxy.port) as client:
+        await client.ask("/api/chat", asking("chat", model.name, shape=shape), {"X-Request-Id": request_id})
+        await soon(lambda: [call["state"] for call in chain.calls(model.name)] == [phase], what=phase)
+        left_at = time.monotonic()
+        client.fin()
+        assert await told(chain.proxy, request_id) == ["cancelled"]
+    (call,) = chain.calls(model.name)
+
+    assert call["end"] == "left"
+    assert call["left_at"] - left_at <= 1.0  # P6
+
+
+async def test_a_reader_of_lines_that_stops_reading_is_cut_like_any_other(chain: Chain) -> None:
+    """C4: its body ends in the middle, never with a last chunk."""
+    before = sample(chain.proxy, "llm_followers_cut_total", reason="slow_client")
+    model = scripted(tokens=5000, rate=1000)
+    async with SocketClient.connected(chain.proxy.port, receive_buffer_bytes=TINY_BUFFER_BYTES) as client:
+        await client.ask("/api/chat", asking("chat", model.name), {"X-Request-Id": "slow-lines"})
+        await client.until(lambda answer: answer.body.count(b"\n") > 10)
+        stopped_at = time.monotonic()
+        assert await told(chain.proxy, "slow-lines", 15.0) == ["cancelled"]
+        took_s = time.monotonic() - stopped_at
+        await client.until_closed()
+
+    lines = lines_of(client.answer)
+    assert WRITE_TIMEOUT_S <= took_s <= WRITE_TIMEOUT_S + SLACK_S
+    assert model.text.startswith(said(lines))
+    assert not client.answer.ended_cleanly
+    assert not [line for line in lines if "error" in line or line["done"]]
+    assert sample(chain.proxy, "llm_followers_cut_total", reason="slow_client") == before + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_reader_of_lines_that_pauses_in_time_catches_up_with_longer_ones(kind: str, chain: Chain) -> None:
+    model = scripted(tokens=4000, size=200)  # more than all the buffers on the way, less than the log
+    async with SocketClient.connected(chain.proxy.port, receive_buffer_bytes=TINY_BUFFER_BYTES) as client:
+        await client.ask(f"/api/{kind}", asking(kind, model.name))
+        await client.read()
+        await asyncio.sleep(WRITE_TIMEOUT_S * 0.6)  # the pause itself: what is tested
+        lines = lines_of(await client.until_end())
+
+    assert said(lines) == model.text
+    assert lines[-1]["done"]
+    assert len(lines) < 4000
+
+
+async def test_a_drain_refuses_new_ones_and_ends_the_running_with_its_words(chain: Chain) -> None:
+    proxy = chain.another_proxy(DRAIN_S="0.5")
+    model = scripted(tokens=3000, rate=50)
+    async with Client(proxy.url) as client, asyncio.TaskGroup() as tasks:
+        readers = [
+            tasks.create_task(client.ask("/api/chat", asking("chat", model.name, shape=shape))) for shape in SHAPES
+        ]
+        await soon(lambda: len(chain.calls(model.name)) == 2, what="both run")
+        proxy.signal(signal.SIGTERM)
+        await soon(lambda: proxy.get("/readyz")[0] == 503, what="it drains")
+        refused = await client.ask("/api/chat", asking("chat", model.name))
+    lines, whole = (reader.result() for reader in readers)
+
+    refused_as_ollama(refused, Code.SHUTTING_DOWN)
+    refused_as_ollama(whole, Code.SHUTTING_DOWN)
+    assert list(lines_of(lines)[-1]) == ["error"]
+    assert lines.ended_cleanly
+    assert proxy.wait() == 0

@@ -1,0 +1,198 @@
+import json
+from collections.abc import Callable
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from structlog.testing import capture_logs
+
+from proxy import report
+from proxy.metrics import ProxyMetrics, families, record_of
+from proxy.providers.adapter import LastWord
+from services.wire.chat import ModelRequest
+from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Thinking, Usage
+from tests.proxy.stage import REQUEST, StreamStage, a_stream
+
+WORD = LastWord(FinishReason.STOP, Usage(5, 11), load_s=0.5, prefill_s=0.25)
+MODEL = 'gen_ai_request_model="llama3.2"'
+CANARY = "canary-7f3a9"
+
+
+def lived(stage: StreamStage, end: LastWord | Failed | FinishReason) -> None:
+    """Give the stream a life of 10 s: in line 1 s, connecting 0.5 s, waiting 2 s, speaking 5 s."""
+    timeline = stage.stream.timeline
+    start = timeline.accepted
+    stage.stream.attempts = 1
+    timeline.entered, timeline.permitted, timeline.asked = start, start + 1, start + 1.5
+    timeline.first_content, timeline.first_answer, timeline.last_content = start + 3.5, start + 4, start + 8.5
+    stage.say("Hel", "lo")
+    stage.stream.finish(end)
+    timeline.ended = start + 10
+
+
+def sample(metrics: ProxyMetrics, name: str) -> float:
+    lines = generate_latest(metrics.registry).decode().split("\n")
+    return float(next(line for line in lines if line.startswith(f"{name} ")).rpartition(" ")[2])
+
+
+def new_metrics() -> ProxyMetrics:
+    metrics = ProxyMetrics()
+    metrics.models_listed(["llama3.2"])
+    metrics.stream_began("llama3.2")
+    return metrics
+
+
+async def test_a_record_says_what_is_counted_and_its_stages_add_up() -> None:
+    async with a_stream() as stage:
+        lived(stage, WORD)
+        record = record_of(stage.stream)
+
+    assert (record.reason, record.failed, record.chunks) == ("stop", False, 2)
+    assert (record.input_tokens, record.output_tokens) == (5, 11)
+    assert (record.duration_s, record.ttft_s, record.first_answer_s) == pytest.approx((10, 3.5, 4))
+    assert (record.tokens_per_s, record.time_per_token_s) == (2.0, 0.5)
+    assert sum(record.stages.values()) == pytest.approx(record.duration_s)
+    assert (record.stages["load"], record.stages["prefill"]) == pytest.approx((0.5, 0.25))
+
+
+async def test_a_stream_without_the_last_word_has_no_tokens_and_no_rate() -> None:
+    async with a_stream() as stage:
+        lived(stage, Failed(Code.UPSTREAM_TRUNCATED, "words"))
+        record = record_of(stage.stream)
+
+    assert (record.reason, record.failed) == ("upstream_truncated", True)
+    assert (record.output_tokens, record.tokens_per_s, record.time_per_token_s) == (None, None, None)
+
+
+ENDS: list[tuple[LastWord | Failed | FinishReason, str, str]] = [
+    (WORD, "stop", 'llm_usage_source_total{source="usage"}'),
+    (FinishReason.CANCELLED, "cancelled", 'llm_usage_source_total{source="none"}'),
+    (
+        Failed(Code.UPSTREAM_TRUNCATED, "words"),
+        "upstream_truncated",
+        'llm_protocol_violations_total{kind="truncated",peer="ollama"}',
+    ),
+    (
+        Failed(Code.UPSTREAM_MALFORMED, "words"),
+        "upstream_malformed",
+        'llm_protocol_violations_total{kind="malformed",peer="ollama"}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("end", "reason", "also"), ENDS)
+async def test_a_stream_s_end_is_counted_once_under_its_reason(
+    end: LastWord | Failed | FinishReason, reason: str, also: str
+) -> None:
+    metrics = new_metrics()
+    async with a_stream() as stage:
+        lived(stage, end)
+        metrics.stream_ended(stage.stream)
+
+    assert sample(metrics, f'llm_streams_finished_total{{{MODEL},reason="{reason}"}}') == 1
+    assert sample(metrics, also) == 1
+    assert sample(metrics, f"llm_streams_active{{{MODEL}}}") == 0
+
+
+@pytest.mark.parametrize(("load_s", "loads"), [(None, 0), (0.05, 0), (0.5, 1)])
+async def test_a_load_is_what_took_longer_than_a_look_at_a_loaded_model(load_s: float | None, loads: int) -> None:
+    metrics = new_metrics()
+    async with a_stream() as stage:
+        lived(stage, LastWord(FinishReason.STOP, None, load_s, None))
+        metrics.stream_ended(stage.stream)
+
+    assert sample(metrics, f"ollama_model_loads_total{{{MODEL}}}") == loads
+
+
+async def test_skipped_lines_are_violations() -> None:
+    metrics = new_metrics()
+    async with a_stream() as stage:
+        stage.stream.skipped_lines = 3
+        lived(stage, WORD)
+        metrics.stream_ended(stage.stream)
+
+    assert sample(metrics, 'llm_protocol_violations_total{kind="skipped_line",peer="ollama"}') == 3
+
+
+FACTS: list[tuple[Callable[[ProxyMetrics], None], str]] = [
+    (lambda metrics: metrics.permit_waited("timeout", 2.0), 'llm_admission_wait_seconds_count{result="timeout"}'),
+    (lambda metrics: metrics.call_repeated("503"), 'llm_upstream_retries_total{reason="503"}'),
+    (lambda metrics: metrics.upstream_closed(0.01), "llm_upstream_cancel_seconds_count"),
+]
+
+
+@pytest.mark.parametrize(("fact", "name"), FACTS, ids=[name for _, name in FACTS])
+def test_a_fact_is_counted_under_its_name(fact: Callable[[ProxyMetrics], None], name: str) -> None:
+    metrics = new_metrics()
+    before = sample(metrics, name)
+    fact(metrics)
+
+    assert (before, sample(metrics, name)) == (0, 1)
+
+
+def test_a_model_in_memory_is_shown_until_it_is_gone() -> None:
+    metrics = new_metrics()
+    metrics.models_loaded(["llama3.2"], {"llama3.2": 42, "nobody-listed": 7})
+    loaded = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
+    metrics.models_loaded(["llama3.2"], {})
+    gone = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
+
+    assert (loaded, gone) == ([1, 42], [0, 0])
+
+
+@pytest.mark.parametrize(("why", "cuts"), [(None, 0), (ConnectionEnd.CLIENT_GONE, 0), (ConnectionEnd.SLOW_CLIENT, 1)])
+async def test_a_reader_that_was_too_slow_is_counted_and_one_that_left_is_not(
+    why: ConnectionEnd | None, cuts: int
+) -> None:
+    metrics = new_metrics()
+    async with a_stream() as stage:
+        follower = stage.join()
+        if why is not None:
+            follower.cut(why)
+        metrics.follower_left(follower)
+
+    assert sample(metrics, 'llm_followers_cut_total{reason="slow_client"}') == cuts
+
+
+def test_every_name_is_declared_once() -> None:
+    names = [name for name, _, _ in families()]
+
+    assert len(names) == len(set(names))
+
+
+# --- the one line of a stream
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (WORD, "ok"),
+        (FinishReason.CANCELLED, "client"),
+        (FinishReason.ABANDONED, "client"),
+        (Failed(Code.MODEL_NOT_FOUND, CANARY), "client"),
+        (Failed(Code.INVALID_REQUEST, CANARY), "client"),
+        (Failed(Code.QUEUE_TIMEOUT, CANARY), "shed"),
+        (Failed(Code.UPSTREAM_ERROR, CANARY), "upstream"),
+        (Failed(Code.UPSTREAM_TIMEOUT, CANARY), "upstream"),
+        (Failed(Code.INTERNAL, CANARY), "internal"),
+        (Failed(Code.SHUTTING_DOWN, CANARY), "internal"),
+    ],
+)
+async def test_the_one_line_of_a_stream_says_how_it_ended_and_no_word_of_it(
+    end: LastWord | Failed | FinishReason, outcome: str
+) -> None:
+    """P8, S11."""
+    asked = ModelRequest("chat", {**REQUEST.body, "messages": [{"role": "user", "content": CANARY}]})
+    stage = StreamStage(request=asked)
+    stage.stream.log.text(Thinking, CANARY)
+    with capture_logs() as lines:
+        report.stream_started(stage.stream)
+        stage.say(CANARY)
+        lived(stage, end)
+        record = record_of(stage.stream)
+        report.stream_finished(stage.stream, record, "llama3.2")
+    started, finished = lines
+
+    assert (started["event"], started["log_level"]) == ("stream.started", "debug")
+    assert (finished["event"], finished["outcome"], finished["reason"]) == ("stream.finished", outcome, record.reason)
+    assert sum(finished["stages"].values()) == pytest.approx(finished["dur_ms"], abs=0.1)
+    assert CANARY not in json.dumps(lines)
