@@ -11,7 +11,7 @@ from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
-_NOT_YET: Final = {Code.UNAUTHORIZED, Code.MODEL_NOT_ALLOWED, Code.RATE_LIMITED, Code.IDEMPOTENCY_CONFLICT}
+_NOT_YET: Final = {Code.UNAUTHORIZED, Code.MODEL_NOT_ALLOWED, Code.RATE_LIMITED}
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
     *FinishReason,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
-from gateway.hop import Hop
+from gateway.hop import KEPT_BYTES, Hop
 from gateway.timeline import Timeline
 from services.runtime.http_connection import End
 from services.runtime.stream_metrics import CHUNKS_PER_SAMPLE
@@ -189,7 +189,7 @@ class Relay:
     def _write(self, frames: bytes) -> bool:
         if self._sink is None:
             self._early.append(frames)
-            return True
+            return sum(map(len, self._early)) < KEPT_BYTES
         return self._sink.write(frames)
 
     def _note_content(self, frames: bytes, now: float) -> None:

@@ -66,6 +66,7 @@ class Follower:
         self._wrote = wrote
         self._sink: Sink | None = None
         self._live = False
+        self._leaving = 0  # the last number of the first frames
         self._shown: Status | None = None
         self._wake = asyncio.Event()
 
@@ -84,11 +85,11 @@ class Follower:
         return not self._live and self.position < self._log.last
 
     def first_frames(self) -> bytes:
-        """Return the frames of what the log holds already, which leave with the headers."""
+        """Return the frames of what the log holds already, to leave with the headers; :meth:`follow` says they left."""
         events = self._after()
         if not events:
             return b""
-        self.position = events[-1][0]
+        self._leaving = events[-1][0]
         return self._dialect.frames(events)
 
     async def follow(self, sink: Sink, status: Status | None) -> None:
@@ -100,7 +101,8 @@ class Follower:
             status: what the stream waits for now: who joins is told.
         """
         self._sink = sink
-        if self.position:  # by the first frames, which left with the headers
+        if self._leaving > self.position:
+            self.position = self._leaving
             self._wrote()
         while self.cut_as is None:
             if sink.paused:

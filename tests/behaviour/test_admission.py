@@ -79,7 +79,7 @@ async def test_who_comes_first_is_served_first_and_one_at_a_time(chain: Chain) -
 
 async def test_who_waits_hears_its_position_once_a_second_at_most(chain: Chain) -> None:
     """Five leave the line at once in front of it: the newest position gets out, the ones between do not."""
-    model = scripted(tokens=150)
+    model = scripted(tokens=120)
     began = time.monotonic()
     async with line(chain, model.name, QUEUE_LENGTH) as clients:
         last = clients[-1]

@@ -5,6 +5,7 @@ The fields, their values and our words are those of tests/wire/test_bodies.py, w
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
@@ -24,7 +25,7 @@ from tests.wire.test_bodies import ELEMENTS, FIELDS, Field, around, may_be_absen
 GATEWAY_BODY_BYTES: Final = 1 << 20
 PROXY_BODY_BYTES: Final = 32 << 20
 DECODED_BYTES: Final = 16 << 20  # S7: most memory that pictures may take
-CAPPED: Final = ("options", "num_predict")
+CAPPED: Final = {("options",), ("options", "num_predict")}  # the gateway always sends a num_predict of its own
 STRANGE: Final = "\0\x01\x7f\x85\u2028\u2029\ufeff\ufffe\u202e\u200de\u0301ё灯台🦔👩‍👩‍👧\U0010ffff"
 """Valid, each: controls, line ends of other languages, a BOM, a non-character, marks that turn and join."""
 
@@ -69,7 +70,7 @@ async def test_a_value_at_or_under_its_limit_reaches_the_model_as_it_came(
     sent = bodies_at_the_model(chain)
 
     assert len(sent) == len(field.taken)
-    if not (route.is_gateway and field.path == CAPPED):
+    if not (route.is_gateway and field.path in CAPPED):
         kept = [(body, value) for body, value in zip(sent, field.taken, strict=True) if body is not None]
         assert [field_of(body, field.path) for body, _ in kept] == [value for _, value in kept]
 
@@ -116,7 +117,8 @@ async def test_stream_is_refused_at_the_gateway_where_the_route_does_the_other(
 ) -> None:
     """At the proxy it is the client's wish; the model server always gets true."""
     whole = route.name == "gateway whole"
-    good, other = (await client.ask(route.path, {**full_body(route.reader), "stream": it}) for it in (not whole, whole))
+    body = full_body(route.reader)
+    good, other = [await client.ask(route.path, {**body, "stream": stream}) for stream in (not whole, whole)]
 
     if route.is_gateway:
         words = route.words(other, Code.INVALID_REQUEST)
@@ -191,7 +193,7 @@ async def sent(client: Client, route: Route, raw: bytes, framing: str) -> Any:
         for start in range(0, len(raw), 1 << 20):
             yield raw[start : start + (1 << 20)]
 
-    data = raw if framing == "length" else chunks()
+    data = io.BytesIO(raw) if framing == "length" else chunks()
     headers = {"Content-Type": "application/json"}
     async with client.session.post(client.url + route.path, data=data, headers=headers) as response:
         return Answered(response, await response.read())

@@ -13,7 +13,7 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import GENERATE, asking, failed, refused, refused_as_ollama
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain
-from tests.reader import Client
+from tests.reader import Answer, Client
 
 COMMIT_S: Final = 1.0
 EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
@@ -40,36 +40,47 @@ async def direct(chain: Chain) -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.fixture
+async def both(chain: Chain) -> AsyncIterator[list[Client]]:
+    """A client of the gateway and one of the proxy, for what takes seconds: they wait at the same time."""
+    async with Client(chain.gateway.url) as people, Client(chain.proxy.url) as direct:
+        yield [people, direct]
+
+
+async def timed(client: Client, model: str) -> tuple[Answer, float]:
+    """Ask, and return the answer with the seconds until its headers came."""
+    started = time.monotonic()
+    async with client.open("POST", GENERATE, asking(model)) as reading:
+        headers_s = time.monotonic() - started
+        return await reading.until_end(), headers_s
+
+
 # --- when the headers leave
 
 
-async def test_without_content_the_headers_leave_after_one_second(client: Client) -> None:
-    started = time.monotonic()
-    async with client.open("POST", GENERATE, asking("sim:tokens=3,prefill=2")) as reading:
-        headers_s = time.monotonic() - started
-        answer = await reading.until_end()
-
-    assert COMMIT_S - EARLY_S <= headers_s < COMMIT_S + 0.7
-    assert answer.reason == "stop"
+async def test_without_content_the_headers_leave_after_one_second(both: list[Client]) -> None:
+    for answer, headers_s in await asyncio.gather(
+        *(timed(client, scripted(tokens=3, prefill=2).name) for client in both)
+    ):
+        assert COMMIT_S - EARLY_S <= headers_s < COMMIT_S + 0.7
+        assert answer.reason == "stop"
 
 
-async def test_the_headers_leave_with_the_first_content_if_that_is_earlier(client: Client) -> None:
-    started = time.monotonic()
-    async with client.open("POST", GENERATE, asking("sim:tokens=60,rate=40,prefill=0.2")) as reading:
-        headers_s = time.monotonic() - started
-        answer = await reading.until_end()
-
-    assert 0.2 - EARLY_S <= headers_s < COMMIT_S
-    assert answer.reason == "stop"
+async def test_the_headers_leave_with_the_first_content_if_that_is_earlier(both: list[Client]) -> None:
+    for answer, headers_s in await asyncio.gather(
+        *(timed(client, scripted(tokens=40, rate=40, prefill=0.2).name) for client in both)
+    ):
+        assert 0.2 - EARLY_S <= headers_s < COMMIT_S
+        assert answer.reason == "stop"
 
 
 async def test_the_headers_leave_at_once_for_who_takes_a_place_in_the_line(client: Client) -> None:
     """And from then on a failure is an event, however early: the reader was shown its place."""
-    first, second = asking("sim:tokens=10,rate=20,fault=error,at=10"), asking("sim:tokens=10,rate=20,fault=error,at=10")
-    async with client.open("POST", GENERATE, first) as running:
+    model = scripted(tokens=10, rate=20, fault="error", at=10).name
+    async with client.open("POST", GENERATE, asking(model)) as running:
         await running.until_tokens(1)
         started = time.monotonic()
-        async with client.open("POST", GENERATE, second) as waiting:
+        async with client.open("POST", GENERATE, asking(model)) as waiting:
             headers_s = time.monotonic() - started
             running.leave()
             answer = await waiting.until_end()
@@ -93,17 +104,22 @@ async def test_a_failure_after_the_first_second_is_an_event_though_nothing_was_s
     assert {event.type for event in answer.events} == {"start", "status", "error"}
 
 
-async def test_the_place_in_line_that_is_not_left_in_time_is_an_event_on_sse(client: Client) -> None:
+async def test_the_place_in_line_that_is_not_left_in_time_is_an_event_on_sse(both: list[Client]) -> None:
     """O2."""
-    async with client.open("POST", GENERATE, asking("sim:tokens=100,rate=25")) as running:
-        await running.until_tokens(1)
-        started = time.monotonic()
-        answer = await client.ask(GENERATE, asking("sim:tokens=100,rate=25"))
-        took_s = time.monotonic() - started
-        running.leave()
 
-    failed(answer, Code.QUEUE_TIMEOUT)
-    assert 2.0 - EARLY_S <= took_s < 3.0
+    async def wait_in_line(client: Client) -> tuple[Answer, float]:
+        body = asking(scripted(tokens=100, rate=25).name)
+        async with client.open("POST", GENERATE, body) as running:
+            await running.until_tokens(1)
+            started = time.monotonic()
+            answer = await client.ask(GENERATE, body)
+            took_s = time.monotonic() - started
+            running.leave()
+        return answer, took_s
+
+    for answer, took_s in await asyncio.gather(*(wait_in_line(client) for client in both)):
+        failed(answer, Code.QUEUE_TIMEOUT)
+        assert 2.0 - EARLY_S <= took_s < 3.0
 
 
 # --- labels

@@ -269,7 +269,7 @@ async def test_a_followers_name_of_another_form_is_refused(chain: Chain, name: s
 
 async def test_leaving_and_coming_back_in_turns_is_one_stream(chain: Chain) -> None:
     """The grace begins anew with each leaving, and ends with each return: twenty tabs that come and go."""
-    model = scripted(tokens=150)
+    model = scripted(tokens=100)
     async with Client(chain.gateway.url) as client:
         async with client.open(
             "POST", "/api/chat/stream", {"model": model.name, "message": "hi", "on_disconnect": "continue"}

@@ -17,7 +17,7 @@ from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, Server, running_chain, soon
 from tests.reader import Answer, Client
 
-DRAIN_S: Final = 1.5
+DRAIN_S: Final = 1.0
 GOODBYE_S: Final = 1.0
 SLACK_S: Final = 3.0
 
@@ -79,7 +79,7 @@ async def exit_of(server: Server, told_at: float) -> tuple[int, float]:
 @pytest.mark.parametrize("side", ["gateway", "proxy"])
 async def test_streams_that_end_within_the_drain_are_whole(chain: Chain, side: str) -> None:
     """L1: SIGTERM with 50 short streams: 50 times `done`, exit 0 with the last of them."""
-    models = [scripted(tokens=60) for _ in range(50)]
+    models = [scripted(tokens=50) for _ in range(50)]
     async with pair(chain, side) as (ending, gateway), reading(gateway, models) as clients:
         told_at = time.monotonic()
         ending.signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ async def test_streams_that_end_within_the_drain_are_whole(chain: Chain, side: s
 
 async def test_a_gateway_hands_over_what_outlasts_its_drain(chain: Chain) -> None:
     """L2: closed after a whole frame, without a terminal event; every answer is resumed elsewhere without a gap."""
-    models = [scripted(tokens=350) for _ in range(25)]
+    models = [scripted(tokens=250) for _ in range(25)]
     async with pair(chain, "gateway") as (ending, gateway), reading(gateway, models) as clients:
         told_at = time.monotonic()
         ending.signal(signal.SIGTERM)

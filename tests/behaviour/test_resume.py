@@ -69,7 +69,7 @@ async def test_after_any_number_of_a_finished_answer_comes_exactly_what_follows(
 
 async def test_after_any_number_of_a_running_answer_comes_exactly_what_follows(chain: Chain) -> None:
     """P10: replay, then live, without a seam; at the proxy as at the gateway."""
-    model = scripted(tokens=400)
+    model = scripted(tokens=250)
     async with Client(chain.gateway.url) as client, SocketClient.connected(chain.gateway.port) as first:
         await first.chat(model.name)
         seen = await first.until_tokens(60)
@@ -187,7 +187,7 @@ async def test_twenty_answers_read_by_hundreds_of_connections_have_no_gap_and_no
 
 async def test_forty_streams_survive_the_kill_of_their_gateway(chain: Chain) -> None:
     """Done when 4: 20 `continue` and 20 `cancel` streams resume through a new gateway within five seconds."""
-    models = [scripted(tokens=250) for _ in range(40)]
+    models = [scripted(tokens=200) for _ in range(40)]
     victim = chain.another_gateway()
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(SocketClient.connected(victim.port)) for _ in models]

@@ -62,9 +62,11 @@ class Gateway:
         return refused.value
 
     def counted(self, reason: str) -> float:
-        name = f'llm_upstream_retries_total{{reason="{reason}"}} '
+        return self.sample(f'llm_upstream_retries_total{{reason="{reason}"}}')
+
+    def sample(self, name: str) -> float:
         lines = generate_latest(self.metrics.registry).decode().split("\n")
-        return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
+        return float(next(line for line in lines if line.startswith(f"{name} ")).rpartition(" ")[2])
 
     @property
     def name(self) -> bytes:
@@ -296,6 +298,7 @@ async def test_a_client_that_left_closes_its_hop_first_and_then_says_so(*, unsee
         assert await peer.sees_the_close()
         assert departure.request.startswith(b"DELETE /api/followers/%b " % gateway.name)
         assert (b"Sluice-Unseen: 1" in departure.request) is unseen
+        assert gateway.sample("llm_upstream_cancel_seconds_count") == 1
 
 
 async def test_a_proxy_that_does_not_hear_of_it_is_no_failure_here() -> None:

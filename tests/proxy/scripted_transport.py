@@ -42,8 +42,9 @@ Attempt = Connects | Refuses | HangsConnecting
 class ListConnection:
     """A connection that a test reads: closed or not, and what it still has to bring."""
 
-    def __init__(self, attempt: Connects, reader: Reader, closing: Callable[[], None]) -> None:
+    def __init__(self, attempt: Connects, reader: Reader, closing: Callable[[], None], closing_s: float) -> None:
         self._attempt = attempt
+        self._closing_s = closing_s
         self._reader = reader
         self._closing = closing
         self._loop = asyncio.get_running_loop()
@@ -52,11 +53,11 @@ class ListConnection:
         self._loop.call_soon(self._bring, list(attempt.chunks))
 
     def abort(self) -> None:
-        """As a socket does: closed now, released in the loop's next turn."""
+        """As a socket does: closed now, released in the loop's next turn at the earliest."""
         if not self.closed:
             self.closed = True
             self._closing()
-            self._loop.call_soon(self.call.release)
+            self._loop.call_later(self._closing_s, self.call.release)
 
     def _bring(self, chunks: list[bytes], *, head_came: bool = False) -> None:
         if self.closed:
@@ -83,6 +84,7 @@ class ScriptedTransport(Transport):
         self.open_when_asked: list[int] = []
         self.connecting_given_up = 0
         self.loaded: list[str] | None = None
+        self.closing_s = 0.0
         self.on_close: Callable[[], None] = lambda: None
 
     @property
@@ -99,7 +101,7 @@ class ScriptedTransport(Transport):
         if isinstance(attempt, HangsConnecting):
             await self._hang()
         assert isinstance(attempt, Connects)
-        self.opened.append(ListConnection(attempt, reader, self._closing))
+        self.opened.append(ListConnection(attempt, reader, self._closing, self.closing_s))
         return self.opened[-1].call
 
     async def read(self, name: str, *, timeout_s: float = 1.0) -> Answer:

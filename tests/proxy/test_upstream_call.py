@@ -100,13 +100,16 @@ async def test_the_first_content_commits_the_stream_and_takes_its_status_away() 
         assert stage.stream.timeline.first_content is not None
 
 
-async def test_what_follows_the_last_word_is_nobody_s() -> None:
+async def test_what_follows_the_last_word_is_nobody_s_and_moves_no_moment() -> None:
     async with a_stream() as stage:
-        asked = Asked(stage).hears(LAST, line("more")).ends(End.COMPLETE)
+        asked = Asked(stage).hears(LAST)
+        answered = stage.stream.timeline.answered
+        asked.hears(line("more"), LAST).ends(End.COMPLETE)
 
         assert (asked.text, asked.end) == ("", "stop")
         assert asked.call.whole
-        assert stage.stream.log.late == 1
+        assert stage.stream.log.late == 2
+        assert stage.stream.timeline.answered == answered
 
 
 async def test_thinking_is_content_and_no_answer_yet() -> None:
