@@ -121,7 +121,7 @@ class ChunkedSink:
             return 0
         try:
             packed = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-        except OSError:  # closed meanwhile
+        except (OSError, ValueError):  # closed meanwhile: the descriptor is bad, or the socket's is -1 by now
             return 0
         return int(struct.unpack("i", packed)[0])
 

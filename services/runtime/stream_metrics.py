@@ -30,8 +30,9 @@ OPERATIONS: Final[Mapping[str, str]] = {"chat": "chat", "generate": "text_comple
 """Our kinds in OTel's words (gen_ai.operation.name)."""
 PREPARED_KIND: Final = "chat"
 """The kind whose series are made with a model's; another's begin with its first stream."""
-PREPARED_MODELS: Final = 2
-"""Models whose series are made before anybody asks for them: each costs some 420 samples of a scrape's 5,000."""
+PREPARED_MODELS: Final = 1
+"""Models whose series are made before anybody asks: the first one listed is what most ask for, and each costs some 420
+samples of a scrape's 5,000. Another's begin with its first stream."""
 CHUNKS_PER_SAMPLE: Final = 16
 """One chunk in so many is timed on its way through: a second look at the clock for each would buy nothing more."""
 OP: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")

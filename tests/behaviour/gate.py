@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,7 +17,9 @@ from tests.reader import Client
 
 SETTLE_S: Final = 5.0
 IDLE_POOL: Final = 100  # idle connections kept by each server, at most
-SPARE_FILES: Final = 2  # a probe's connection, and one that a finished client has not closed yet
+SPARE: Final = 2  # a probe's connection or task, and one that a finished client has not closed yet
+MODULE_GROWTH_BYTES: Final = 64 << 20  # P3; a module is many cases, and finished logs are kept
+CASE_GROWTH_BYTES: Final = 8 << 20
 
 
 def total(metrics: Mapping[str, float], family: str) -> float:
@@ -29,18 +32,33 @@ def errors_logged(server: Server) -> list[Mapping[str, object]]:
     return [line for line in tuple(server.lines) if line.get("level") in {"error", "critical"}]
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a server holds at a moment."""
+
+    files: int
+    tasks: int
+    memory_bytes: int
+
+    @classmethod
+    def by(cls, server: Server) -> "Held":
+        tasks = int(total(server.metrics(), "llm_event_loop_tasks"))
+        return cls(server.open_files(), tasks, server.resident_bytes())
+
+
 @contextlib.contextmanager
-def common_gate(chain: Chain) -> Iterator[None]:
+def common_gate(chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES) -> Iterator[None]:
     """Hold ``chain`` to the gate: nothing leaks, every stream ended once and was counted once, the next one works."""
     warm_up(chain)
-    files = {server.module: server.open_files() for server in (chain.proxy, chain.gateway)}
+    before = {server.module: Held.by(server) for server in (chain.proxy, chain.gateway)}
     yield
     warm_up(chain)
     for server in (chain.proxy, chain.gateway):
         eventually(partial(is_idle, server), SETTLE_S, f"{server.module} gave everything back")
         assert errors_logged(server) == []
         assert every_stream_ended_once(server)
-    eventually(lambda: files_given_back(chain, files), SETTLE_S, "descriptors are back at their baseline")
+        assert server.resident_bytes() - before[server.module].memory_bytes < growth_bytes
+    eventually(lambda: is_given_back(chain, before), SETTLE_S, "files and tasks are back at their baseline")
 
 
 def warm_up(chain: Chain) -> None:
@@ -69,8 +87,15 @@ def every_stream_ended_once(server: Server) -> bool:
     return set(ends.values()) <= {1} and started.keys() <= ends.keys()
 
 
-def files_given_back(chain: Chain, before: Mapping[str, int]) -> bool:
-    """Whether descriptors are at the baseline, but for the connections that idle in the pools."""
-    hops = chain.gateway.open_files() - before["gateway"]
-    calls = chain.proxy.open_files() - before["proxy"] - max(hops, 0)
-    return hops <= IDLE_POOL + SPARE_FILES and calls <= chain.witness()["totals"]["connections_open"] + SPARE_FILES
+def is_given_back(chain: Chain, before: Mapping[str, Held]) -> bool:
+    """Whether files and tasks are at the baseline, but for the connections that idle in the pools.
+
+    Each connection of the gateway's pool is a file at both servers, and a task of the proxy that waits for its next
+    request; each of the proxy's pool is a file of the proxy.
+    """
+    gateway, proxy = Held.by(chain.gateway), Held.by(chain.proxy)
+    hops = max(0, gateway.files - before["gateway"].files)
+    calls = chain.witness()["totals"]["connections_open"]
+    files_back = hops <= IDLE_POOL + SPARE and proxy.files <= before["proxy"].files + hops + calls + SPARE
+    tasks_back = gateway.tasks <= before["gateway"].tasks + SPARE
+    return files_back and tasks_back and proxy.tasks <= before["proxy"].tasks + hops + SPARE

@@ -15,7 +15,7 @@ import pytest
 from services.simulator.prose import prose
 from services.simulator.speech import thoughts
 from tests.behaviour.exhaustion import ask_without_memory
-from tests.behaviour.gate import common_gate, is_idle
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, is_idle
 from tests.behaviour.refusals import GENERATE, asking
 from tests.chain import Chain, Server, eventually, running_chain
 from tests.reader import Answer, Client, raw_exchange
@@ -45,7 +45,10 @@ WAYS: Final = (
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

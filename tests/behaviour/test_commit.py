@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from services.wire.events import Code
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking, failed, refused, refused_as_ollama
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain
@@ -24,7 +24,10 @@ OLLAMAS_PATHS: Final = ("/api/generate", "/api/chat", "/api/tags", "/api/ps", "/
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
     proxy = {"PERMITS": "1"}
-    with running_chain(simulator=simulator, proxy=proxy, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, proxy=proxy, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

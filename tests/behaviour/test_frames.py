@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.behaviour.frames import frames
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain
@@ -26,7 +26,10 @@ DONE_KEYS: Final = ["type", "finish_reason", "usage", "chunks", "bytes", "timing
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

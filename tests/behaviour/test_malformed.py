@@ -17,7 +17,7 @@ from services.simulator.prose import pieces, prose
 from services.simulator.speech import SELF, STORY
 from services.wire.chat import ModelRequest
 from services.wire.sse import SseDecoder
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client
 
@@ -36,7 +36,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     (folder / f"{ODD}.jsonl").write_bytes((CAPTURES / f"{ODD}.jsonl").read_bytes())
     (folder / f"{LINE_ENDS}.jsonl").write_text(recording_of(BREAKS))
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64", "CAPTURES": str(folder)}
-    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

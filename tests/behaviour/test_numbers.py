@@ -12,7 +12,7 @@ from services.simulator.prose import prose
 from services.simulator.speech import thoughts
 from services.simulator.validation import read_ask
 from tests.behaviour.frames import frames
-from tests.behaviour.gate import common_gate, total
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, total
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, eventually, running_chain
@@ -31,7 +31,10 @@ EARLY_MS: Final = 5  # libuv counts whole milliseconds, from the beginning of a 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, proxy={"PERMITS": "2"}, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, proxy={"PERMITS": "2"}, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

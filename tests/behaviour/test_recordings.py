@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from services.simulator.recordings import load_all
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, running_chain
 from tests.reader import Answer, Client
 
@@ -91,7 +91,10 @@ RECORDINGS: Final = [found for path in sorted(CAPTURES.glob("*.jsonl")) if (foun
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    with running_chain(simulator={"SCRIPT": "rate=0"}, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator={"SCRIPT": "rate=0"}, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from services.simulator.prose import prose
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, running_chain
 from tests.reader import Client
 
@@ -21,7 +21,10 @@ LEAST_WAIT_S: Final = 0.75 * FIRST_WAIT_S - EARLY_S  # the jitter is a quarter
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from services.wire.events import Code
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking, parsed, refused, refused_as_ollama
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain
@@ -45,7 +45,10 @@ SPELLINGS: Final = (
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

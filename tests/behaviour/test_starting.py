@@ -78,7 +78,7 @@ def test_settings_that_cannot_be_are_all_told_at_once_by_name() -> None:
     }
 
     for name, (code, out, err) in results(commands).items():
-        lines = err.splitlines()
+        lines = err.rstrip("\n").split("\n")
         assert (code, out) == (2, "")
         assert sorted(line.partition(":")[0] for line in lines) == sorted(wrong[name.split()[0]])
         assert "Traceback" not in err
@@ -101,7 +101,7 @@ def test_a_port_that_is_taken_is_one_line_that_says_the_way_past_it(chain: Chain
 
     for server, (code, _, err) in told.items():
         variable = next(name for name, address in taken[server].items() if address == chain.proxy.address)
-        (line,) = err.splitlines()
+        (line,) = err.rstrip("\n").split("\n")
         assert code not in {0, None}
         assert chain.proxy.address in line
         assert variable in line

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from services.simulator.prose import prose
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, Server, eventually, running_chain
 from tests.reader import Answer, Client
 
@@ -25,7 +25,10 @@ EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    with running_chain(simulator=SIMULATOR, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=SIMULATOR, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.behaviour.frames import frames, heartbeats
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain
@@ -30,7 +30,10 @@ JOINED: Final = scripted(tokens=2, prefill=2.2).name
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator, proxy={"PERMITS": "1"}, log_level="debug") as chain, common_gate(chain):
+    with (
+        running_chain(simulator=simulator, proxy={"PERMITS": "1"}, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
         yield chain
 
 

@@ -153,6 +153,15 @@ async def test_a_closing_transport_takes_nothing_and_asks_for_nothing() -> None:
         assert stage.sink.written == before
 
 
+async def test_a_closed_transport_holds_nothing() -> None:
+    """Its watch may look once more before its handler is cancelled."""
+    async with a_sink() as stage:
+        stage.sink.abort()
+        await asyncio.wait_for(stage.cancelled.wait(), 5)
+
+        assert stage.sink.unsent == 0
+
+
 async def test_what_was_written_is_counted_with_its_framing() -> None:
     async with a_sink() as stage:
         stage.sink.write(FRAME)
