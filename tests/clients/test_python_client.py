@@ -12,16 +12,14 @@ from tests.chain import Chain, eventually
 from tests.clients.calls import BREAKS, CALLS, CLOCK, HELLO, Call
 from tests.clients.outcome import Outcome, Row, differences
 
-SPARE: Final[dict[str, Any]] = {
-    "timeout": 10.0,
-    "verify": False,
-}  # to read the certificates takes longer than most calls
+SETTINGS: Final[dict[str, Any]] = {"timeout": 10.0, "verify": False}
+"""To read the certificates, which plain HTTP needs none of, takes longer than most calls."""
 
 
 def asked(host: str, call: Call) -> Outcome:
     """Make a call by the blocking client."""
     outcome = Outcome()
-    with ollama.Client(host, **SPARE) as client:
+    with ollama.Client(host, **SETTINGS) as client:
         try:
             answer = getattr(client, call.method)(**call.arguments)
             for part in answer if call.arguments.get("stream") else [answer]:
@@ -36,7 +34,7 @@ def asked_by_asyncio(host: str, call: Call) -> Outcome:
 
     async def ask() -> Outcome:
         outcome = Outcome()
-        async with ollama.AsyncClient(host, **SPARE) as client:
+        async with ollama.AsyncClient(host, **SETTINGS) as client:
             try:
                 answer = await getattr(client, call.method)(**call.arguments)
                 if call.arguments.get("stream"):
@@ -114,7 +112,7 @@ def test_what_a_client_asks_reaches_the_model_as_it_does_directly(chain: Chain) 
         "stream": True,
     }
     for server in (chain.simulator, chain.proxy):
-        with ollama.Client(server.url, **SPARE) as client, pytest.raises(ollama.ResponseError):
+        with ollama.Client(server.url, **SETTINGS) as client, pytest.raises(ollama.ResponseError):
             list(client.chat(**arguments))  # no model here takes images
     direct, ours = (call["body"] for call in chain.calls("tooler:seed=4711"))
     del direct["keep_alive"], direct["options"]["num_ctx"]
@@ -133,7 +131,7 @@ def clock(tz: str) -> str:
 
 def test_a_client_that_stops_reading_a_stream_stops_the_model(chain: Chain) -> None:
     model = "sim:tokens=5000,rate=100"
-    with ollama.Client(chain.proxy.url, **SPARE) as client:
+    with ollama.Client(chain.proxy.url, **SETTINGS) as client:
         parts: Iterator[ollama.ChatResponse] = client.chat(model, HELLO, stream=True)
         next(parts)
         parts.close()  # type: ignore[attr-defined]  # the client declares an iterator, and it is a generator
