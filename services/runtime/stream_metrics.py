@@ -28,13 +28,13 @@ from services.runtime.stream_record import StreamRecord
 
 OPERATIONS: Final[Mapping[str, str]] = {"chat": "chat", "generate": "text_completion"}
 """Our kinds in OTel's words (gen_ai.operation.name)."""
-PREPARED_KIND: Final = "chat"
-"""The kind whose series are made with a model's; another's begin with its first stream."""
 PREPARED_MODELS: Final = 1
-"""Models whose series are made before anybody asks: the first one listed is what most ask for, and each costs some 420
-samples of a scrape's 5,000. Another's begin with its first stream."""
+"""Models whose series are made before anybody asks: the first one listed is what most ask for. Another's begin with its
+first stream: each costs some 420 samples of a scrape's 5,000, and 160 more where both kinds are asked."""
+PREPARED_KIND: Final = "chat"
+"""The kind whose series are made with a model's."""
 CHUNKS_PER_SAMPLE: Final = 16
-"""One chunk in so many is timed on its way through: a second look at the clock for each would buy nothing more."""
+"""One chunk in so many is timed on its way through: the others need no second look at the clock."""
 OP: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 MODEL: Final = "gen_ai_request_model"
 
