@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from services.runtime.stages import output_rate, spread
+
 OWN_STAGES: Final = ("pre", "admission", "connect", "network", "client_blocked", "post")
 """What the gateway owns; the rest of a connection's time is the proxy's: ``upstream``."""
 
@@ -74,7 +76,6 @@ class Timeline:
             proxy_ttft_s: the proxy's own time to first token, if this connection saw the stream from its start: what
                 the first content took longer to get here is the network between.
         """
-        spent = dict.fromkeys((*OWN_STAGES, "upstream"), 0.0)
         ended = self.ended or self.accepted
         steps = (
             ("pre", self.parsed),
@@ -83,12 +84,7 @@ class Timeline:
             ("upstream", self.answered),
             ("post", ended),
         )
-        at = self.accepted
-        for stage, until in steps:
-            spent[stage] += max(0.0, (ended if until is None else until) - at)
-            if until is None:
-                break
-            at = until
+        spent = spread(self.accepted, ended, steps, (*OWN_STAGES, "upstream"))
         self._take_out("client_blocked", self.blocked_s, spent)
         if proxy_ttft_s is not None and self.first_content is not None and self.asked is not None:
             self._take_out("network", self.first_content - self.asked - proxy_ttft_s, spent)
@@ -102,7 +98,4 @@ class Timeline:
 
     def tokens_per_s(self, output_tokens: int | None) -> float | None:
         """Return (output tokens - 1) / (last - first content); None below two tokens or without a count."""
-        if output_tokens is None or output_tokens < 2 or self.first_content is None or self.last_content is None:
-            return None
-        seconds = self.last_content - self.first_content
-        return round((output_tokens - 1) / seconds, 2) if seconds > 0 else None
+        return output_rate(output_tokens, self.first_content, self.last_content)

@@ -3,7 +3,6 @@
 import structlog
 
 from proxy.stream import Stream
-from proxy.timeline import milliseconds
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, FinishReason
 
@@ -33,21 +32,9 @@ def stream_finished(stream: Stream, record: StreamRecord, model_label: str) -> N
         request_id=stream.caller.request_id,
         model=model_label,
         model_raw_len=len(stream.model),
-        operation=record.kind,
         outcome=_outcome(record),
-        reason=record.reason,
         attempts=stream.attempts,
-        dur_ms=milliseconds(record.duration_s),
-        ttft_ms=_ms(record.ttft_s),
-        ttfc_ms=_ms(record.first_answer_s),
-        tpot_ms=_ms(record.time_per_token_s),
-        max_gap_ms=_ms(record.max_gap_s),
-        rate_tps=record.tokens_per_s,
-        added_first_ms=_ms(record.added_first_token_s),
-        added_total_ms=_ms(record.added_total_s),
-        stages={f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in record.stages.items()},
-        tokens_in=record.input_tokens,
-        tokens_out=record.output_tokens,
+        **record.log_fields(),
         usage_source="none" if record.output_tokens is None else "usage",
         chunks_in=record.chunks,
         bytes_in=stream.log.text_bytes,
@@ -64,7 +51,3 @@ def _outcome(record: StreamRecord) -> str:
     if record.reason == Code.QUEUE_TIMEOUT:
         return "shed"
     return "internal" if record.reason in _OURS else "upstream"
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else milliseconds(seconds)

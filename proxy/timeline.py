@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.providers.adapter import LastWord
+from services.runtime.stages import output_rate, spread
 from services.wire.events import Timing, Usage
 
 STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
@@ -37,7 +38,6 @@ class Timeline:
         What has no better name is ``unknown``: without the model server's last word nobody can split its wait, and
         the silence in which a stream broke is nobody's decode.
         """
-        spent = dict.fromkeys(STAGES, 0.0)
         ended = self.ended or self.accepted
         tail = "post" if last_word else "unknown"
         steps = (
@@ -48,12 +48,7 @@ class Timeline:
             ("decode", self.last_content),
             (tail, ended),
         )
-        at = self.accepted
-        for stage, until in steps:
-            spent[stage] += max(0.0, (ended if until is None else until) - at)
-            if until is None:
-                break
-            at = until
+        spent = spread(self.accepted, ended, steps, STAGES)
         if last_word is not None:
             _split_wait(spent, last_word)
         return spent
@@ -93,24 +88,20 @@ class Timeline:
         spent = self.stages(last_word)
         ended = self.ended or self.accepted
         return Timing(
-            queue_ms=milliseconds(spent["admission"]),
-            load_ms=milliseconds(spent["load"]) if last_word else None,
-            prefill_ms=milliseconds(spent["prefill"]) if last_word else None,
-            ttft_ms=None if self.first_content is None else milliseconds(self.first_content - self.accepted),
-            total_ms=milliseconds(ended - self.accepted),
+            queue_ms=_ms(spent["admission"]),
+            load_ms=_ms(spent["load"]) if last_word else None,
+            prefill_ms=_ms(spent["prefill"]) if last_word else None,
+            ttft_ms=None if self.first_content is None else _ms(self.first_content - self.accepted),
+            total_ms=_ms(ended - self.accepted),
             tokens_per_s=self.tokens_per_s(usage),
         )
 
     def tokens_per_s(self, usage: Usage | None) -> float | None:
         """Return (output tokens - 1) / (last - first content); None below two tokens or without a report."""
-        if usage is None or usage.output_tokens < 2 or self.first_content is None or self.last_content is None:
-            return None
-        seconds = self.last_content - self.first_content
-        return round((usage.output_tokens - 1) / seconds, 2) if seconds > 0 else None
+        return output_rate(usage.output_tokens if usage else None, self.first_content, self.last_content)
 
 
-def milliseconds(seconds: float) -> float:
-    """Return milliseconds to a tenth."""
+def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 

@@ -5,7 +5,8 @@ command         --help, --check, --healthcheck
 lifecycle       main(): a Service from its first line to its last: ports, signals, drain
 listening       listening sockets with their limits
 log             structured lines that never make the loop wait
-histogram       histograms that cost the token path a list append; the bounds of ours
+histogram       histograms that cost the token path a bisection; the bounds of ours
+stages          what both tiers' timelines are computed by
 metrics         stock collectors, label policy, loop lag, the /metrics application
 families        metrics as they are declared, listed for README's table
 stream_metrics  the families that both servers have; stream_record is what is counted of one stream

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from services.runtime.stages import milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,21 @@ class StreamRecord:
     added_first_token_s: float | None = None
     added_total_s: float | None = None
     good: bool | None = None
+
+    def log_fields(self) -> dict[str, Any]:
+        """Return what both tiers' `stream.finished` lines say of it; the stages add up to ``dur_ms``."""
+        return {
+            "operation": self.kind,
+            "reason": self.reason,
+            "dur_ms": milliseconds(self.duration_s),
+            "ttft_ms": milliseconds(self.ttft_s),
+            "ttfc_ms": milliseconds(self.first_answer_s),
+            "tpot_ms": milliseconds(self.time_per_token_s),
+            "max_gap_ms": milliseconds(self.max_gap_s),
+            "rate_tps": self.tokens_per_s,
+            "added_first_ms": milliseconds(self.added_first_token_s),
+            "added_total_ms": milliseconds(self.added_total_s),
+            "stages": {f"{stage}_ms": round(seconds * 1000, 3) for stage, seconds in self.stages.items()},
+            "tokens_in": self.input_tokens,
+            "tokens_out": self.output_tokens,
+        }
