@@ -76,6 +76,11 @@ class Follower:
         return self.position > 0
 
     @property
+    def is_on_its_way(self) -> bool:
+        """Whether its headers are not out yet, for no fault of its own."""
+        return self._sink is None and self.cut_as is None
+
+    @property
     def _is_over(self) -> bool:
         return self.cut_as is not None or self._log.end is not None
 

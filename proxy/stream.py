@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -96,6 +96,7 @@ class Stream:
         self.id = stream_id
         self.caller = caller
         self.request = request
+        self.fingerprint = request.fingerprint if caller.key else b""
         self.model: str = request.model
         self.log = stream_log
         self.timeline = timeline
@@ -120,6 +121,7 @@ class Stream:
         self._status_shown_at = -STATUS_PERIOD_S
         self._commit_timer = loop.call_later(COMMIT_S, self.commit)
         self._gone: dict[str, bool] = {}  # followers that vanished without a word, and whether each began the stream
+        self.log.kept_after = 0
         self.log.append(Started(stream_id, self.model, lifetimes.unfollowed_s(caller.leave)))
 
     def produced_by(self, abort: Callable[[], None]) -> None:
@@ -130,11 +132,15 @@ class Stream:
 
     def deliver(self) -> None:
         """Hand what is new in the log to every live follower, in this tick."""
+        on_their_way = False
+        for follower in tuple(self.followers):
+            follower.push()
+            on_their_way = on_their_way or follower.is_on_its_way
+        if not on_their_way:
+            self.log.delivered()
         grown = self.log.size - self._counted_bytes
         self._counted_bytes = self.log.size
         self._grew(grown)
-        for follower in tuple(self.followers):
-            follower.push()
 
     def note_written(self) -> None:
         """A reader's socket has what the log holds: with the first content, that moment is kept."""
@@ -193,7 +199,9 @@ class Stream:
         self._abort()
 
     def producer_ended(self) -> None:
-        """The upstream connection is closed and the permit given back."""
+        """The upstream connection is closed and the permit given back; what was asked, megabytes perhaps, is let go."""
+        self.request = replace(self.request, body={})
+        self._abort = _nothing
         if not self.released.done():
             self.released.set_result(None)
 

@@ -7,6 +7,7 @@ holds some 80,000 tokens and merging is slicing. Event objects are made when som
 from array import array
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from services.wire.events import Failed, Finished, Logged, Terminal, Thinking, Token, ToolCall
@@ -84,6 +85,10 @@ class StreamLog:
 
     Args:
         max_bytes: how much is held; when it is full the oldest run goes, and who needs it has been too slow.
+
+    Attributes:
+        kept_after: events after this number stay whatever they weigh, for nobody has had the chance to read them yet;
+            what one read of the model server can bring is bounded by the longest line.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -99,6 +104,7 @@ class StreamLog:
         self.tool_calls = 0
         self.late = 0  # events that came after the terminal one, and were dropped
         self.end: Terminal | None = None
+        self.kept_after: float = inf
 
     def text(self, kind: TextKind, part: str) -> None:
         """Append a part of the answer; empty text is no event, and text over 64 KiB is several."""
@@ -148,6 +154,11 @@ class StreamLog:
         self.size += _EVENT_BYTES + weight
         self._make_room()
         return True
+
+    def delivered(self) -> None:
+        """Every reader has been handed what there is, or could have been: it may go when room is needed."""
+        self.kept_after = self.last
+        self._make_room()
 
     def after(self, position: int) -> list[Numbered]:
         """Return what follows ``position``, neighbouring text merged; empty when there is nothing yet.
@@ -207,7 +218,7 @@ class StreamLog:
         return batch
 
     def _make_room(self) -> None:
-        while self.size > self._max_bytes and len(self._runs) > 1:
+        while self.size > self._max_bytes and len(self._runs) > 1 and self._runs[0].last <= self.kept_after:
             oldest = self._runs.popleft()
             self.size -= oldest.weight
             if isinstance(oldest, _TextRun):

@@ -103,7 +103,7 @@ class Streams:
         stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
         if stream is None or not stream.is_repeatable or stream.id not in self._streams:
             return None
-        if stream.request != request:
+        if stream.fingerprint != request.fingerprint:
             failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
             raise Refused(failed)
         return stream

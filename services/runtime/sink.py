@@ -44,14 +44,16 @@ async def open_sink(request: web.Request, headers: Mapping[str, str], first: byt
         if writer is None or transport is None:
             raise asyncio.CancelledError
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
-        if first:
+        sink = ChunkedSink(request, response, writer, transport)
+        if 0 < len(first) < WRITE_BUFFER_BYTES:  # past it aiohttp waits for the client, and nobody would watch it
             await response.write(first)
+            sink.written = len(first)
         else:
             writer.send_headers()
+            if first:
+                sink.write(first)
     except ConnectionError as exc:
         raise asyncio.CancelledError from exc
-    sink = ChunkedSink(request, response, writer, transport)
-    sink.written = len(first)
     return sink
 
 

@@ -7,9 +7,12 @@ some of its fields change the server for everyone. Both sides share types and li
 by name where the proxy drops them, so that existing clients of Ollama work, and each has a few fields of its own.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+import orjson
 
 from services.wire import bodies
 from services.wire.bodies import MAX_IMAGES, MAX_MESSAGES, BadBody
@@ -72,6 +75,12 @@ class ModelRequest:
         """The wished length in tokens; below 1 it means no limit."""
         wanted: int | None = self.body.get("options", {}).get("num_predict")
         return wanted
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What tells this request from another: 32 bytes, where a body may have megabytes."""
+        said = [self.kind, self.body, self.stream, self.dropped]
+        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
 
     @property
     def wants_tools_or_format(self) -> bool:

@@ -271,3 +271,18 @@ async def test_random_model_names_on_the_json_routes_add_no_series(chain: Chain)
 
     assert set(statuses) <= {400, 404}
     assert [now - then for now, then in zip(after, before, strict=True)] == [set(), set()]
+
+
+async def test_the_question_of_a_finished_answer_is_not_kept(chain: Chain) -> None:
+    """P3: its log is, for a minute, and has a bound; a question may have a mebibyte."""
+    long = {"model": "sim:tokens=1", "message": "x" * 1_000_000}
+    async with Client(chain.gateway.url) as client:
+        await client.ask("/api/chat", long)
+        before = chain.proxy.resident_bytes()
+        answers = [
+            await client.ask("/api/chat", long, {"Idempotency-Key": f"a-long-question-{n:06}"}) for n in range(60)
+        ]
+        held = chain.proxy.resident_bytes() - before
+
+    assert {answer.status for answer in answers} == {200}
+    assert held < 30_000_000

@@ -151,6 +151,7 @@ async def test_a_position_that_has_left_the_log_is_gone() -> None:
     async with a_stream(log_bytes=2 * RUN_BYTES) as stage:
         for _ in range(5):
             stage.stream.log.text(Token, "x" * RUN_BYTES)
+        stage.stream.deliver()
         with pytest.raises(Refused) as refusal:
             position_of(request(), stage.stream)
 

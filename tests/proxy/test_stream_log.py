@@ -365,3 +365,18 @@ def test_a_frame_of_a_run_holds_all_of_its_text_as_json() -> None:
     data: dict[str, Any] = orjson.loads(frame.split(b"data: ")[1])
 
     assert data["content"] == 'say "hi"\n\u2028'
+
+
+def test_what_nobody_could_read_yet_stays_whatever_it_weighs() -> None:
+    """One line may be longer than the log: its readers are not slow."""
+    log = StreamLog(2 * RUN_BYTES)
+    log.kept_after = 0
+
+    for _ in range(5):
+        log.text(Token, "x" * RUN_BYTES)
+    held_before, first_before = log.size, log.first
+    log.delivered()
+
+    assert (held_before > 5 * RUN_BYTES, first_before) == (True, 1)
+    assert log.size <= 2 * RUN_BYTES
+    assert log.first > 1

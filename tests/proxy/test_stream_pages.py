@@ -53,6 +53,7 @@ async def test_a_snapshot_says_where_its_text_begins_once_the_head_has_left() ->
         for _ in range(4):
             stage.stream.log.text(Token, "x" * RUN_BYTES)
             stage.stream.log.text(Thinking, "y" * 10)
+        stage.stream.deliver()
         page = snapshot_of(stage.stream)
 
     assert page["text_from"] + len(page["text"]) == 4 * RUN_BYTES
