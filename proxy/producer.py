@@ -212,6 +212,7 @@ class Producer:
         stream = self._stream
         if stream.stopped_at is not None:
             self._witness.upstream_closed(time.monotonic() - stream.stopped_at)
+        self._asking = self._call = None  # they hold the prompt, and the stream, which is kept, holds us
         stream.producer_ended()
         self._ended(stream)
 

@@ -115,15 +115,15 @@ async def test_show_without_a_model_is_refused_by_name(body: object, chain: Chai
 
 @contextlib.asynccontextmanager
 async def other_server(answer: bytes) -> AsyncIterator[str]:
-    """Run a model server that says ``answer`` to whoever connects, and then nothing."""
+    """Run a model server that says ``answer`` to every request."""
     connected: list[asyncio.StreamWriter] = []
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connected.append(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            await writer.drain()
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(answer)
+                await writer.drain()
 
     async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

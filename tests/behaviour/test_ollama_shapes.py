@@ -15,10 +15,10 @@ from tests.behaviour.connections import sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.ollama_client import SHAPES, asking, lines_of, said
 from tests.behaviour.refusals import refused_as_ollama
-from tests.behaviour.script import scripted
+from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, Server, running_chain, soon
-from tests.reader import Client
+from tests.reader import Answer, Client
 
 COMMIT_S: Final = 1.0  # when an event stream's headers leave at the latest
 QUEUE_TIMEOUT_S: Final = 0.5
@@ -28,7 +28,7 @@ SLACK_S: Final = 3.0
 TINY_BUFFER_BYTES: Final = 4096
 KINDS: Final = ("chat", "generate")
 STOPPED: Final = "The answer was stopped."
-LINE_ENDS: Final = ("\x85", "\u2028", "\u2029")
+LINE_ENDS: Final = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # to str.splitlines, besides the one that is meant
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +143,11 @@ async def test_pieces_of_any_size_come_whole(shape: str, client: Client) -> None
 
 
 async def test_what_python_splits_lines_by_is_written_as_escapes(client: Client) -> None:
-    """M6: ollama-python reads by ``splitlines``."""
+    """M6: ollama-python reads as ``str.splitlines`` does."""
     answer = await client.ask("/api/generate", asking("generate", "generate_odd_characters"))
-    text = answer.body.decode()
 
-    assert len(text.splitlines()) == len(lines_of(answer))
-    assert not [end for end in LINE_ENDS if end in text]
-    assert all(end in said(lines_of(answer)) for end in ("\x85", "\u2029"))
+    assert not set(LINE_ENDS) & set(answer.body.decode())
+    assert {"\v", "\x1c", "\x85", "\u2029"} <= set(said(lines_of(answer)))
 
 
 async def test_an_object_over_eight_mebibytes_is_refused_and_its_model_stopped(chain: Chain, client: Client) -> None:
@@ -187,23 +185,22 @@ async def test_a_failure_before_the_first_line_is_a_status_however_late(shape: s
     assert time.monotonic() - began > FIRST_TOKEN_TIMEOUT_S
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(
-    ("code", "fault"),
-    [
-        (Code.UPSTREAM_ERROR, "fault=error,at=0"),
-        (Code.UPSTREAM_TRUNCATED, "fault=truncate,at=0"),
-        (Code.UPSTREAM_DISCONNECTED, "fault=refuse"),
-        (Code.UPSTREAM_UNAVAILABLE, "status=503"),
-        (Code.INVALID_REQUEST, "status=400"),
-    ],
-)
-async def test_each_failure_before_the_first_line_keeps_its_status(
-    code: Code, fault: str, shape: str, client: Client
-) -> None:
-    answer = await client.ask("/api/chat", asking("chat", f"sim:tokens=9,{fault}", shape=shape))
+BEFORE: Final = {
+    "fault=error,at=0": Code.UPSTREAM_ERROR,
+    "fault=truncate,at=0": Code.UPSTREAM_TRUNCATED,
+    "fault=refuse": Code.UPSTREAM_DISCONNECTED,
+    "status=503": Code.UPSTREAM_UNAVAILABLE,
+    "status=400": Code.INVALID_REQUEST,
+}
 
-    refused_as_ollama(answer, code)
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_each_failure_before_the_first_line_keeps_its_status(shape: str, client: Client) -> None:
+    bodies = [asking("chat", f"sim:tokens=9,{fault}", shape=shape) for fault in BEFORE]
+    answers = await asyncio.gather(*(client.ask("/api/chat", body) for body in bodies))
+
+    for answer, code in zip(answers, BEFORE.values(), strict=True):
+        refused_as_ollama(answer, code)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -226,31 +223,38 @@ async def test_who_waits_too_long_in_line_is_told_by_a_status_and_so_is_who_find
     assert QUEUE_TIMEOUT_S <= waited_s <= QUEUE_TIMEOUT_S + SLACK_S
 
 
-@pytest.mark.parametrize(
-    ("code", "fault"),
-    [
-        (Code.UPSTREAM_DISCONNECTED, "fault=reset,at=3"),
-        (Code.UPSTREAM_TRUNCATED, "fault=truncate,at=3"),
-        (Code.UPSTREAM_ERROR, "fault=error,at=3"),
-        (Code.UPSTREAM_MALFORMED, "fault=malformed,at=3,count=8"),
-        (Code.UPSTREAM_TIMEOUT, "fault=stall,at=3"),
-    ],
-)
-@pytest.mark.parametrize("shape", SHAPES)
-async def test_an_answer_that_breaks_ends_with_an_error_line_or_is_no_object(
-    code: Code, fault: str, shape: str, client: Client
-) -> None:
-    model = scripted(tokens=9)
-    answer = await client.ask("/api/chat", asking("chat", f"{model.name},{fault}", shape=shape))
+AFTER: Final = {
+    "fault=reset,at=3": Code.UPSTREAM_DISCONNECTED,
+    "fault=truncate,at=3": Code.UPSTREAM_TRUNCATED,
+    "fault=error,at=3": Code.UPSTREAM_ERROR,
+    "fault=malformed,at=3,count=8": Code.UPSTREAM_MALFORMED,
+    "fault=stall,at=3": Code.UPSTREAM_TIMEOUT,
+}
 
-    if shape == "object":
+
+async def broken(client: Client, model: Scripted, shape: str) -> list[Answer]:
+    """Return the answers of ``model`` when it fails behind its third token, in the order of AFTER."""
+    bodies = [asking("chat", f"{model.name},{fault}", shape=shape) for fault in AFTER]
+    return await asyncio.gather(*(client.ask("/api/chat", body) for body in bodies))
+
+
+async def test_an_answer_that_breaks_ends_with_an_error_line(client: Client) -> None:
+    model = scripted(tokens=9)
+    for fault, answer in zip(AFTER, await broken(client, model, "lines"), strict=True):
+        *before, last = lines_of(answer)
+
+        assert said(before) == "".join(model.tokens[:3]), fault
+        assert list(last) == ["error"], fault
+        assert last["error"], fault
+        assert (answer.status, answer.ended_cleanly) == (200, True), fault
+
+
+async def test_an_answer_that_breaks_is_no_object(client: Client) -> None:
+    """Nothing was shown yet: its failure is a status, however many words there were."""
+    answers = await broken(client, scripted(tokens=9), "object")
+
+    for answer, code in zip(answers, AFTER.values(), strict=True):
         refused_as_ollama(answer, code)
-        return
-    *before, last = lines_of(answer)
-    assert said(before) == "".join(model.tokens[:3])
-    assert list(last) == ["error"]
-    assert last["error"]
-    assert (answer.status, answer.ended_cleanly) == (200, True)
 
 
 # --- stopped, and left

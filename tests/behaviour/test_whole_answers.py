@@ -115,24 +115,35 @@ async def test_a_stream_is_not_asked_for_here(client: Client) -> None:
     assert error["message"] == "stream must be false on this route"
 
 
-@pytest.mark.parametrize(
-    ("code", "model"),
-    [
-        (Code.MODEL_NOT_FOUND, "nobody"),
-        (Code.INVALID_REQUEST, "embedder"),
-        (Code.UPSTREAM_UNAVAILABLE, "sim:status=503"),
-        (Code.UPSTREAM_ERROR, "sim:tokens=9,fault=error,at=3"),
-        (Code.UPSTREAM_DISCONNECTED, "sim:tokens=9,fault=reset,at=3"),
-        (Code.UPSTREAM_TRUNCATED, "sim:tokens=9,fault=truncate,at=3"),
-        (Code.UPSTREAM_MALFORMED, "sim:tokens=9,fault=malformed,at=3,count=8"),
-        (Code.UPSTREAM_TIMEOUT, "sim:tokens=9,fault=stall,at=3"),
-        (Code.UPSTREAM_ERROR, "sim:tokens=300,size=65536,rate=300"),
-    ],
-    ids=str,
-)
-async def test_a_failure_is_a_status_wherever_it_came(code: Code, model: str, client: Client) -> None:
-    """Behind the first words too: nothing was shown yet. The last is too long for one object."""
-    refused(await client.ask(WHOLE, asking(model)), code)
+FAILING: Final = {
+    "nobody": Code.MODEL_NOT_FOUND,
+    "embedder": Code.INVALID_REQUEST,
+    "sim:status=503": Code.UPSTREAM_UNAVAILABLE,
+    "sim:tokens=9,fault=error,at=3": Code.UPSTREAM_ERROR,
+    "sim:tokens=9,fault=reset,at=3": Code.UPSTREAM_DISCONNECTED,
+    "sim:tokens=9,fault=truncate,at=3": Code.UPSTREAM_TRUNCATED,
+    "sim:tokens=9,fault=malformed,at=3,count=8": Code.UPSTREAM_MALFORMED,
+    "sim:tokens=9,fault=stall,at=3": Code.UPSTREAM_TIMEOUT,
+}
+
+
+async def test_a_failure_is_a_status_wherever_it_came(client: Client) -> None:
+    """Behind the first words too: nothing was shown yet."""
+    answers = await asyncio.gather(*(client.ask(WHOLE, asking(model)) for model in FAILING))
+
+    for answer, code in zip(answers, FAILING.values(), strict=True):
+        refused(answer, code)
+
+
+async def test_an_answer_that_is_too_long_for_one_object_is_refused_and_its_model_stopped(
+    chain: Chain, client: Client
+) -> None:
+    model = scripted(tokens=600, size=65_536, rate=300)
+    error = refused(await client.ask(WHOLE, asking(model)), Code.UPSTREAM_ERROR)
+    await soon(lambda: chain.calls(model.name)[0]["end"], what="the call ended")
+
+    assert "stream" in error["message"]
+    assert chain.calls(model.name)[0]["end"] == "left"
 
 
 async def test_a_full_line_and_a_long_wait_in_it_are_503(narrow: Server, narrow_client: Client) -> None:
