@@ -1,4 +1,7 @@
-"""The same request under the same Idempotency-Key is one generation, whoever repeats it and whenever."""
+"""The same request under the same Idempotency-Key is one generation, whoever repeats it and whenever.
+
+Of proxy/reception.py and proxy/streams.py.
+"""
 
 import asyncio
 import json

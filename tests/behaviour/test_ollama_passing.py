@@ -1,4 +1,7 @@
-"""What the proxy passes through of its model server, what it does not offer, and what it bounds."""
+"""What the proxy passes through of its model server, what it does not offer, and what it bounds.
+
+Of proxy/ollama_handlers.py.
+"""
 
 import asyncio
 import contextlib

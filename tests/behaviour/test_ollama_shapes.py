@@ -1,4 +1,7 @@
-"""The proxy as an Ollama: lines, one object or frames, from the same log; and how each of them ends."""
+"""The proxy as an Ollama: lines, one object or frames, from the same log; and how each of them ends.
+
+Of proxy/ollama_handlers.py and proxy/dialects/ollama.py.
+"""
 
 import asyncio
 import json

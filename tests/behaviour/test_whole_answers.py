@@ -1,4 +1,7 @@
-"""An answer without its stream: the whole at once, what there is of it so far, and which ones run."""
+"""An answer without its stream: the whole at once, what there is of it so far, and which ones run.
+
+Of gateway/handlers.py, gateway/reception.py, gateway/gathering.py and proxy/handlers.py.
+"""
 
 import asyncio
 import itertools
