@@ -81,7 +81,7 @@ class ChunkedSink:
 
         A closing transport takes nothing and asks for nothing: who waits for its client is cancelled anyway.
         """
-        if self._transport.is_closing():
+        if not frames or self._transport.is_closing():  # an empty chunk would be the last one
             return True
         data = b"%x\r\n%b\r\n" % (len(frames), frames) if self._chunked else frames
         self._transport.write(data)

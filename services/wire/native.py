@@ -176,9 +176,6 @@ class MarkedFrame:
         return str(self.data["finish_reason"] if self.event == "done" else self.data["error"]["code"])
 
 
-_MARKS: Final = (b"event: start\n", b"event: done\n", b"event: error\n")
-
-
 class NativeReader:
     """Takes a proxy's native body apart at whole frames, wherever the bytes were cut.
 
@@ -191,7 +188,7 @@ class NativeReader:
         self._numbered = b""  # the newest frames with an id; parsed only when somebody asks
         self._last_number = last_number
 
-    def feed(self, chunk: bytes) -> Iterator[bytes | MarkedFrame]:
+    def feed(self, chunk: bytes) -> Iterable[bytes | MarkedFrame]:
         """Take in ``chunk``; iterate the result for the whole frames that it completes, in order.
 
         Raises:
@@ -206,7 +203,7 @@ class NativeReader:
         self._buffer, block = data[end:], data[:end]
         if len(self._buffer) > MAX_FRAME_BYTES:
             raise HopBroken("a frame without an end")
-        return self._runs(block) if block else iter(())
+        return self._runs(block) if block else ()
 
     @property
     def last_number(self) -> int:
@@ -215,20 +212,25 @@ class NativeReader:
             self._last_number, self._numbered = _newest_number(self._numbered), b""
         return self._last_number
 
-    def _runs(self, block: bytes) -> Iterator[bytes | MarkedFrame]:
-        if not any(mark in block for mark in _MARKS):
-            self._note(block)
-            yield block
-            return
+    def _runs(self, block: bytes) -> Iterable[bytes | MarkedFrame]:
+        if _is_marked(block):
+            return self._taken_apart(block)
+        self._note(block)
+        return (block,)
+
+    def _taken_apart(self, block: bytes) -> Iterator[bytes | MarkedFrame]:
         for frame in block.split(b"\n\n")[:-1]:
             whole = _without_heartbeats(frame) + b"\n\n"
             self._note(whole)
-            marked = any(mark in whole for mark in _MARKS)
-            yield _parse(whole) if marked else whole
+            yield _parse(whole) if _is_marked(whole) else whole
 
     def _note(self, block: bytes) -> None:
         if block.startswith(b"id: ") or b"\nid: " in block:
             self._numbered = block
+
+
+def _is_marked(frames: bytes) -> bool:
+    return b"event: start\n" in frames or b"event: done\n" in frames or b"event: error\n" in frames
 
 
 def _without_heartbeats(data: bytes) -> bytes:
