@@ -5,10 +5,10 @@ import time
 
 from aiohttp import web
 
+from proxy.pages import row_of, snapshot_of
 from proxy.reception import Parse, Reception
 from proxy.requests import caller_of, dialect_of, is_follower, position_of
 from proxy.settings import ProxySettings
-from proxy.stream import row_of, snapshot_of
 from proxy.streams import Streams
 from services.runtime import edge
 from services.wire import chat

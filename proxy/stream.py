@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
@@ -326,40 +326,3 @@ class Stream:
 
 def _nothing() -> None:
     """No producer yet: nothing to stop."""
-
-
-def row_of(stream: Stream) -> dict[str, Any]:
-    """Return a stream as lists show it."""
-    return {
-        "id": stream.id,
-        "model": stream.model,
-        "status": stream.state,
-        "events": stream.log.last,
-        "chunks": stream.log.chunks,
-        "bytes": stream.log.text_bytes,
-        "followers": len(stream.followers),
-        "age_s": round(time.monotonic() - stream.timeline.accepted, 1),
-    }
-
-
-def snapshot_of(stream: Stream) -> dict[str, Any]:
-    """Return all that is held of a stream's answer, and from which character on where its head has left the log."""
-    held = stream.log.snapshot()
-    page: dict[str, Any] = {
-        "stream_id": stream.id,
-        "status": stream.state,
-        "model": stream.model,
-        "text": held.text,
-        "thinking": held.thinking,
-        "tool_calls": [
-            {"call_id": call.call_id, "name": call.name, "arguments": call.arguments} for call in held.tool_calls
-        ],
-        "chunks": stream.log.chunks,
-        "bytes": stream.log.text_bytes,
-        "last": stream.log.last,
-    }
-    if held.text_from:
-        page["text_from"] = held.text_from
-    if held.thinking_from:
-        page["thinking_from"] = held.thinking_from
-    return page

@@ -2,7 +2,7 @@
 
 import orjson
 
-from proxy.stream import row_of, snapshot_of
+from proxy.pages import row_of, snapshot_of
 from proxy.stream_log import RUN_BYTES
 from services.wire.events import FinishReason, Thinking, Token, ToolCall
 from tests.proxy.stage import STREAM_ID, a_stream
