@@ -2,6 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+TICK_S: Final = 0.001
+"""uvloop's clock counts whole milliseconds: a deadline within this one would be looked at hundreds of times."""
 
 
 class Watchdog:
@@ -35,6 +39,7 @@ class Watchdog:
 
     def _look(self) -> None:
         self._handle = None
-        due = self._check(self._loop.time())
+        now = self._loop.time()
+        due = self._check(now)
         if due is not None and self._handle is None:
-            self._handle = self._loop.call_at(due, self._look)
+            self._handle = self._loop.call_at(max(due, now + TICK_S), self._look)

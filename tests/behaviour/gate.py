@@ -56,7 +56,7 @@ def common_gate(chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES) -> Ite
     for server in (chain.proxy, chain.gateway):
         eventually(partial(is_idle, server), SETTLE_S, f"{server.module} gave everything back")
         assert errors_logged(server) == []
-        assert every_stream_ended_once(server)
+        eventually(partial(every_stream_ended_once, server), SETTLE_S, f"{server.module} ended every stream once")
         assert server.resident_bytes() - before[server.module].memory_bytes < growth_bytes
     eventually(lambda: is_given_back(chain, before), SETTLE_S, "files and tasks are back at their baseline")
 
@@ -80,7 +80,7 @@ def is_idle(server: Server) -> bool:
 
 
 def every_stream_ended_once(server: Server) -> bool:
-    """Whether each stream (each connection, at the gateway) has one line for its end."""
+    """Whether each stream (each connection, at the gateway) has one line for its end; the last one may be on its way."""
     name = "stream_id" if server.module == "proxy" else "request_id"
     ends = Counter(line[name] for line in server.events("stream.finished"))
     started = Counter(line[name] for line in server.events("stream.started"))
