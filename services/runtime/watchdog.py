@@ -2,10 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
-
-TICK_S: Final = 0.001
-"""uvloop's clock counts whole milliseconds: a deadline within this one would be looked at hundreds of times."""
 
 
 class Watchdog:
@@ -22,6 +18,7 @@ class Watchdog:
         self._check = check
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def start(self, first_at: float | None = None) -> None:
         """Look at ``first_at``, or now, and from then on when due; starting again starts anew."""
@@ -29,17 +26,24 @@ class Watchdog:
         if first_at is None:
             self._look()
         else:
-            self._handle = self._loop.call_at(first_at, self._look)
+            self._look_at(first_at)
 
     def stop(self) -> None:
         """Never look again."""
+        self._due = 0.0
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
     def _look(self) -> None:
         self._handle = None
-        now = self._loop.time()
+        # uvloop counts whole milliseconds and fires a part of one early: the moment that was asked for has come,
+        # or the check would be asked hundreds of times within that millisecond
+        now = max(self._loop.time(), self._due)
         due = self._check(now)
         if due is not None and self._handle is None:
-            self._handle = self._loop.call_at(max(due, now + TICK_S), self._look)
+            self._look_at(due)
+
+    def _look_at(self, due: float) -> None:
+        self._due = due
+        self._handle = self._loop.call_at(due, self._look)

@@ -80,7 +80,7 @@ def is_idle(server: Server) -> bool:
 
 
 def every_stream_ended_once(server: Server) -> bool:
-    """Whether each stream (each connection, at the gateway) has one line for its end; the last one may be on its way."""
+    """Whether each stream (each connection, at the gateway) has one line for its end; the last may be on its way."""
     name = "stream_id" if server.module == "proxy" else "request_id"
     ends = Counter(line[name] for line in server.events("stream.finished"))
     started = Counter(line[name] for line in server.events("stream.started"))
