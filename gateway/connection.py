@@ -11,6 +11,7 @@ from gateway.relay import Relay
 from gateway.timeline import Timeline
 from gateway.upstream import Follower
 from services.runtime.sink import SinkWatch
+from services.runtime.stages import since
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import RULES, Code, ConnectionEnd, Failed, FinishReason, Refused, shutting_down
 
@@ -88,8 +89,8 @@ class ClientConnection:
             reason=str(self.reason),
             failed=self.failed,
             duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
-            ttft_s=_since(timeline.accepted, timeline.first_content) if self.began else None,
-            first_answer_s=_since(timeline.accepted, timeline.first_answer) if self.began else None,
+            ttft_s=since(timeline.accepted, timeline.first_content) if self.began else None,
+            first_answer_s=since(timeline.accepted, timeline.first_answer) if self.began else None,
             time_per_token_s=1 / rate if rate else None,
             tokens_per_s=rate,
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
@@ -158,7 +159,3 @@ class ClientConnections:
         for connection in tuple(self.here):
             if connection.relay is not None:
                 connection.relay.cut(ConnectionEnd.HANDED_OVER)
-
-
-def _since(start: float, moment: float | None) -> float | None:
-    return None if moment is None else moment - start

@@ -8,6 +8,7 @@ from proxy.stream import Stream
 from proxy.timeline import STAGES
 from services.runtime.families import Family
 from services.runtime.histogram import TOKENS_BUCKETS
+from services.runtime.stages import since
 from services.runtime.stream_metrics import MODEL, StreamMetrics
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
@@ -141,8 +142,8 @@ def record_of(stream: Stream) -> StreamRecord:
         reason=reason_of(end),
         failed=isinstance(end, Failed),
         duration_s=timeline.ended - timeline.accepted,
-        ttft_s=_since(timeline.accepted, timeline.first_content),
-        first_answer_s=_since(timeline.accepted, timeline.first_answer),
+        ttft_s=since(timeline.accepted, timeline.first_content),
+        first_answer_s=since(timeline.accepted, timeline.first_answer),
         time_per_token_s=1 / rate if rate else None,
         tokens_per_s=rate,
         stages=timeline.stages(stream.last_word),
@@ -151,11 +152,7 @@ def record_of(stream: Stream) -> StreamRecord:
         output_tokens=None if usage is None else usage.output_tokens,
         max_gap_s=timeline.max_gap_s or None,
         upstream_s=timeline.upstream_s,
-        first_chunk_s=None if timeline.asked is None else _since(timeline.asked, timeline.first_content),
+        first_chunk_s=None if timeline.asked is None else since(timeline.asked, timeline.first_content),
         added_first_token_s=timeline.added_first_token_s,
         added_total_s=timeline.added_total_s,
     )
-
-
-def _since(start: float, moment: float | None) -> float | None:
-    return None if moment is None else moment - start

@@ -22,6 +22,11 @@ def spread(
     return spent
 
 
+def since(start: float, moment: float | None) -> float | None:
+    """Return the seconds from ``start`` to ``moment``; None where it has not come."""
+    return None if moment is None else moment - start
+
+
 def output_rate(output_tokens: int | None, first: float | None, last: float | None) -> float | None:
     """Return (output tokens - 1) / (last - first content) per second; None below two tokens or without a count."""
     if output_tokens is None or output_tokens < 2 or first is None or last is None or last <= first:
