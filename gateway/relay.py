@@ -224,7 +224,7 @@ class Relay:
 
     def _rewritten(self, frame: MarkedFrame) -> bytes:
         self.marked += 1
-        if frame.event == "start":
+        if not frame.is_end:
             frame.data.update(self._start_fields)
         else:
             self.end = frame
