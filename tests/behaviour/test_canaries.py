@@ -6,7 +6,6 @@ level debug; then the logs of both servers, their metrics and every error they t
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -15,9 +14,9 @@ import pytest
 from services.simulator.prose import prose
 from services.simulator.speech import thoughts
 from tests.behaviour.exhaustion import ask_without_memory
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, is_idle
+from tests.behaviour.gate import is_idle
 from tests.behaviour.refusals import GENERATE, asking
-from tests.chain import Chain, Server, eventually, running_chain
+from tests.chain import Chain, Server, eventually
 from tests.reader import Answer, Client, raw_exchange
 
 PROMPT, SYSTEM, THOUGHT, ARGUMENT, RESULT, SCHEMA, STOP, SUFFIX, DESCRIPTION, BROKEN = CANARIES = [
@@ -40,22 +39,6 @@ WAYS: Final = (
     *("fault=error,at=0", "fault=garbage", "fault=mute", "status=500", "status=400", "status=404", "fault=redirect"),
     *("fault=refuse", "fault=huge_line,at=60", "fault=after_done", "fault=endless"),
 )
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def model(way: str) -> str:

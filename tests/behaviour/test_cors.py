@@ -1,15 +1,14 @@
 """Which pages may read our answers: an exact list, on every kind of answer (S8 of faults.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pytest
 
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import asking
-from tests.chain import Chain, running_chain
+from tests.chain import Chain
 from tests.reader import Answer, Client
 
 ALLOWED: Final = frozenset({"http://localhost:3000", "http://127.0.0.1:3000"})
@@ -51,22 +50,6 @@ ACTUAL: Final = {
     "a failed model server": Actual(502, body=asking("sim:fault=truncate,at=0")),
     "a busy model server": Actual(503, body=asking("sim:status=503,retry_after=60")),
 }
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 async def ask(client: Client, actual: Actual, origin: str) -> Answer:

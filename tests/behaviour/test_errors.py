@@ -16,9 +16,8 @@ import pytest
 
 from services.wire.events import Code
 from tests.behaviour.exhaustion import ask_without_memory
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking, failed, parsed, refused, refused_as_ollama
-from tests.chain import Chain, Server, eventually, running_chain
+from tests.chain import Chain, Server, eventually
 from tests.reader import Client, raw_exchange
 
 UNKNOWN_ID: Final = "abcd." + "A" * 26
@@ -34,16 +33,6 @@ class Pair:
 
     def side(self, name: str) -> Server:
         return self.gateway if name == "gateway" else self.proxy
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 
 from tests.behaviour.frames import frames
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
-from tests.chain import Chain, running_chain
+from tests.chain import Chain
 from tests.reader import Client
 
 NATIVE: Final = {"Accept": "text/event-stream;dialect=native"}
@@ -21,22 +20,6 @@ CLOCK: Final = {
     "function": {"name": "clock", "parameters": {"properties": {"tz": {"type": "string"}}}},
 }
 DONE_KEYS: Final = ["type", "finish_reason", "usage", "chunks", "bytes", "timing", "served_by", "gateway"]
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 @pytest.fixture

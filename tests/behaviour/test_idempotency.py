@@ -37,12 +37,6 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
-
-
 @pytest.fixture(params=ROUTES, ids=" ".join)
 async def route(request: pytest.FixtureRequest, chain: Chain) -> AsyncIterator[tuple[Client, str]]:
     """A client and a route of either server on which a key may be sent."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -36,12 +36,6 @@ def chain() -> Iterator[Chain]:
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def done(answer: Answer) -> dict[str, Any]:

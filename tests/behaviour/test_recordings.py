@@ -5,7 +5,7 @@ What is expected is read from the recordings by other code than ours: json and s
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -96,12 +96,6 @@ def chain() -> Iterator[Chain]:
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

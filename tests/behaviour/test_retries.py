@@ -2,36 +2,18 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
 
 from services.simulator.prose import prose
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
-from tests.chain import Chain, running_chain
+from tests.chain import Chain
 from tests.reader import Client
 
 MOST_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
 EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 LEAST_WAIT_S: Final = 0.75 * FIRST_WAIT_S - EARLY_S  # the jitter is a quarter
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def text_of(tokens: int) -> str:

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
 
 from services.wire.events import Code
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking, parsed, refused, refused_as_ollama
 from tests.behaviour.script import scripted
-from tests.chain import Chain, Server, running_chain
+from tests.chain import Chain, Server
 from tests.reader import Answer, Client, raw_exchange
 
 CAP: Final = 8192
@@ -42,27 +40,11 @@ SPELLINGS: Final = (
 )
 
 
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
-        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
-    ):
-        yield chain
-
-
 @pytest.fixture(params=["gateway", "proxy"])
 def server(request: pytest.FixtureRequest, chain: Chain) -> Server:
     """Both of them: who is inside the private network is asked for no less."""
     server: Server = getattr(chain, request.param)
     return server
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def calls_beyond_the_polls(chain: Chain, after: int) -> list[tuple[str, str]]:

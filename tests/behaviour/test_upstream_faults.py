@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -30,12 +30,6 @@ def chain() -> Iterator[Chain]:
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 @pytest.fixture(scope="module", autouse=True)

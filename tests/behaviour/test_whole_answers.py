@@ -55,12 +55,6 @@ def narrow(chain: Chain) -> Server:
 
 
 @pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
-
-
-@pytest.fixture
 async def narrow_client(narrow: Server) -> AsyncIterator[Client]:
     async with Client(narrow.url) as client:
         yield client
