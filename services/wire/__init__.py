@@ -3,6 +3,7 @@
 events    what can happen in an answer, and every way in which it can end
 native    events <-> native frames: the proxy writes them, the gateway reads them
 sse       server-sent events: encoder, decoder, response headers, heartbeat
+json_text JSON that strangers wrote: half a surrogate pair in it
 ndjson    the lines of a model server
 bodies    the fields of request bodies, their types and limits, and refusals in our words
 chat      the rules between those fields, and what a model server is asked

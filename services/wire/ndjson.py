@@ -11,6 +11,8 @@ from typing import Final
 
 import orjson
 
+from services.wire import json_text
+
 # The longest line Ollama itself accepts of its runner and its Go client of Ollama; the `context` of a long
 # conversation on the last line of /api/generate comes to some 700 KB.
 MAX_LINE_BYTES: Final = 8 << 20
@@ -85,13 +87,13 @@ def _values_of(line: bytes) -> tuple[object, ...]:
 
 
 def _second_look(line: bytes) -> tuple[object, ...]:
-    """Read the line again as a lenient reader does: without a byte order mark, U+FFFD for what is not UTF-8.
+    """Read the line again as a lenient reader does: no byte order mark, U+FFFD for what is not UTF-8 or half a pair.
 
     "Implementations that parse JSON texts MAY ignore the presence of a byte order mark rather than treating it as an
     error" (RFC 8259, 8.1): so it is ignored before any line, and the usual path need not look for one.
     """
     text = line.decode("utf-8-sig", "replace").strip()
     try:
-        return (orjson.loads(text),) if text else ()
+        return (json_text.loads(text),) if text else ()
     except orjson.JSONDecodeError:
         return (BadLine(len(line)),)

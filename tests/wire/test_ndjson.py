@@ -52,7 +52,8 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
     "the largest numbers": (b'{"n":1e308,"m":-0}\n', [{"n": 1e308, "m": 0}]),
     "invalid UTF-8 inside a string": (b'{"t":"a\xffb\xe2\x82"}\n', [{"t": "a\ufffdb\ufffd"}]),
     "invalid UTF-8 outside a string": (b"{\xff}\n", [BadLine(3)]),
-    "a lone surrogate": (b'{"t":"\\ud800"}\n', [BadLine(14)]),
+    "half a surrogate pair": (b'{"t":"\\ud83d"}\n{"t":"\\ud83d\\ude00"}\n', [{"t": "\ufffd"}, {"t": "😀"}]),
+    "half a surrogate pair beside invalid UTF-8": (b'{"\\ude00":"\xff"}\n', [{"\ufffd": "\ufffd"}]),
     "of a key given twice the last counts": (b'{"n":1,"n":2}\n', [{"n": 2}]),
     "ten thousand levels": (b"[" * 10_000 + b"]" * 10_000 + b"\n1\n", [BadLine(20_000), 1]),
 }
