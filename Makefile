@@ -3,34 +3,40 @@
 .PHONY: help run test check setup clean
 
 PYTHON := .venv/bin/python
-INSTALLED := .venv/.installed
+# What .venv holds: what runs, or that and the tools and witnesses of the tests.
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) ## the whole chain in this terminal, with a simulated model if no Ollama answers
+run: $(RUNTIME) ## the whole chain in this terminal, with a simulated model if no Ollama answers
 	@$(PYTHON) -m deploy.local
 
 # asyncio's debug mode, for what runs inside the tests: the servers that they start turn it off (lifecycle.py)
 test: export PYTHONASYNCIODEBUG = 1
-test: $(INSTALLED) ## the whole suite, and that services/wire is covered to its last branch
+test: $(DEVELOPMENT) ## the whole suite, and that services/wire is covered to its last branch
 	@covered=yes; \
 	$(PYTHON) -m coverage run --source=services/wire -m pytest -q tests/wire && \
 	$(PYTHON) -m coverage report --fail-under=100 || covered=no; \
 	$(PYTHON) -m pytest && [ $$covered = yes ]
 
-check: $(INSTALLED) ## format, lint, types, layers and documents: under 30 s
+check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) -m pytest -q tests/architecture tests/documents
 
-setup: $(INSTALLED) ## the virtual environment, from the lock file
+setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 
 clean: ## away with what was built, the virtual environment included
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements-dev.lock deploy/setup.sh
-	@sh deploy/setup.sh
+$(RUNTIME): requirements.lock deploy/setup.sh
+	@sh deploy/setup.sh $<
 	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock deploy/setup.sh
+	@sh deploy/setup.sh $<
+	@touch $@ $(RUNTIME)

@@ -1,5 +1,7 @@
 """How the chain is started and packed.
 
-setup.sh  the virtual environment, from the lock file (`make setup`)
-local     the whole chain in one terminal (`make run`)
+setup.sh   the virtual environment, from a lock file: the runtime's for `make run`, the development one for the rest
+local      the whole chain in one terminal (`make run`), as plan decides it and processes runs it
+
+    plan, processes -> local
 """

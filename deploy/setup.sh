@@ -1,6 +1,7 @@
 #!/bin/sh
-# Make .venv from the lock file with the first Python that will do; say in one line what is missing, if none does.
+# setup.sh <lock file>: make .venv from it with the first Python that will do; say in one line what is missing, if none does.
 set -eu
+lock=$1
 
 version_will_do() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; } # Debian packs them apart from Python
@@ -29,4 +30,4 @@ fi
 if ! version_will_do .venv/bin/python; then # absent, or made by a Python that is gone
     "$python" -m venv --clear .venv
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"

@@ -2,6 +2,7 @@
 
 settings        the environment, read once at start: all problems at once
 command         --help, --check, --healthcheck
+probe           one question to a server that may not be there
 lifecycle       main(): a Service from its first line to its last: ports, signals, drain
 listening       listening sockets with their limits
 log             structured lines that never make the loop wait

@@ -1,12 +1,11 @@
 """The command line that all servers share: --help, --check, --healthcheck."""
 
 import argparse
-import http.client
-import ipaddress
 import textwrap
 from collections.abc import Sequence
 from typing import Final
 
+from services.runtime.probe import get
 from services.runtime.settings import Address, ProcessSettings, describe
 
 HEALTHCHECK_TIMEOUT_S: Final = 2.0  # /livez asks nobody; an image's supervisor waits 30 s by default
@@ -46,22 +45,4 @@ def _settings_help(settings_type: type[ProcessSettings]) -> str:
 
 def answers_livez(address: Address) -> bool:
     """Return whether the server that listens on ``address`` answers ``GET /livez`` with 200."""
-    connection = http.client.HTTPConnection(_reachable(address.host), address.port, timeout=HEALTHCHECK_TIMEOUT_S)
-    try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _reachable(host: str) -> str:
-    """Return the host to ask: one that listens everywhere is asked on loopback."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:  # a name
-        return host
-    if not ip.is_unspecified:
-        return host
-    return "127.0.0.1" if ip.version == 4 else "::1"
+    return get(address.reachable, "/livez", HEALTHCHECK_TIMEOUT_S) is not None

@@ -6,6 +6,7 @@ Refused: ``.env`` files (a second place to look), JSON in a variable, and a defa
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import socket
@@ -64,6 +65,16 @@ class Address(_ParsedText):
     def parse(cls, text: str) -> Self:
         """Read "host:port"."""
         return cls(*_host_and_port(text, "expected host:port, for example 127.0.0.1:8080 or [::1]:8080"))
+
+    @property
+    def reachable(self) -> "Origin":
+        """Where what listens here is reached from this machine: on loopback, if it listens everywhere."""
+        try:
+            ip = ipaddress.ip_address(self.host)
+        except ValueError:  # a name
+            return Origin("http", self.host, self.port)
+        everywhere = {4: "127.0.0.1", 6: "::1"}[ip.version]
+        return Origin("http", everywhere if ip.is_unspecified else self.host, self.port)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

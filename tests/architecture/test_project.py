@@ -1,7 +1,10 @@
 """What the project's files say about each other."""
 
+import importlib.metadata
 import re
+import sys
 import tomllib
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from services.runtime.version import VERSION
-from tests.architecture.source import ROOT
+from tests.architecture.source import ROOT, SOURCE_FOLDERS, Module, source, suite
 
 
 def read(name: str) -> str:
@@ -27,6 +30,24 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_the_version_is_pyproject_s(project: dict[str, Any]) -> None:
     assert project["project"]["version"] == VERSION
+
+
+def undeclared(modules: Iterable[Module], requirements: Iterable[str]) -> set[str]:
+    """Return the packages of others that are imported, and come with none of these requirements themselves."""
+    roots = {name.partition(".")[0] for module in modules for name in module.imports}
+    foreign = roots - sys.stdlib_module_names - {*SOURCE_FOLDERS, "tests"}
+    declared = {Requirement(text).name for text in requirements}
+    homes = importlib.metadata.packages_distributions()
+    return {root for root in foreign if not declared & {home.lower().replace("_", "-") for home in homes.get(root, [])}}
+
+
+def test_whatever_is_imported_is_declared_and_not_only_brought_by_something_else(project: dict[str, Any]) -> None:
+    needed = project["project"]["dependencies"]
+    tools = project["dependency-groups"]["dev"]
+
+    assert undeclared(source().values(), needed) == set()
+    assert undeclared(suite().values(), [*needed, *tools]) == set()
+    assert "pytest" in undeclared(suite().values(), needed)
 
 
 def test_both_locks_pin_every_dependency_to_a_version_that_pyproject_allows(project: dict[str, Any]) -> None:

@@ -1,13 +1,26 @@
 """A chain of processes as a person starts it: in a process group of its own, its output read as it comes."""
 
+import fcntl
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
+import termios
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from tests.architecture.source import ROOT
+from tests.chain import eventually
+
+PAGE_BYTES: Final = 4096
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 class ChainProcess:
@@ -45,6 +58,17 @@ class ChainProcess:
         assert self._lines is not None
         self._lines.close()
         self._process.stdout = None
+
+    def stalls(self) -> None:
+        """Wait, reading nothing, until the pipe of its output has no room for another page."""
+        assert self._lines is not None
+        pipe = self._lines.fileno()
+        room = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - PAGE_BYTES
+        eventually(lambda: struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0] > room)
+
+    def ended_unread(self, within_s: float = 20) -> int:
+        """Wait for its end as long as nobody reads; return the exit code."""
+        return self._process.wait(timeout=within_s)
 
     def ended(self, within_s: float = 20) -> int:
         """Wait for its end; return the exit code."""

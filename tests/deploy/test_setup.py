@@ -13,7 +13,7 @@ from tests.architecture.source import ROOT
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     (tmp_path / "deploy").mkdir()
-    for name in ("deploy/setup.sh", "Makefile", "requirements-dev.lock"):
+    for name in ("deploy/setup.sh", "Makefile", "requirements.lock", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()
     for tool in ("sh", "make", "touch"):
@@ -40,7 +40,13 @@ esac
 def setup(checkout: Path) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": str(checkout / "bin"), "HOME": os.environ.get("HOME", "/")}
     return subprocess.run(
-        ["sh", "deploy/setup.sh"], cwd=checkout, env=environ, capture_output=True, text=True, timeout=20, check=False
+        ["sh", "deploy/setup.sh", "requirements.lock"],
+        cwd=checkout,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
 
 
@@ -82,13 +88,51 @@ def test_a_newer_python_beside_one_that_will_not_do_is_taken(checkout: Path, old
     assert done.stdout == "python3.12 -m venv --clear .venv\n"
 
 
-def test_make_stops_with_the_line_and_leaves_no_stamp(checkout: Path) -> None:
+def make(checkout: Path, target: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": str(checkout / "bin")}
-
-    done = subprocess.run(
-        ["make", "setup"], cwd=checkout, env=environ, capture_output=True, text=True, timeout=20, check=False
+    return subprocess.run(
+        ["make", target], cwd=checkout, env=environ, capture_output=True, text=True, timeout=20, check=False
     )
+
+
+def test_make_stops_with_the_line_and_leaves_no_stamp(checkout: Path) -> None:
+    done = make(checkout, "setup")
 
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed" in done.stderr
-    assert not (checkout / ".venv" / ".installed").exists()
+    assert not (checkout / ".venv" / ".development").exists()
+
+
+@pytest.fixture
+def installed(checkout: Path) -> Path:
+    """A checkout whose .venv has a Python that installs nothing and says what it was asked for."""
+    fake_python(checkout, "python3", version_will_do=True, has_venv=True)
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$*"\n')
+    python.chmod(0o755)
+    return checkout
+
+
+def locks_installed(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return [line.rpartition(" ")[2] for line in done.stdout.split("\n") if line.startswith("-m pip install")]
+
+
+def test_what_only_runs_the_chain_installs_no_tools(installed: Path) -> None:
+    assert locks_installed(make(installed, "run")) == ["requirements.lock"]
+    assert locks_installed(make(installed, "run")) == []
+
+
+@pytest.mark.parametrize("target", ["setup", "test", "check"])
+def test_what_develops_installs_the_tools_also_where_the_chain_ran_before(installed: Path, target: str) -> None:
+    make(installed, "run")
+
+    assert locks_installed(make(installed, target)) == ["requirements-dev.lock"]
+    assert locks_installed(make(installed, target)) == []
+
+
+def test_the_chain_runs_on_what_development_has_installed(installed: Path) -> None:
+    make(installed, "setup")
+
+    assert locks_installed(make(installed, "run")) == []

@@ -219,3 +219,16 @@ def test_an_origin_is_scheme_host_and_port(text: str, written: str) -> None:
 def test_what_is_more_or_less_than_an_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^expected http://host"):
         Origin.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("listening", "reached"),
+    [
+        ("0.0.0.0:1", "http://127.0.0.1:1"),
+        ("[::]:1", "http://[::1]:1"),
+        ("192.0.2.7:1", "http://192.0.2.7:1"),
+        ("name:1", "http://name:1"),
+    ],
+)
+def test_what_listens_everywhere_is_reached_on_loopback(listening: str, reached: str) -> None:
+    assert str(Address.parse(listening).reachable) == reached

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local import LISTEN
-from tests.deploy.chain_process import ChainProcess
-from tests.deploy.test_local import free_port, ollama
+from deploy.plan import LISTEN
+from tests.deploy.chain_process import ChainProcess, free_port
+from tests.deploy.model_server import ollama
 
 UP = "Ctrl-C stops everything."
 

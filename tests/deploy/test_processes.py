@@ -1,20 +1,14 @@
 """However a chain ends, all of its processes end: two tiny services stand for the servers."""
 
-import io
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pytest
-from honcho.printer import Message
 
-from deploy.local import LISTEN, OLLAMA, Chain, Plan
 from tests.deploy.chain_process import ChainProcess
-from tests.deploy.test_local import free_port
 
 Start = Callable[..., ChainProcess]
 TINY = "tests.runtime.tiny_service"
@@ -26,9 +20,8 @@ def start() -> Iterator[Start]:
     chains: list[ChainProcess] = []
 
     def started(first: str = TINY, second: str = TINY) -> ChainProcess:
-        addresses = {name: f"127.0.0.1:{free_port()}" for name in LISTEN}
         command = [sys.executable, "-m", "tests.deploy.tiny_chain", first, second]
-        chains.append(ChainProcess(command, addresses))
+        chains.append(ChainProcess(command, {}))
         return chains[-1]
 
     yield started
@@ -107,25 +100,16 @@ def test_a_process_that_will_not_end_is_killed_before_three_seconds_are_over(sta
     assert chain.left() == []
 
 
-def test_what_a_signal_says_while_a_line_is_printed_comes_after_that_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Honcho prints from its signal handler; a real stdout that is re-entered raises, and left everything running."""
+def test_a_terminal_that_takes_nothing_more_does_not_keep_the_processes_alive(start: Start) -> None:
+    """Ctrl-S, or a pager that is not scrolled: nothing can be written, and the end still comes."""
+    chain = start(second="tests.deploy.talker")
+    chain.until("word")
+    chain.stalls()
 
-    class Interrupted(io.StringIO):
-        def write(self, text: str) -> int:
-            if "first" in text:
-                chain.write(line("second"))
-            return super().write(text)
+    chain.interrupt()
 
-    def line(text: str) -> Message:
-        return Message(type="line", data=text, time=datetime.now(UTC), name="one", colour=None)
-
-    out = Interrupted()
-    monkeypatch.setattr(sys, "stdout", out)
-    chain = Chain(Plan(LISTEN, OLLAMA, simulated=True, environ={}))
-
-    chain.write(line("first"))
-
-    assert re.fullmatch(r".*first\n.*second\n", out.getvalue())
+    assert chain.ended_unread() == 0
+    assert chain.left() == []
 
 
 def test_a_reader_that_goes_away_ends_all(start: Start) -> None:

@@ -1,0 +1,103 @@
+"""What `make run` decides before it starts anything: which processes, where, and with which environment."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
+
+from services.runtime.listening import CannotListen, Listener, bind
+from services.runtime.probe import get_json
+from services.runtime.settings import Address, Origin
+
+# Where everybody is by default; tests/deploy/test_plan.py holds these to the processes' own settings.
+OLLAMA: Final = "http://127.0.0.1:11434"
+LISTEN: Final = {
+    "SLUICE_PROXY_LISTEN": "127.0.0.1:8080",
+    "SLUICE_PROXY_METRICS_LISTEN": "127.0.0.1:9001",
+    "SLUICE_GATEWAY_LISTEN": "127.0.0.1:3001",
+    "SLUICE_GATEWAY_METRICS_LISTEN": "127.0.0.1:9002",
+    "SLUICE_SIMULATOR_LISTEN": "127.0.0.1:11435",
+}
+ASK_TIMEOUT_S: Final = 0.5  # a model server answers /api/version at once, or is not there
+
+T = TypeVar("T")
+
+
+class CannotRun(Exception):
+    """The chain cannot be started; the message is the one line for the user."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be started, with which environment, and where it is reached.
+
+    Args:
+        asked: where a model server was looked for.
+        simulated: it did not answer; the simulator takes its place.
+        reached: each listener, by the setting that says where it listens.
+        environ: of the processes.
+    """
+
+    asked: Origin
+    simulated: bool
+    reached: Mapping[str, Origin]
+    environ: Mapping[str, str]
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Look around and decide.
+
+        Raises:
+            CannotRun: an address is none, or is taken.
+        """
+        asked = _parsed(Origin.parse, "SLUICE_PROXY_OLLAMA_URL", environ.get("SLUICE_PROXY_OLLAMA_URL", OLLAMA))
+        simulated = get_json(asked, "/api/version", ASK_TIMEOUT_S) is None
+        needed = [name for name in LISTEN if simulated or name != "SLUICE_SIMULATOR_LISTEN"]
+        reached = {name: _free(name, environ.get(name, LISTEN[name])) for name in needed}
+        return cls(asked, simulated, reached, _environment(environ, reached))
+
+    @property
+    def modules(self) -> dict[str, str]:
+        """The processes, by the name that their lines bear."""
+        simulator = {"simulator": "services.simulator"} if self.simulated else {}
+        return {**simulator, "proxy": "proxy", "gateway": "gateway"}
+
+    @property
+    def model_server(self) -> Origin:
+        """Who makes the words."""
+        return self.reached.get("SLUICE_SIMULATOR_LISTEN", self.asked)
+
+
+def _parsed(parse: Callable[[str], T], name: str, text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise CannotRun(f"{name}: {exc}") from exc
+
+
+def _free(name: str, text: str) -> Origin:
+    """Return how what will listen at the address ``text``, the setting ``name``, is reached; nobody listens there."""
+    address = _parsed(Address.parse, name, text)
+    if address.port == 0:
+        raise CannotRun(f"{name}: make run needs a port that it can tell you: set {name}=host:port")
+    try:
+        bind(Listener(address, keepalive_timeout_s=0)).close()
+    except CannotListen as exc:
+        raise CannotRun(f"{exc}; is the chain running already? Stop what holds the port, or set {name}") from exc
+    return address.reachable
+
+
+def _environment(environ: Mapping[str, str], reached: Mapping[str, Origin]) -> dict[str, str]:
+    """Return what the processes get: what the user set, and what makes the chain meet and end soon."""
+    found = {
+        "SLUICE_GATEWAY_PROXY_URL": str(reached["SLUICE_PROXY_LISTEN"]),
+        "SLUICE_GATEWAY_DRAIN_S": "1",
+        "SLUICE_PROXY_DRAIN_S": "1",
+        "SLUICE_LOG_FORMAT": "console" if sys.stdout.isatty() else "auto",
+        **environ,
+    }
+    if "SLUICE_SIMULATOR_LISTEN" in reached:
+        found["SLUICE_PROXY_OLLAMA_URL"] = str(reached["SLUICE_SIMULATOR_LISTEN"])
+        permits = found.setdefault("SLUICE_PROXY_PERMITS", "8")  # it answers as many at once as one likes
+        found.setdefault("SLUICE_SIMULATOR_NUM_PARALLEL", permits)
+    return found

@@ -1,0 +1,78 @@
+"""What `make run` decides before it starts anything; tests/system/test_make_run.py runs it."""
+
+import socket
+
+import pytest
+
+from deploy.plan import LISTEN, CannotRun, Plan
+from tests.deploy.model_server import ollama
+from tests.documents.declared import settings_of
+
+
+def test_without_a_model_server_the_simulator_takes_its_place(environ: dict[str, str]) -> None:
+    plan = Plan.of(environ)
+
+    assert list(plan.modules) == ["simulator", "proxy", "gateway"]
+    assert plan.environ["SLUICE_PROXY_OLLAMA_URL"] == f"http://{environ['SLUICE_SIMULATOR_LISTEN']}"
+    assert plan.environ["SLUICE_PROXY_PERMITS"] == plan.environ["SLUICE_SIMULATOR_NUM_PARALLEL"] == "8"
+
+
+def test_a_model_server_that_answers_is_used_and_the_simulator_s_port_does_not_matter(environ: dict[str, str]) -> None:
+    with ollama() as url, socket.create_server(("127.0.0.1", 0)) as other:
+        plan = Plan.of(
+            {
+                **environ,
+                "SLUICE_PROXY_OLLAMA_URL": url,
+                "SLUICE_SIMULATOR_LISTEN": f"127.0.0.1:{other.getsockname()[1]}",
+            }
+        )
+
+    assert list(plan.modules) == ["proxy", "gateway"]
+    assert plan.environ["SLUICE_PROXY_OLLAMA_URL"] == url
+    assert "SLUICE_PROXY_PERMITS" not in plan.environ
+
+
+def test_the_gateway_is_told_where_the_proxy_listens_and_both_to_end_soon(environ: dict[str, str]) -> None:
+    plan = Plan.of(environ)
+
+    assert plan.environ["SLUICE_GATEWAY_PROXY_URL"] == f"http://{environ['SLUICE_PROXY_LISTEN']}"
+    assert plan.environ["SLUICE_GATEWAY_DRAIN_S"] == plan.environ["SLUICE_PROXY_DRAIN_S"] == "1"
+
+
+def test_what_the_user_has_set_stays(environ: dict[str, str]) -> None:
+    chosen = {
+        "SLUICE_PROXY_PERMITS": "3",
+        "SLUICE_PROXY_DRAIN_S": "0",
+        "SLUICE_GATEWAY_PROXY_URL": "http://elsewhere:1",
+        "SLUICE_LOG_FORMAT": "json",
+        "PATH": "/bin",
+    }
+
+    assert Plan.of({**environ, **chosen}).environ.items() >= chosen.items()
+
+
+@pytest.mark.parametrize("name", LISTEN)
+def test_a_taken_port_is_told_with_its_variable(environ: dict[str, str], name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        environ[name] = f"127.0.0.1:{other.getsockname()[1]}"
+
+        with pytest.raises(CannotRun, match=f"cannot listen on {environ[name]}.* running already.* set {name}"):
+            Plan.of(environ)
+
+
+@pytest.mark.parametrize(("name", "value"), [("SLUICE_PROXY_LISTEN", "8080"), ("SLUICE_PROXY_OLLAMA_URL", "x")])
+def test_an_address_that_is_none_is_told_with_its_variable(environ: dict[str, str], name: str, value: str) -> None:
+    with pytest.raises(CannotRun, match=f"^{name}: expected"):
+        Plan.of({**environ, name: value})
+
+
+def test_a_port_that_nobody_can_know_beforehand_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(CannotRun, match="needs a port that it can tell you"):
+        Plan.of({**environ, "SLUICE_GATEWAY_LISTEN": "127.0.0.1:0"})
+
+
+@pytest.mark.parametrize("package", ["proxy", "gateway", "services.simulator"])
+def test_the_addresses_are_those_that_the_processes_take_by_default(package: str) -> None:
+    defaults = {row.name: row.default for row in settings_of(package) if row.name.endswith("LISTEN")}
+
+    assert {name: LISTEN[name] for name in defaults} == defaults
