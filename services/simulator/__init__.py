@@ -4,7 +4,7 @@
                                                                                                          |
     bytes <- server <- player (alarms) <- faulty: framing, byte_faults <- line_faults <- answers <- speech
 
-An answer is an iterator of steps (:mod:`.steps`): wait, write, end. Everything that makes or bends steps is pure:
+An answer is an iterator of steps (:mod:`.steps`): wait, write, end. What makes or bends steps waits for nothing:
 ``prose`` words · ``speech`` what is said · ``lines`` Ollama's JSON · ``answers`` lines in time ·
 ``line_faults`` lines gone wrong · ``framing`` lines to HTTP bytes · ``byte_faults`` bytes gone wrong ·
 ``recordings`` a real Ollama's bytes. ``player`` performs steps, without a task or a timer for each token.

@@ -1,4 +1,4 @@
-"""An answer in time: what is said, as Ollama's lines, one gap after another. Pure: the clock is an argument."""
+"""An answer in time: what is said, as Ollama's lines, one gap after another; the clock is an argument."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

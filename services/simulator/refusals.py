@@ -1,4 +1,4 @@
-"""What Ollama refuses once it knows which model is asked for, in its order, with its words. Pure."""
+"""What Ollama refuses once it knows which model is asked for, in its order, with its words."""
 
 from typing import Any, Final
 

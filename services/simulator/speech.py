@@ -1,4 +1,4 @@
-"""What a model says to a request: reasoning, text, tool calls, in pieces of some tokens each. Pure, no clock."""
+"""What a model says to a request: reasoning, text, tool calls, in pieces of some tokens each; no clock."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """Our source as the tests of this folder see it: modules, their syntax trees, their imports."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,10 +14,7 @@ SOURCE_FOLDERS = ("services", "proxy", "gateway", "deploy")
 class Module:
     name: str
     path: Path
-
-    @cached_property
-    def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+    text: str
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -28,12 +25,10 @@ class Module:
         """Absolute names of the modules it imports; of ``from x import y`` both ``x`` and ``x.y``."""
         return frozenset(self._imported())
 
-    @property
-    def ours(self) -> frozenset[str]:
-        """The modules of ours among its imports, a package only where nothing in it was named."""
-        known = source()
-        found = {name for name in self.imports if name in known}
-        return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))
+    @cached_property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (ast.get_docstring(self.tree) or "").partition("\n")[0]
 
     def _imported(self) -> Iterator[str]:
         package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
@@ -47,12 +42,18 @@ class Module:
                 yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
+def imported(module: Module, modules: Mapping[str, Module]) -> frozenset[str]:
+    """Return those of ``modules`` that it imports, a package only where nothing in it was named."""
+    found = {name for name in module.imports if name in modules and name != module.name}
+    return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))
+
+
 def _read(folders: tuple[str, ...]) -> dict[str, Module]:
     found = {}
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = Module(name, path)
+        found[name] = Module(name, path, path.read_text(encoding="utf-8"))
     return found
 
 

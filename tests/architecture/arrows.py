@@ -1,0 +1,62 @@
+"""Who may import whom, as data: ARCHITECTURE.md, "Folders, and who may import whom". Every row is about what exists.
+
+A new module is given its place here; `rules` reads the tables, and `test_rules` plants breaches of them.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+# package -> packages of ours that it may import, beside itself
+ARROWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "services.wire": (),
+    "services.runtime": (),
+    "services.simulator": ("services.runtime",),
+    "proxy": ("services.runtime", "services.wire"),
+    "gateway": ("services.runtime", "services.wire"),
+    "deploy": ("services.runtime",),
+}
+
+# server -> its floors from the top down; a module imports from its own floor and from those below
+FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "proxy": (
+        ("__main__",),
+        ("app",),
+        ("handlers", "ollama_handlers"),
+        ("reception",),
+        ("metrics", "report", "pages", "requests"),
+        ("producer", "streams"),
+        ("upstream_call", "phases"),
+        ("stream",),
+        ("follower", "timeline", "admission", "chain", "transport"),
+        ("providers", "dialects"),
+        ("stream_log",),
+        ("errors",),
+        ("settings",),
+    ),
+    "gateway": (
+        ("__main__",),
+        ("app",),
+        ("handlers",),
+        ("reception",),
+        ("report", "hops"),
+        ("metrics",),
+        ("connection",),
+        ("relay", "gathering", "catalog"),
+        ("hop", "timeline", "goodput", "cors", "upstream"),
+        ("errors",),
+        ("settings",),
+    ),
+}
+
+# These say "Pure." in their docstrings, and a package says it for all that is in it. Others may say it, too.
+PURE: Final = (
+    "services.wire",
+    "services.runtime.stages",
+    "proxy.providers",
+    "proxy.dialects",
+    "proxy.stream_log",
+    "proxy.chain",
+    "proxy.timeline",
+    "gateway.timeline",
+    "gateway.goodput",
+)
