@@ -5,9 +5,10 @@ from typing import Final
 
 from aiohttp import web
 
+from proxy.caller import Caller, Leave
 from proxy.dialects.dialect import Dialect
 from proxy.dialects.seed import SeedFrames
-from proxy.stream import Caller, Leave, Stream
+from proxy.stream import Stream
 from proxy.stream_log import BadPosition, LeftTheLog
 from services.runtime import edge
 from services.wire.chat import idempotency_key

@@ -1,77 +1,56 @@
-"""One answer being produced: its log, its followers, and what it means when they leave."""
+"""One answer being produced: the source of truth about it, and who may end it.
+
+A stream lives longer than any request for it. It is made when a request is accepted, and ends when its log has a
+terminal event; it is forgotten when nobody can want it any more. Three things happen to it side by side: the producer
+appends what the model says, followers come, read and go, and timers run out. All of them run in one event loop, and no
+method here awaits, so each is whole before another begins.
+
+| state | it is so | what ends it | its last event |
+|---|---|---|---|
+| queued | from its acceptance, while it has no permit | a permit | |
+| | | the wait is too long (the producer) | `error queue_timeout` |
+| starting | from its permit to its first content: connect, load, prefill, retries | the first content | |
+| | | no attempt is left (the producer) | the last attempt's `error` |
+| streaming | from its first content on | the model server's own last word (the call) | `done` |
+| | | it breaks off, falls silent, speaks another language (the call) | `error upstream_*` |
+| any of these | | somebody cancels it, or leaves on purpose (:meth:`Stream.stop`) | `done cancelled` |
+| | | nobody came back in time (:meth:`Stream.stop`, by a timer) | `done abandoned` |
+| | | the process drains, a rule of ours fails it (:meth:`Stream.fail`) | `error` |
+| finished, failed | from its terminal event, for ``KEEP_S`` after the last follower left | the registry forgets it | |
+
+Several of these may happen in one turn of the loop. Whoever is first wins: that is decided where the log appends, and
+nowhere else. :meth:`Stream.finish` is the only way to a terminal event; it hands it to every follower in the same turn.
+``stop`` and ``fail`` then close the upstream connection, which is how a model server is told; the permit goes back
+after that, in the producer's ``finally``. What somebody's leaving means is :mod:`proxy.presence`'s to say.
+
+Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``committed`` (for event streams)
+and ``speaking`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed before.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
+from proxy.caller import Caller, Lifetimes
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
+from proxy.presence import Meaning, Presence
 from proxy.providers.adapter import LastWord
+from proxy.status_throttle import StatusThrottle
 from proxy.stream_log import StreamLog
 from proxy.timeline import Timeline
 from services.wire.chat import ModelRequest
 from services.wire.events import ConnectionEnd, Failed, Finished, FinishReason, ServedBy, Started, Status, Terminal
 
-MAX_FOLLOWERS: Final = 8
-"""Tabs and devices of one person; more is a loop."""
-GONE_MAX: Final = 64
-"""Names kept of followers that left: a gateway's word about one comes within milliseconds."""
-STATUS_PERIOD_S: Final = 1.0
 COMMIT_S: Final = 1.0
 """How long a failure may still become an HTTP status."""
-CANCEL_GRACE_S: Final = 5.0
-"""How long a `cancel` stream waits when its gateway vanished without a word: its client may come through another."""
-
-
 _STOPPED: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
-
-
-class Leave(StrEnum):
-    """What it means when the last follower leaves."""
-
-    DIRECT = "direct"  # a direct client: the stream stops at once
-    CANCEL = "cancel"  # stops when its gateway says so
-    CONTINUE = "continue"  # goes on for the grace
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: a gateway's word for its client, or a direct client.
-
-    ``key`` is the client's Idempotency-Key, "" if it has none.
-    """
-
-    request_id: str
-    owner: str
-    leave: Leave
-    follower: str
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long a stream waits, in seconds: for a follower (by what leaving means), and for a replay once finished."""
-
-    grace_s: float
-    keep_s: float
-
-    def unfollowed_s(self, leave: Leave) -> float:
-        """Return how long a stream goes on while nobody follows it."""
-        return {Leave.DIRECT: 0.0, Leave.CANCEL: CANCEL_GRACE_S, Leave.CONTINUE: self.grace_s}[leave]
-
-
-class TooManyFollowers(Exception):
-    """One stream is followed by at most MAX_FOLLOWERS."""
 
 
 class Stream:
     """A stream from its acceptance until it is forgotten.
-
-    ``committed`` and ``speaking`` resolve when headers may leave, of an event stream and of Ollama's shapes; with False
-    when the stream has failed before, so that the failure is an HTTP status.
 
     Args:
         forget: told when a finished stream need not be replayed any more.
@@ -105,8 +84,7 @@ class Stream:
         self.skipped_lines = 0
         self.last_word: LastWord | None = None
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
-        self.status: Status | None = None
-        self.followers: list[Follower] = []
+        self.followers: Presence[Follower] = Presence(caller.leave)
         self.stopped_at: float | None = None
         self.committed: asyncio.Future[bool] = loop.create_future()
         self.speaking: asyncio.Future[bool] = loop.create_future()
@@ -117,10 +95,8 @@ class Stream:
         self._counted_bytes = 0
         self._abort: Callable[[], None] = _nothing
         self._timer: asyncio.TimerHandle | None = None  # one at a time: grace, then keep
-        self._status_timer: asyncio.TimerHandle | None = None
-        self._status_shown_at = -STATUS_PERIOD_S
+        self._status = StatusThrottle(self._tell)
         self._commit_timer = loop.call_later(COMMIT_S, self.commit)
-        self._gone: dict[str, bool] = {}  # followers that vanished without a word, and whether each began the stream
         self.log.kept_after = 0
         self.log.append(Started(stream_id, self.model, lifetimes.unfollowed_s(caller.leave)))
 
@@ -133,7 +109,7 @@ class Stream:
     def deliver(self) -> None:
         """Hand what is new in the log to every live follower, in this tick."""
         on_their_way = False
-        for follower in tuple(self.followers):
+        for follower in self.followers:
             follower.push()
             on_their_way = on_their_way or follower.is_on_its_way
         if not on_their_way:
@@ -152,17 +128,18 @@ class Stream:
         """Whether a follower has all that there is."""
         return any(follower.position == self.log.last for follower in self.followers)
 
+    @property
+    def status(self) -> Status | None:
+        """What it waits for now."""
+        return self._status.current
+
     def show(self, status: Status) -> None:
-        """Say what the stream waits for: at most once a second, and the newest word always gets out."""
-        self.status = status
-        if self._status_timer is None:
-            loop = asyncio.get_running_loop()
-            due = max(loop.time(), self._status_shown_at + STATUS_PERIOD_S)
-            self._status_timer = loop.call_at(due, self._show_now)
+        """Say what it waits for: at most once a second, and the newest word always gets out."""
+        self._status.show(status)
 
     def content_began(self) -> None:
         """The first content is here: nothing is waited for any more, and the headers may leave."""
-        self._hide_status()
+        self._status.clear()
         self._settle(self.speaking, good=True)
         self.commit()
 
@@ -176,7 +153,7 @@ class Stream:
         if self.log.end is not None:
             return False
         self.timeline.ended = time.monotonic()
-        self._hide_status()
+        self._status.clear()
         self.log.append(self._terminal(end))
         self._commit_timer.cancel()
         for ready in (self.committed, self.speaking):
@@ -213,26 +190,15 @@ class Stream:
         Raises:
             TooManyFollowers: there are MAX_FOLLOWERS.
         """
-        if len(self.followers) >= MAX_FOLLOWERS:
-            raise TooManyFollowers
+        self.followers.refuse_more()
         follower = Follower(self.log, dialect, name=name, position=position, began=began, wrote=self.note_written)
-        self.followers.append(follower)
+        self.followers.came(follower)
         self._set_timer(None)
         return follower
 
     def leave(self, follower: Follower) -> None:
         """A follower's connection is over. Without a word from its gateway, whoever comes back in time goes on."""
-        if follower not in self.followers:
-            return
-        self._note_gone(follower)
-        if self.followers:
-            return
-        if self.log.end is not None:
-            self._keep()
-        elif self.caller.leave is Leave.DIRECT or (follower.began and not follower.knows_the_stream):
-            self.stop(FinishReason.CANCELLED)
-        else:
-            self._wait_for_a_follower()
+        self._act(self.followers.vanished(follower, over=self.log.end is not None))
 
     def depart(self, name: str, *, unseen: bool) -> None:
         """A gateway says that this follower left on purpose, before or after its connection was over.
@@ -240,19 +206,11 @@ class Stream:
         Args:
             unseen: its client never got the headers, so nobody can come back to a stream that it began.
         """
-        follower = next((one for one in self.followers if one.name == name), None)
+        follower = self.followers.named(name)
+        meaning = self.followers.departed(name, unseen=unseen, over=self.log.end is not None)
         if follower is not None:
-            self._note_gone(follower)
-            unseen = unseen or not follower.knows_the_stream
             follower.cut(ConnectionEnd.CLIENT_GONE)
-        if self.followers:
-            return
-        if self.log.end is not None:
-            self._keep()
-        elif self.caller.leave is not Leave.CONTINUE or (unseen and self._gone.get(name, False)):
-            self.stop(FinishReason.CANCELLED)
-        else:
-            self._wait_for_a_follower()
+        self._act(meaning)
 
     @property
     def is_repeatable(self) -> bool:
@@ -287,19 +245,23 @@ class Stream:
             last_word=word.fields if word else {},
         )
 
-    def _note_gone(self, follower: Follower) -> None:
-        self.followers.remove(follower)
-        self._gone[follower.name] = follower.began
-        if len(self._gone) > GONE_MAX:
-            del self._gone[next(iter(self._gone))]
+    def _act(self, meaning: Meaning) -> None:
+        """Do what somebody's leaving means."""
+        match meaning:
+            case Meaning.KEEP:
+                self._keep()
+            case Meaning.STOP:
+                self.stop(FinishReason.CANCELLED)
+            case Meaning.WAIT:
+                wait_s = self._lifetimes.unfollowed_s(self.caller.leave)
+                self._set_timer(wait_s, self.stop, FinishReason.ABANDONED)
+            case Meaning.GO_ON:
+                pass
 
     @staticmethod
     def _settle(ready: asyncio.Future[bool], *, good: bool) -> None:
         if not ready.done():
             ready.set_result(good)
-
-    def _wait_for_a_follower(self) -> None:
-        self._set_timer(self._lifetimes.unfollowed_s(self.caller.leave), self.stop, FinishReason.ABANDONED)
 
     def _keep(self) -> None:
         self._set_timer(self._lifetimes.keep_s, self._forget, self)
@@ -310,18 +272,9 @@ class Stream:
         loop = asyncio.get_running_loop()
         self._timer = None if delay_s is None else loop.call_later(delay_s, callback, *args)
 
-    def _show_now(self) -> None:
-        self._status_timer = None
-        if self.status is not None:
-            self._status_shown_at = asyncio.get_running_loop().time()
-            for follower in self.followers:
-                follower.show(self.status)
-
-    def _hide_status(self) -> None:
-        self.status = None
-        if self._status_timer is not None:
-            self._status_timer.cancel()
-            self._status_timer = None
+    def _tell(self, status: Status) -> None:
+        for follower in self.followers:
+            follower.show(status)
 
 
 def _nothing() -> None:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from proxy.admission import Admission, LineFull, Place
+from proxy.caller import Caller, Lifetimes
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
+from proxy.presence import TooManyFollowers
 from proxy.settings import ProxySettings
-from proxy.stream import Caller, Lifetimes, Stream, TooManyFollowers
+from proxy.stream import Stream
 from proxy.stream_log import StreamLog
 from proxy.timeline import Timeline
 from services.runtime.tasks import Tasks

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import orjson
 
 from proxy.admission import Admission
+from proxy.caller import Leave
 from proxy.phases import Phases
 from proxy.producer import Deadlines, Producer
 from proxy.providers.adapter import Adapter
 from proxy.providers.ollama import OllamaAdapter
-from proxy.stream import Leave, Stream
+from proxy.stream import Stream
 from services.runtime.http_connection import End
 from services.wire.chat import ModelRequest
 from services.wire.events import Finished, Token

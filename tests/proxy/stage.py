@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from proxy.caller import Caller, Leave, Lifetimes
 from proxy.follower import Follower
-from proxy.stream import Caller, Leave, Lifetimes, Stream
+from proxy.stream import Stream
 from proxy.stream_log import StreamLog
 from proxy.timeline import Timeline
 from services.runtime.tasks import Tasks

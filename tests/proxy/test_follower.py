@@ -294,7 +294,7 @@ async def test_a_failing_sink_cuts_its_own_follower_only() -> None:
 async def test_who_joins_is_told_what_the_stream_waits_for() -> None:
     async with a_stream() as stage:
         follower, sink = stage.join(), ListSink()
-        stage.stream.status = Status(Phase.QUEUED, 2)
+        stage.stream.show(Status(Phase.QUEUED, 2))
         await stage.reading(follower, sink)
 
         assert sink.writes == [b"1=start ", b"(queued2) "]

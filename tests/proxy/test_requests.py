@@ -4,9 +4,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from proxy.caller import Leave
 from proxy.dialects.seed import SeedFrames
 from proxy.requests import ANONYMOUS, NATIVE, caller_of, dialect_of, is_follower, position_of
-from proxy.stream import Leave
 from proxy.stream_log import RUN_BYTES
 from services.runtime import edge
 from services.wire.chat import BadBody

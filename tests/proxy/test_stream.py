@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
+from proxy.caller import CANCEL_GRACE_S, Leave, Lifetimes
+from proxy.presence import MAX_FOLLOWERS, TooManyFollowers
 from proxy.providers.adapter import LastWord
-from proxy.stream import CANCEL_GRACE_S, GONE_MAX, MAX_FOLLOWERS, Leave, Lifetimes, TooManyFollowers
 from services.wire.events import Code, Failed, Finished, FinishReason, Phase, ServedBy, Started, Status, Usage
 from tests.proxy.stage import STREAM_ID, StreamStage, a_stream, eventually, turns
 
@@ -282,7 +283,7 @@ async def test_when_the_last_follower_departs_on_purpose(
 
         assert (ended_as(stage) or "waits") == outcome
         assert follower.cut_as == "client_gone"
-        assert stage.stream.followers == []
+        assert len(stage.stream.followers) == 0
 
 
 @pytest.mark.parametrize(("leave", "who", "when", "headers", "outcome"), DEPARTED)
@@ -320,19 +321,6 @@ async def test_a_follower_that_departs_is_cut_at_once_and_reads_nothing_more() -
 
         assert sink.aborted
         assert sink.text == "1=start "
-
-
-async def test_names_of_those_who_left_are_forgotten_at_their_bound() -> None:
-    """A page that reloads for ever must not fill the memory."""
-    async with a_stream() as stage:
-        stage.join("stays", 1)
-        for number in range(3 * GONE_MAX):
-            stage.stream.leave(stage.join(f"reload-{number}", 1))
-
-        assert len(stage.stream._gone) == GONE_MAX  # noqa: SLF001 nothing else shows what is remembered
-
-
-# --- timers
 
 
 async def test_a_stream_that_nobody_comes_back_to_is_abandoned_after_its_grace_and_not_before() -> None:

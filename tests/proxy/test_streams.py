@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.admission import Admission, Place
+from proxy.caller import Caller, Leave
 from proxy.settings import ProxySettings
-from proxy.stream import Caller, Leave, Stream
+from proxy.stream import Stream
 from proxy.streams import DEPARTED_MAX, Streams
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
