@@ -5,6 +5,7 @@ native    events <-> native frames: the proxy writes them, the gateway reads the
 sse       server-sent events: encoder, decoder, response headers, heartbeat
 json_text JSON that strangers wrote: half a surrogate pair in it
 ndjson    the lines of a model server
+model_names  one name for the many spellings of a model, and the lists in which they stand
 bodies    the fields of request bodies, their types and limits, and refusals in our words
 chat      the rules between those fields, and what a model server is asked
 schema    whether a value is a JSON schema

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from services.wire.events import Code
+from services.wire.model_names import MAX_MODEL_CHARACTERS
 from services.wire.schema import is_schema
 
 MAX_DEPTH: Final = 32
@@ -23,7 +24,6 @@ MAX_IMAGES: Final = 16
 MAX_TOOLS: Final = 128
 MAX_STOPS: Final = 16
 MAX_SCHEMA_BYTES: Final = 64 << 10
-MAX_MODEL_CHARACTERS: Final = 256
 _MAX_SHOWN_NAME: Final = 64  # characters of a client's field name in a message
 
 # What fits Ollama's options: float32; for integers its runner's int32, for the seed int64.
