@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 OURS: Final = "SLUICE_"
 PROCESS_PREFIXES: Final = tuple(f"{OURS}{name}_" for name in ("PROXY", "GATEWAY", "WEB", "SIMULATOR"))
@@ -111,18 +110,19 @@ CommaList = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
 """Words separated by commas; the empty string is the empty list."""
 
 
-class ProcessSettings(BaseSettings):
+class ProcessSettings(BaseModel):
     """What every process of ours can be told; subclasses set ``PREFIX`` and add fields.
 
     A field ``queue_timeout_s`` is read from ``PREFIX + "QUEUE_TIMEOUT_S"``; its description says its unit, why this
     default, and what zero means. Called directly it reads nothing: ``ProxySettings(permits=8)``.
     """
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        enable_decoding=False,  # a list is words and commas, not JSON
-        populate_by_name=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        validate_default=True,
         allow_inf_nan=False,  # no time-out may be for ever by accident
     )
     PREFIX: ClassVar[str]
@@ -143,18 +143,6 @@ class ProcessSettings(BaseSettings):
     def instance_name(self) -> str:
         """What log lines call this process; a subclass whose process has a name of its own says that."""
         return f"{socket.gethostname()}-{os.getpid()}"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 the library's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing by itself: the environment enters through :func:`read_settings` only."""
-        return (init_settings,)
 
 
 class SettingsError(Exception):
@@ -181,7 +169,7 @@ def read_settings(cls: type[S], environ: Mapping[str, str]) -> S:
     """
     problems = _unknown_names(cls, environ)
     try:
-        settings = cls(**_values(cls, environ))
+        settings = cls.model_validate(_values(cls, environ))
     except ValidationError as exc:
         raise SettingsError(problems + [_problem(cls, error) for error in exc.errors()]) from None
     if problems:
@@ -201,10 +189,9 @@ def variable(cls: type[ProcessSettings], field_name: str) -> str:
     return alias if isinstance(alias, str) else cls.PREFIX + field_name.upper()
 
 
-def _values(cls: type[ProcessSettings], environ: Mapping[str, str]) -> dict[str, Any]:
-    source = EnvSettingsSource(cls, env_prefix=cls.PREFIX)
-    source.env_vars = {name.lower(): value for name, value in environ.items() if name.startswith(OURS)}
-    return source()
+def _values(cls: type[ProcessSettings], environ: Mapping[str, str]) -> dict[str, str]:
+    variables = {field: variable(cls, field) for field in cls.model_fields}
+    return {field: environ[name] for field, name in variables.items() if name in environ}
 
 
 def _unknown_names(cls: type[ProcessSettings], environ: Mapping[str, str]) -> list[str]:
