@@ -21,9 +21,11 @@ from gateway.upstream import Upstream
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
 from services.runtime.http_client import CallFailed
+from services.runtime.http_server import Refusal
 from services.runtime.lifecycle import Listener
 from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
+from services.wire import native
 from services.wire.events import refused_by_status
 
 log = structlog.get_logger()
@@ -77,6 +79,11 @@ class GatewayService:
         return self.metrics.registry
 
     @property
+    def refusal(self) -> Refusal:
+        """The answer where no handler is asked."""
+        return native.refused_status
+
+    @property
     def drain_s(self) -> float:
         """How long connections may go on after the first signal."""
         return self._settings.drain_s
@@ -115,7 +122,6 @@ class GatewayService:
         app.middlewares.append(edge.error_middleware(answer, refused_by_status))
         app.middlewares.append(self._refuse_other_hosts)
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
-        app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
         reception = Reception(
             self._settings,

@@ -86,6 +86,7 @@ class Relay:
         self._was_paused = False
         self._hop_is_over = False
         self._followed_again = False
+        self._failure: Exception | None = None
         self._wake = asyncio.Event()
         self._watchdog = Watchdog(self._listen)
         self.violations = 0  # times that a hop brought what no proxy writes
@@ -137,6 +138,8 @@ class Relay:
             while self.end_reason is None:
                 await self._wake.wait()
                 self._wake.clear()
+                if self._failure is not None:
+                    raise self._failure
                 if self.end_reason is None:
                     await self._attend()
             await self._let_hop_end()
@@ -160,8 +163,17 @@ class Relay:
 
     def _carry(self, data: bytes) -> None:
         now = self._heard_at = time.monotonic()
-        if self.end_reason is not None:
+        if self.end_reason is not None or self._failure is not None:
             return
+        try:
+            runs = self._runs(data, now)
+            if runs:
+                self._pass_on(runs[0] if len(runs) == 1 else b"".join(runs), now)
+        except Exception as exc:  # noqa: BLE001 ours, not the hop's, which would be followed again: `run` raises it
+            self._failure = exc
+            self._wake.set()
+
+    def _runs(self, data: bytes, now: float) -> list[bytes]:
         runs: list[bytes] = []
         try:
             for run in self._reader.feed(data):
@@ -173,9 +185,10 @@ class Relay:
         except HopBroken:
             self.violations += 1
             self._break_hop()
-        if not runs:
-            return
-        takes_more = self._write(runs[0] if len(runs) == 1 else b"".join(runs))
+        return runs
+
+    def _pass_on(self, frames: bytes, now: float) -> None:
+        takes_more = self._write(frames)
         if self._content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
             self._handed_on(now)
         if self.end is not None:

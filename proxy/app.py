@@ -25,9 +25,11 @@ from proxy.transport import Transport
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
 from services.runtime.http_client import CallFailed
+from services.runtime.http_server import Refusal
 from services.runtime.lifecycle import Listener
 from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
+from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
 
 KEEPALIVE_S: Final = 75.0
@@ -76,6 +78,11 @@ class ProxyService:
         return self.metrics.registry
 
     @property
+    def refusal(self) -> Refusal:
+        """The answer where no handler is asked."""
+        return native.refused_status
+
+    @property
     def drain_s(self) -> float:
         """How long streams may go on after the first signal."""
         return self._settings.drain_s
@@ -116,7 +123,6 @@ class ProxyService:
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status)
         app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
-        app.on_response_prepare.append(edge.name_no_software)
         self._health.add_routes(app.router)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)

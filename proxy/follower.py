@@ -106,6 +106,8 @@ class Follower:
             status: what the stream waits for now: who joins is told.
         """
         self._sink = sink
+        if self.cut_as is not None:  # while its headers were on their way
+            sink.abort()
         if self._leaving > self.position:
             self.position = self._leaving
             self._wrote()
@@ -135,9 +137,8 @@ class Follower:
             takes_more = not events or self._write(sink, self._dialect.frames(events), events[-1][0])
             if not takes_more or self.position < self._log.last:  # a chunk may bring more than one piece
                 self._fall_behind()
-        except Exception:  # a reader's failure is its own: the producer and the others go on
-            log.exception("follower.failed")
-            self.cut(ConnectionEnd.CLIENT_GONE)
+        except Exception as exc:  # noqa: BLE001 logged there
+            self._failed(exc)
         if self._log.end is not None:
             self._fall_behind()
 
@@ -145,7 +146,10 @@ class Follower:
         """Tell a live reader what the stream waits for; what it was told on joining is not repeated."""
         if self._live and self._sink is not None and not self._sink.paused and status is not self._shown:
             self._shown = status
-            self._sink.write(self._dialect.status(status))
+            try:
+                self._sink.write(self._dialect.status(status))
+            except Exception as exc:  # noqa: BLE001 logged there
+                self._failed(exc)
 
     def cut(self, why: ConnectionEnd) -> None:
         """End the connection without a terminal event; the first reason stands."""
@@ -154,6 +158,11 @@ class Follower:
             if self._sink is not None:
                 self._sink.abort()
         self._fall_behind()
+
+    def _failed(self, exc: Exception) -> None:
+        """End with a failure of ours that is this reader's alone: the producer and the others go on."""
+        log.error("follower.failed", exc_info=exc)
+        self.cut(ConnectionEnd.CLIENT_GONE)
 
     async def _drained(self, sink: Sink) -> None:
         since = time.monotonic()

@@ -7,6 +7,7 @@ A breach is raised as aiohttp's HTTP exception of the right status, whose ``text
 import asyncio
 import re
 import secrets
+import sys
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -25,6 +26,8 @@ PROBES: Final = frozenset({"/livez", "/readyz"})
 """Answered whatever the Host: probes send an address."""
 
 
+OUR_FAULT: Final = "Something went wrong here. Ask the operator to read the log."
+
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body."""
 
@@ -40,20 +43,28 @@ def error_middleware(
         by_status: the exception that a bare HTTP status and its words mean.
     """
 
+    def answered(exc: Exception, request: web.Request, request_id: str) -> web.Response:
+        if isinstance(exc, web.HTTPException):
+            known = answer(by_status(exc.status, exc.text or exc.reason), request)
+            assert known is not None
+            return response_of(known, exc.headers)
+        if (known := answer(exc, request)) is None:
+            log.error("request.failed", request_id=request_id, exc_info=exc)
+            known = answer(by_status(500, OUR_FAULT), request)
+            assert known is not None
+        return response_of(known)
+
     @web.middleware
     async def errors_answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = name_request(request)
         try:
             refuse_strange(request)
             response = await handler(request)
-        except web.HTTPException as exc:
-            kept = {name: exc.headers[name] for name in ("Allow", "Connection") if name in exc.headers}
-            response = _plain(answer(by_status(exc.status, exc.text or exc.reason), request), kept)
         except Exception as exc:
-            if (known := answer(exc, request)) is None:
-                log.exception("request.failed", request_id=request_id)
-                known = answer(by_status(500, "Something went wrong here. Ask the operator to read the log."), request)
-            response = _plain(known)
+            if has_begun(request):
+                break_off(request)
+                raise asyncio.CancelledError from exc  # as if the client had left: aiohttp has nothing to write
+            response = answered(exc, request, request_id)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
         return response
@@ -61,13 +72,29 @@ def error_middleware(
     return errors_answered
 
 
-def _plain(answer: Answer | None, more_headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:
-    assert answer is not None
+def response_of(answer: Answer, given: Mapping[str, str] = MappingProxyType({})) -> web.Response:
+    """Return ``answer`` as a response, with those headers of a refusal by status (``given``) that a client needs."""
     status, headers, body = answer
-    response = web.Response(status=status, headers={**headers, **more_headers}, body=body)
+    kept = {name: given[name] for name in ("Allow", "Connection") if name in given}
+    response = web.Response(status=status, headers={**headers, **kept}, body=body)
     if response.headers.get("Connection") == "close":
         response.force_close()
     return response
+
+
+def has_begun(request: web.BaseRequest) -> bool:
+    """Whether headers of a response to ``request`` have left: from then on nothing can be answered."""
+    return request.writer.output_size > 0
+
+
+def break_off(request: web.BaseRequest) -> None:
+    """Cut a response that has begun and fails: with a line in the log, and never with the end of a body.
+
+    Called where the exception is handled, if there is one.
+    """
+    log.error("response.broken_off", request_id=request.get(REQUEST_ID), exc_info=sys.exc_info()[1])
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def name_no_software(_request: web.Request, response: web.StreamResponse) -> None:
@@ -130,7 +157,8 @@ async def read_body(request: web.Request, *, limit_bytes: int, timeout_s: float)
     except TimeoutError as exc:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {timeout_s:g} s.") from exc
     except web.RequestPayloadError as exc:
-        raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.") from exc
+        close = {"Connection": "close"}  # where the body ends, and what stands behind it, nobody can say
+        raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.", headers=close) from exc
     return bytes(body)
 
 

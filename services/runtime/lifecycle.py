@@ -21,7 +21,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from services.runtime.command import answers_livez, parse
-from services.runtime.listening import BACKLOG, CannotListen, Listener, bind, bound_address
+from services.runtime.http_server import HttpServer, Refusal
+from services.runtime.listening import CannotListen, Listener, bind, bound_address
 from services.runtime.log import LogWriter, configure
 from services.runtime.log_metrics import LogMetrics
 from services.runtime.metrics import metrics_app
@@ -31,9 +32,6 @@ from services.runtime.version import VERSION
 __all__ = ["Listener", "Service", "main"]
 
 SWITCH_INTERVAL_S: Final = 0.0005  # at Python's 5 ms a scrape's thread stalls the loop for 9 ms, so for 1.7 ms
-READ_BUFFER_BYTES: Final = 64 << 10
-LINGERING_S: Final = 0.5  # a refused body: at 0 the 413 is lost in a reset, at the default 10 s the socket is kept
-HANDLERS_END_S: Final = 1.0  # aiohttp waits this long twice: for handlers to end, and after it cancelled them
 METRICS_KEEPALIVE_S: Final = 75.0  # above the scrape interval
 
 log = structlog.get_logger()
@@ -57,6 +55,10 @@ class Service(Protocol):
     @property
     def registry(self) -> CollectorRegistry | None:
         """What the metrics port shows."""
+
+    @property
+    def refusal(self) -> Refusal:
+        """Makes the answer where no handler is asked, on both ports."""
 
     @property
     def drain_s(self) -> float:
@@ -161,7 +163,7 @@ def _bind_ports(service: Service, ending: contextlib.AsyncExitStack) -> list["_P
         places.insert(0, ("metrics", metrics_app(service.registry), listener))
     ports = []
     for name, app, listener in places:
-        ports.append(_Port(name, app, listener))
+        ports.append(_Port(name, app, listener, service.refusal))
         ending.push_async_callback(ports[-1].close)
     return ports
 
@@ -204,21 +206,12 @@ class _Stop:
 class _Port:
     """One port of a service: bound when made, then opened, then closed."""
 
-    def __init__(self, name: str, app: web.Application, listener: Listener) -> None:
+    def __init__(self, name: str, app: web.Application, listener: Listener, refusal: Refusal) -> None:
         self.name = name
         self._listener = listener
         self._socket = bind(listener)
-        # an unknown keyword would make aiohttp drop all of them with one log line: test_lifecycle.py watches
-        self._runner = web.AppRunner(
-            app,
-            handler_cancellation=True,  # a client that left cancels its handler: off by default
-            keepalive_timeout=listener.keepalive_timeout_s,
-            lingering_time=LINGERING_S,
-            read_bufsize=READ_BUFFER_BYTES,
-            auto_decompress=False,  # a small body must not become a huge one
-            access_log=None,  # our one line a stream replaces it
-            shutdown_timeout=HANDLERS_END_S,
-        )
+        self._server = HttpServer(app, self._socket, refusal=refusal, keepalive_timeout_s=listener.keepalive_timeout_s)
+        self.close = self._server.close
 
     async def open(self) -> Address:
         """Take connections; return where.
@@ -226,14 +219,8 @@ class _Port:
         Raises:
             CannotListen: another process took the address since it was bound.
         """
-        await self._runner.setup()
         try:
-            await web.SockSite(self._runner, self._socket, backlog=BACKLOG).start()
+            await self._server.open()
         except OSError as exc:
             raise CannotListen(self._listener.address, exc) from exc
         return bound_address(self._socket)
-
-    async def close(self) -> None:
-        """Take no more connections, close idle ones, and give handlers ``HANDLERS_END_S`` to end."""
-        await self._runner.cleanup()
-        self._socket.close()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
+from services.runtime import edge
 from services.runtime.watchdog import Watchdog
 
 WRITE_BUFFER_BYTES: Final = 65_536
@@ -33,23 +33,24 @@ async def open_sink(request: web.Request, headers: Mapping[str, str], first: byt
     Raises:
         asyncio.CancelledError: the client has gone, and aiohttp is about to cancel the handler for it.
     """
-    response = web.StreamResponse(headers=headers)
+    response = StreamedResponse(request, headers)
     if request.version >= (1, 1):
         response.enable_chunked_encoding()
     else:
         response.force_close()  # neither length nor chunks: the close is the end
+    transport = request.transport
+    if transport is None:
+        raise asyncio.CancelledError
+    # what could fail comes before the headers, which leave with the first frames
+    transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
+    sink = ChunkedSink(request, response, transport)
     try:
-        writer = await response.prepare(request)
-        transport = request.transport
-        if writer is None or transport is None:
-            raise asyncio.CancelledError
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES, low=WRITE_BUFFER_BYTES // 4)
-        sink = ChunkedSink(request, response, writer, transport)
+        await response.prepare(request)
         if 0 < len(first) < WRITE_BUFFER_BYTES:  # past it aiohttp waits for the client, and nobody would watch it
             await response.write(first)
             sink.written = len(first)
         else:
-            writer.send_headers()
+            request.writer.send_headers()
             if first:
                 sink.write(first)
     except ConnectionError as exc:
@@ -57,20 +58,35 @@ async def open_sink(request: web.Request, headers: Mapping[str, str], first: byt
     return sink
 
 
+class StreamedResponse(web.StreamResponse):
+    """A response whose body ends properly only when that was said: most clients take a clean end for success.
+
+    aiohttp ends whatever a handler returns, and a handler may return, or fail, anywhere.
+    """
+
+    def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
+        self.is_whole = False
+        self._request = request
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the body properly if it is whole; else break it off."""
+        transport = self._request.transport
+        if self.is_whole:
+            await super().write_eof(data)
+        elif transport is not None and not transport.is_closing():  # else it was cut, or closed behind what it holds
+            edge.break_off(self._request)
+
+
 class ChunkedSink:
     """One client's body: whole frames in, HTTP chunks out."""
 
-    def __init__(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        writer: AbstractStreamWriter,
-        transport: asyncio.Transport,
-    ) -> None:
+    def __init__(self, request: web.Request, response: StreamedResponse, transport: asyncio.Transport) -> None:
         self.response = response
+        self._request = request
         self._protocol = request.protocol
         self._transport = transport
-        self._writer = writer
+        self._writer = request.writer
         self._chunked = request.version >= (1, 1)
         self._loop = asyncio.get_running_loop()
         self.written = 0
@@ -100,6 +116,7 @@ class ChunkedSink:
 
     async def end(self) -> web.StreamResponse:
         """End the body properly: the answer is over, and the connection may carry another request."""
+        self.response.is_whole = True
         with contextlib.suppress(ConnectionError):  # a client that left with the last byte
             await self.response.write_eof()
         return self.response
@@ -111,6 +128,10 @@ class ChunkedSink:
     def abort(self) -> None:
         """Close now; what is buffered is lost. Only this frees a client that does not read."""
         self._transport.abort()
+
+    def break_off(self) -> None:
+        """Abort because of a failure of ours, which is being handled: it is logged."""
+        edge.break_off(self._request)
 
     @property
     def unsent(self) -> int:
@@ -168,6 +189,13 @@ class SinkWatch:
         self._watchdog.stop()
 
     def _look(self, now: float) -> float | None:
+        try:
+            return self._looked(now)
+        except Exception:  # noqa: BLE001 logged there; unwatched, a client that reads nothing would be held for ever
+            self._sink.break_off()
+            return None
+
+    def _looked(self, now: float) -> float | None:
         unsent = self.unsent = self._sink.unsent
         owed = unsent > 0 or self._owes()
         taken = self._sink.written - unsent

@@ -318,4 +318,5 @@ _ROUTERS_WORDS: Final[Mapping[int, str]] = {
 
 def refused_by_status(status: int, message: str) -> Refused:
     """Return the refusal that a bare HTTP status means; the router's own has no words worth passing on."""
-    return Refused(Failed(_CODE_OF_STATUS.get(status, Code.INTERNAL), _ROUTERS_WORDS.get(status, message)))
+    code = _CODE_OF_STATUS.get(status, Code.INVALID_REQUEST if 400 <= status < 500 else Code.INTERNAL)
+    return Refused(Failed(code, _ROUTERS_WORDS.get(status, message)))

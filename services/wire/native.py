@@ -28,6 +28,7 @@ from services.wire.events import (
     ToolCall,
     ToolResult,
     error_object,
+    refused_by_status,
 )
 
 RETRY_MS: Final = 2000
@@ -98,6 +99,13 @@ def refusal(refused: Exception, request_id: str) -> tuple[int, dict[str, str], b
     if refused.close:
         headers["Connection"] = "close"
     return status, headers, orjson.dumps(error_object(refused.failed, request_id))
+
+
+def refused_status(status: int, words: str, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and JSON body of what a bare HTTP status refuses: what no handler was asked."""
+    answer = refusal(refused_by_status(status, words), request_id)
+    assert answer is not None
+    return answer
 
 
 class NativeFrames:

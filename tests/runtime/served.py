@@ -1,7 +1,8 @@
-"""A real aiohttp server in the test's own loop, set up as lifecycle.py sets ours up, and clients of raw bytes."""
+"""A real aiohttp server in the test's own loop, set up as ours are, and clients of raw bytes."""
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,10 +10,17 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from services.runtime import edge
+from services.runtime.http_server import HttpServer
 from services.runtime.listening import Listener, bind, bound_address
 from services.runtime.settings import Address
 
 WITHIN_S = 5.0
+
+
+def refusal(status: int, words: str, request_id: str) -> edge.Answer:
+    """What is said here where no handler is asked."""
+    return status, {"X-Shape": "ours"}, json.dumps({"id": request_id, "words": words}).encode()
 
 
 @asynccontextmanager
@@ -26,21 +34,13 @@ async def served(
     if on_prepare is not None:
         app.on_response_prepare.append(on_prepare)
     routes(app.router)
-    runner = web.AppRunner(
-        app,
-        handler_cancellation=True,
-        read_bufsize=64 << 10,
-        auto_decompress=False,
-        access_log=None,
-        shutdown_timeout=0.1,
-    )
-    await runner.setup()
     sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
-    await web.SockSite(runner, sock).start()
+    server = HttpServer(app, sock, refusal=refusal, keepalive_timeout_s=5.0)
+    await server.open()
     try:
         yield bound_address(sock)
     finally:
-        await runner.cleanup()
+        await server.close()
 
 
 class Client:

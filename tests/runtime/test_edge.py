@@ -256,7 +256,7 @@ async def test_a_body_that_breaks_off_cancels_or_ends_its_handler() -> None:
 
 async def test_nothing_names_the_software_that_serves() -> None:
     """S17."""
-    async with served(routes, ERRORS, on_prepare=edge.name_no_software) as address:
+    async with served(routes, ERRORS) as address:
         _, headers, _ = await asked(address, "GET /refuse HTTP/1.1\nHost: localhost\n\n")
 
     assert "server" not in headers

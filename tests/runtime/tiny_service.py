@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import Field
 
+from services.runtime import edge
 from services.runtime.lifecycle import Listener, main
 from services.runtime.metrics import process_registry
 from services.runtime.settings import Address, ProcessSettings
@@ -48,6 +49,10 @@ class TinyService:
         self._streams: set[asyncio.Event] = set()
         self._none_left = asyncio.Event()
         self._none_left.set()
+
+    @staticmethod
+    def refusal(status: int, words: str, request_id: str) -> edge.Answer:
+        return status, {"Content-Type": "text/x-tiny"}, f"{words} {request_id}".encode()
 
     async def start(self) -> None:
         log.info("tiny.start")

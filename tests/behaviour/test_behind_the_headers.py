@@ -1,0 +1,145 @@
+"""A failure of ours behind headers that have left: the body is cut, never ended, and it is one line in the log.
+
+Both servers run in the test's own loop, so that they can be made to fail at a step of their own; clients read bytes.
+"""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+import pytest
+from structlog.testing import capture_logs
+
+import gateway.reception
+from gateway.app import GatewayService
+from gateway.metrics import GatewayMetrics
+from gateway.relay import Relay
+from gateway.settings import GatewaySettings
+from proxy.app import ProxyService
+from proxy.dialects.ollama import OllamaLines
+from proxy.dialects.seed import SeedFrames
+from proxy.follower import Follower
+from proxy.metrics import ProxyMetrics
+from proxy.settings import ProxySettings
+from services.runtime.http_server import HttpServer
+from services.runtime.lifecycle import Service
+from services.runtime.listening import Listener, bind, bound_address
+from services.runtime.settings import Address, read_settings
+from services.runtime.sink import ChunkedSink, SinkWatch
+from services.wire.native import NativeReader
+from tests.behaviour.script import scripted
+from tests.chain import Chain, running_chain
+from tests.runtime.served import connected
+
+ONE_LINE: Final = (["response.broken_off"], ["follower.failed"])
+
+
+class Step(NamedTuple):
+    """Where it fails: the ``call``-th call of one of our own functions."""
+
+    owner: Any
+    name: str
+    call: int = 1
+
+
+SINK: Final = {
+    "the sink's first write": Step(ChunkedSink, "write"),
+    "the sink's third write": Step(ChunkedSink, "write", 3),
+    "the watch begins": Step(SinkWatch, "__init__"),
+    "the watch looks": Step(SinkWatch, "_looked"),
+    "the watch ends": Step(SinkWatch, "stop"),
+    "the end of the body": Step(ChunkedSink, "end"),
+}
+FOLLOWER: Final = {
+    "the follower begins": Step(Follower, "follow"),
+    "the follower is handed a chunk": Step(Follower, "_write", 2),
+    "the follower is counted": Step(ProxyMetrics, "follower_left"),
+}
+RELAY: Final = {
+    "the relay begins": Step(Relay, "run"),
+    "the relay writes": Step(Relay, "_write", 2),
+    "the hop is read": Step(NativeReader, "feed", 3),
+    "the connection is told": Step(gateway.reception, "connection_started"),
+    "the stream is counted": Step(GatewayMetrics, "stream_began"),
+    "the stream is counted no more": Step(GatewayMetrics, "stream_left"),
+}
+DIALECTS: Final = {"a frame": Step(SeedFrames, "frames", 3), "a line": Step(OllamaLines, "frames", 3)}
+STEPS: Final = {**SINK, **FOLLOWER, **RELAY, **DIALECTS}
+CASES: Final = (
+    *(("proxy", "/api/chat/stream", what) for what in (*SINK, *FOLLOWER, "a frame")),
+    *(("proxy", "/api/chat", what) for what in (*SINK, *FOLLOWER, "a line")),
+    *(("gateway", "/api/chat/stream", what) for what in (*SINK, *RELAY)),
+)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with running_chain() as chain:
+        yield chain
+
+
+@asynccontextmanager
+async def running(side: str, chain: Chain) -> AsyncIterator[Address]:
+    """Run one of the servers here, as its lifecycle runs it; what stands behind it is the chain's process.
+
+    Its watch looks at each client every tenth of a second, so that it does within an answer.
+    """
+    service: Service
+    if side == "proxy":
+        behind = {"SLUICE_PROXY_OLLAMA_URL": chain.simulator.url, "SLUICE_PROXY_WRITE_TIMEOUT_S": "0.5"}
+        service = ProxyService(read_settings(ProxySettings, behind))
+    else:
+        behind = {"SLUICE_GATEWAY_PROXY_URL": chain.proxy.url, "SLUICE_GATEWAY_WRITE_TIMEOUT_S": "0.5"}
+        service = GatewayService(read_settings(GatewaySettings, behind))
+    sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
+    server = HttpServer(service.app, sock, refusal=service.refusal, keepalive_timeout_s=5.0)
+    await service.start()
+    await server.open()
+    try:
+        yield bound_address(sock)
+    finally:
+        await server.close()
+        await service.close()
+
+
+def failing(step: Step) -> Callable[..., Any]:
+    """Return what replaces the step's function: it fails in that call and does its work in the others."""
+    real, calls = getattr(step.owner, step.name), itertools.count(1)
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == step.call:
+            raise RuntimeError
+        return real(*arguments, **named)
+
+    return called
+
+
+def asking(path: str, model: str) -> bytes:
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+async def test_a_failure_at_any_step_behind_the_headers_cuts_the_body_and_is_one_line(
+    case: tuple[str, str, str], chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, path, what = case
+    async with running(side, chain) as address:
+        with capture_logs() as lines, monkeypatch.context() as failure:
+            failure.setattr(STEPS[what].owner, STEPS[what].name, failing(STEPS[what]))
+            async with connected(address) as client:
+                client.send(asking(path, scripted(tokens=30, rate=100).name))
+                raw = await client.rest()
+        async with connected(address) as client:
+            client.send(asking(path, scripted(tokens=2, rate=0).name))
+            after = await client.until(b"0\r\n\r\n")
+
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Transfer-Encoding: chunked\r\n" in raw
+    assert raw.count(b"HTTP/1.1") == 1
+    assert not raw.endswith(b"0\r\n\r\n")
+    assert [line["event"] for line in lines if line["log_level"] == "error"] in ONE_LINE
+    assert after.startswith(b"HTTP/1.1 200 OK\r\n")
