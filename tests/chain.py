@@ -23,7 +23,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_S: Final = 20.0
 
-# The time-outs of faults.md's test profile: short, so that reaching one is cheap.
+# The time-outs of docs/faults.md's test profile: short, so that reaching one is cheap.
 PROXY_PROFILE: Final[Mapping[str, str]] = {
     "CONNECT_TIMEOUT_S": "0.5",
     "FIRST_TOKEN_TIMEOUT_S": "3",

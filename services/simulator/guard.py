@@ -1,4 +1,4 @@
-"""Who may ask: Ollama's check of Origin, and of Host where it listens on a loopback address (ollama-wire.md 7.2)."""
+"""Who may ask: Ollama's check of Origin, and of Host where it listens on a loopback address."""
 
 import ipaddress
 from collections.abc import Mapping

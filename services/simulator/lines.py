@@ -1,7 +1,7 @@
 """Ollama's lines: one JSON object each, written as Go writes JSON, stamped when they are made.
 
-Shapes and omissions: ollama-wire.md 2.2. The token lines are put together from bytes made once per answer, because
-a simulator of 200 streams makes ten thousand of them a second.
+Shapes and omissions are the recordings' (tests/captures). Token lines are put together from bytes made once per
+answer, because a simulator of 200 streams makes ten thousand of them a second.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Loading, permits and keep-alive, by Ollama's rules (ollama-wire.md 4 and 5; recordings concurrent_*, max_queue_*).
+"""Loading, permits and keep-alive, by Ollama's rules (tests/captures: concurrent_*, max_queue_*).
 
 One load at a time for all models; those behind it wait in one line of bounded length, with which a loaded model has
 nothing to do. A loaded model has NUM_PARALLEL permits and a line without bound. Who leaves a line frees its place;

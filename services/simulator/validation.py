@@ -1,7 +1,7 @@
 """What Ollama makes of a request body, in its order, with its words and statuses.
 
-ollama-wire.md 1 and 3; each text stands in a recording (generate_wrong_type_*, generate_option_type_*, chat_*). What
-it finds out about the model comes later: see :mod:`.models` and :func:`refuse_capabilities`.
+Each text stands in a recording of tests/captures (generate_wrong_type_*, generate_option_type_*, chat_*). What it
+finds out about the model comes later: see :mod:`.models` and :func:`refuse_capabilities`.
 """
 
 import base64

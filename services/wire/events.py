@@ -260,7 +260,7 @@ def reason_of(end: Terminal) -> str:
 
 
 def error_object(failed: Failed, request_id: str) -> dict[str, Any]:
-    """Return the ``error`` object of both the JSON body and the ``error`` event (PROTOCOL.md, "Ends")."""
+    """Return the ``error`` object of both the JSON body and the ``error`` event (PROTOCOL.md, "Errors")."""
     error: dict[str, Any] = {
         "code": failed.code,
         "message": failed.message,

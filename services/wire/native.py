@@ -290,6 +290,6 @@ def marked_frame(marked: MarkedFrame) -> bytes:
 
 
 def lost_hop_frame(request_id: str) -> bytes:
-    """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Rules")."""
+    """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Ids")."""
     failed = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
     return sse.encode(orjson.dumps({"type": "error", **error_object(failed, request_id)}), event="error")

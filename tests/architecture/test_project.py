@@ -65,6 +65,7 @@ def test_the_locks_agree() -> None:
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_every_pin_has_a_hash(lock: str) -> None:
+    """T22: what was swapped at the registry is not installed."""
     entries = re.split(r"^(?=[a-z0-9._-]+==)", read(lock), flags=re.MULTILINE)[1:]
 
     assert [entry.partition(" ")[0] for entry in entries if "--hash=sha256:" not in entry] == []

@@ -1,4 +1,4 @@
-"""The common gate G of faults.md: what must hold after every case, whatever it did to the chain.
+"""The common gate G of docs/faults.md: what must hold after every case, whatever it did to the chain; P5 is its first.
 
 with common_gate(chain):      # in a module's fixture, around its tests; or around one case
     ...

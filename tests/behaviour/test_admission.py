@@ -1,4 +1,4 @@
-"""Who may ask the model, in which order, and what those hear who wait. Case O2 of faults.md, and the permits."""
+"""Who may ask the model, in which order, and what those hear who wait: O2 of docs/faults.md, and the permits."""
 
 import asyncio
 import time

@@ -19,7 +19,7 @@ from tests.reader import Answer, Client
 
 HEARTBEAT_S: Final = 0.3
 SILENT_S: Final = 3 * HEARTBEAT_S
-HEADERS_S: Final = 6.0  # architecture.md: "proxy: headers"
+HEADERS_S: Final = 6.0  # ARCHITECTURE.md, "Admission, retry, time": "proxy: headers"
 STOPPED_WITHIN_S: Final = 1.0  # P6
 SLACK_S: Final = 3.0
 GRAIN_S: Final = 0.02  # a timer of uvloop's counts from the start of the turn that set it

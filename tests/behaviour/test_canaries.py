@@ -1,4 +1,4 @@
-"""Words that must never leave the way of their answer: planted, then looked for (S11 of faults.md, P8).
+"""Words that must never leave the way of their answer: planted, then looked for (S11, T19 and P8 of docs/faults.md).
 
 Each test sends prompts with a canary in every field that can hold one, on every path through success and failure, at
 level debug; then the logs of both servers, their metrics and every error they told are searched.

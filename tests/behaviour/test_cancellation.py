@@ -1,4 +1,4 @@
-"""Who leaves stops what nobody reads: in every phase, in every way, and at once. Cases C1, C2, C16 of faults.md."""
+"""Who leaves stops what nobody reads: in every phase, every way, and at once. Cases C1, C2, C16 of docs/faults.md."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Clients that drip, that speak an older HTTP, or send too much. Cases C6 and C7 of faults.md."""
+"""Clients that drip, that speak an older HTTP, or send too much: C6, C7, P4, T15 of docs/faults.md."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,9 @@ from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, running_chain, soon
 from tests.reader import Answer, Client, raw_exchange
 
-KEEPALIVE_S: Final = 15.0  # architecture.md: the gateway listener's; it is the header time-out
+KEEPALIVE_S: Final = (
+    15.0  # the gateway listener's; it is the header time-out (ARCHITECTURE.md, "Admission, retry, time")
+)
 BODY_TIMEOUT_S: Final = 1.0
 BODY_BYTES: Final = 1 << 20
 SLACK_S: Final = 1.0

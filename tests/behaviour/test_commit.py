@@ -1,4 +1,4 @@
-"""When a failure is an HTTP status and when an event, and in whose shape it is told (protocol.md, "Commit")."""
+"""When a failure is a status, when an event, and in whose shape (PROTOCOL.md, "Before and after the headers")."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Which pages may read our answers: an exact list, on every kind of answer (S8 of faults.md)."""
+"""Which pages may read our answers: an exact list, on every kind of answer (S8 of docs/faults.md)."""
 
 import asyncio
 from collections.abc import Mapping

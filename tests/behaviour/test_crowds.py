@@ -192,7 +192,7 @@ async def test_ten_times_as_many_as_permits_lose_nothing_but_their_turn(chain: C
 
 
 async def test_more_clients_than_files_are_refused_and_the_gateway_recovers(chain: Chain) -> None:
-    """O8: MAX_STREAMS is what the limit of open files carries; past the files themselves a close is an answer, too."""
+    """O8, T16: MAX_STREAMS is what the limit of open files carries; past the files a close is an answer, too."""
     with open_files_at_most(OPEN_FILES):
         gateway = chain.another_gateway()
     most = int(OPEN_FILES / FILES_PER_STREAM)

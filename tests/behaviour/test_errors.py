@@ -1,4 +1,4 @@
-"""Every code of protocol.md's table, reached at both servers by the situation that it names.
+"""Every code of PROTOCOL.md's table, reached at both servers by the situation that it names.
 
 Not yet: unauthorized, model_not_allowed, rate_limited, idempotency_conflict, which come with keys.
 """

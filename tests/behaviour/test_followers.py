@@ -15,7 +15,7 @@ from tests.chain import Chain, running_chain, soon
 from tests.reader import Client
 
 GRACE_S: Final = 1.0
-CANCEL_GRACE_S: Final = 5.0  # protocol.md: `resume_window_s` of a `cancel` stream
+CANCEL_GRACE_S: Final = 5.0  # PROTOCOL.md, "Leaving": `resume_window_s` of a `cancel` stream
 RATE: Final = 50
 SLACK_S: Final = 2.0
 GRAIN_S: Final = 0.02  # a timer of uvloop's counts from the start of the turn that set it

@@ -1,4 +1,4 @@
-"""How the servers end, and what their readers notice of it. Cases L1 to L3, L6 and L7 of faults.md."""
+"""How the servers end, and what their readers notice of it. Cases L1 to L3, L6 and L7 of docs/faults.md."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What a proxy remembers is bounded, and it says so: LOG_BYTES, LOGS_TOTAL_BYTES, and case C11 of faults.md."""
+"""What a proxy remembers is bounded, and it says so: LOG_BYTES, LOGS_TOTAL_BYTES, and case C11 of docs/faults.md."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What arrives is not what was agreed, from the model server and from the client: cases M of faults.md."""
+"""What arrives is not what was agreed, from the model server and from the client: cases M of docs/faults.md."""
 
 import asyncio
 import io

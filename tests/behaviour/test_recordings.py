@@ -55,7 +55,7 @@ class Recording:
 
     @property
     def reason(self) -> str:
-        """The finish reason or error code that protocol.md has for how it ended."""
+        """The finish reason or error code that PROTOCOL.md has for how it ended."""
         last = self.said[-1]
         if "error" in last:
             return "upstream_error"

@@ -176,7 +176,7 @@ async def read_in_pieces(server: Server, model: Scripted) -> list[Answer]:
 
 
 async def test_twenty_answers_read_by_hundreds_of_connections_have_no_gap_and_no_duplicate(chain: Chain) -> None:
-    """P10, Done when 4: the clients' connections are cut over and over; the streams go on."""
+    """P10: the clients' connections are cut over and over; the streams go on."""
     models = [scripted(tokens=150) for _ in range(20)]
 
     answers = await asyncio.gather(*(read_in_pieces(chain.gateway, model) for model in models))
@@ -186,7 +186,7 @@ async def test_twenty_answers_read_by_hundreds_of_connections_have_no_gap_and_no
 
 
 async def test_forty_streams_survive_the_kill_of_their_gateway(chain: Chain) -> None:
-    """Done when 4: 20 `continue` and 20 `cancel` streams resume through a new gateway within five seconds."""
+    """L5: 20 `continue` and 20 `cancel` streams resume through a new gateway within five seconds."""
     models = [scripted(tokens=200) for _ in range(40)]
     victim = chain.another_gateway()
     async with AsyncExitStack() as stack:

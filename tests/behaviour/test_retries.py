@@ -1,4 +1,4 @@
-"""Who is asked again, when, and how often: the retry rule of architecture.md, counted at the model server."""
+"""Who is asked again, when, and how often: the retry rule of ARCHITECTURE.md, counted at the model server."""
 
 import asyncio
 import itertools

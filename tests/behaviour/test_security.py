@@ -1,4 +1,4 @@
-"""What an attacker sends, and that it ends at our door: cases S2 to S6 of faults.md, and names that are not ours."""
+"""What an attacker sends, and that it ends at our door: S2 to S6, T5 and T18 of docs/faults.md, and other names."""
 
 import asyncio
 import json

@@ -60,7 +60,7 @@ async def cut_for_slowness(chain: Chain, request_id: str, since: float) -> float
 
 
 async def test_a_reader_that_stops_costs_the_seventeen_others_nothing(chain: Chain) -> None:
-    """C4, Done when 6: seven on the same stream and ten on their own have the whole text; memory stays bounded."""
+    """C4: seven on the same stream and ten on their own have the whole text; memory stays bounded."""
     shared = scripted(tokens=4000, rate=900)
     own = [scripted(tokens=4000, rate=900) for _ in range(10)]
     before = chain.gateway.resident_bytes(), chain.proxy.resident_bytes()

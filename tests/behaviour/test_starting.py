@@ -1,4 +1,4 @@
-"""How the servers begin, and what they say of their health. Cases L8 and L12 of faults.md, and the commands."""
+"""How the servers begin, and what they say of their health: L8 and L12 of docs/faults.md, and commands."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_healthcheck_tells_a_server_that_lives_from_one_that_does_not(chain: Cha
 
 @pytest.mark.parametrize("side", SERVERS)
 def test_the_health_page_tells_people_what_runs(chain: Chain, side: str) -> None:
-    """Its fields are those of running.md, in its order."""
+    """The fields that a person reads from left to right: what, how long, how busy, what is behind it."""
     server: Server = getattr(chain, side)
 
     status, body = server.get("/health")

@@ -1,4 +1,4 @@
-"""What a model server can do wrong, and what its reader is told: cases U of faults.md, without a second provider."""
+"""What a model server can do wrong, and what its reader is told: cases U of docs/faults.md, with one provider."""
 
 import asyncio
 import contextlib

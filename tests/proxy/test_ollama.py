@@ -87,7 +87,7 @@ KINDS: dict[str, tuple[Kind, bytes, list[Logged]]] = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_line_becomes_its_events(name: str) -> None:
-    """ollama-wire.md 2.2; within a line the order is thinking, text, tool calls."""
+    """As it was recorded (tests/captures); within a line the order is thinking, text, tool calls."""
     kind, line, events = KINDS[name]
 
     got, end, adapter = fed([line], adapter_of(kind))

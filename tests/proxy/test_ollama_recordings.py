@@ -125,7 +125,7 @@ def test_a_recorded_answer_that_was_cut_short_says_so(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["generate_token_repeat", "chat_token_repeat"])
 def test_the_repeat_guard_s_clean_end_is_a_truncation(case: str) -> None:
-    """A proper last chunk without ``done:true``: ollama-wire.md 2.4."""
+    """A proper last chunk without ``done:true`` is no end."""
     recording = RECORDINGS[case]
 
     _, _, end = told(recording, [recording.body])

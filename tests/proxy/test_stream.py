@@ -217,8 +217,8 @@ async def test_a_follower_that_leaves_twice_leaves_once() -> None:
         assert ended_as(stage) is None
 
 
-# What becomes of a running stream when its follower's connection is over without a word (architecture.md,
-# "Cancellation, exactly"): the end at once, or the wait whose end is `abandoned`.
+# What becomes of a running stream when its follower's connection is over without a word (ARCHITECTURE.md,
+# "Cancellation"): the end at once, or the wait whose end is `abandoned`.
 VANISHED = [
     (Leave.DIRECT, "began", "after start", "cancelled"),
     (Leave.DIRECT, "began", "before start", "cancelled"),

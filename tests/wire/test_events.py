@@ -25,7 +25,7 @@ from services.wire.events import (
 
 TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
 
-# PROTOCOL.md, "Ends": code, HTTP status before the stream, retryable.
+# PROTOCOL.md, "Errors": code, HTTP status before the stream, retryable.
 TABLE = {
     "invalid_request": (400, False),
     "payload_too_large": (413, False),

@@ -84,7 +84,7 @@ def rejoined(runs: Sequence[bytes | MarkedFrame]) -> bytes:
 
 
 def test_the_frames_are_those_of_the_protocol_s_example() -> None:
-    """PROTOCOL.md, "Gateway, native dialect", byte for byte; a tool call's ``extra`` and the last word stay out."""
+    """PROTOCOL.md, "Events", byte for byte; a tool call's ``extra`` and the last word stay out."""
     frames = frames_of(WHOLE)
 
     assert (
@@ -188,7 +188,7 @@ def test_a_status_cannot_be_written_as_if_it_were_in_the_log() -> None:
 
 @pytest.mark.parametrize("code", Code)
 def test_a_refusal_has_its_codes_status_and_retry_after_where_the_protocol_demands_it(code: Code) -> None:
-    """PROTOCOL.md, "Ends": Retry-After on every 429 and 503."""
+    """PROTOCOL.md, "Errors": Retry-After on every 429 and 503."""
     answered = refusal(Refused(Failed(code, "words")), "r-1")
 
     assert answered is not None
