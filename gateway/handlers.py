@@ -1,6 +1,5 @@
 """The gateway's native routes: each reads its request, asks the proxy, and lets the tokens pass through callbacks."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -17,10 +16,9 @@ from services.runtime import edge
 from services.runtime.http_client import Answer, CallFailed
 from services.wire import chat
 from services.wire.events import Code, Failed, Refused
+from services.wire.ids import BadPosition, is_stream_id, position_of
 
 JSON: Final = "application/json"
-_STREAM_ID: Final = re.compile(r"[A-Za-z0-9]{1,16}\.[A-Z2-7]{26}")
-_POSITION: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 _GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 """What a list tells of a stream while every caller is anonymous: not its id, which would be the key to it."""
@@ -67,7 +65,7 @@ class Handlers:
             if hop is None:
                 connection.reason = None
                 return web.Response(status=204, headers={"X-Stream-Id": stream_id})
-            return await self._reception.carry(request, connection, hop, position=int(position))
+            return await self._reception.carry(request, connection, hop, position=position)
 
         return await self._reception.connected(request, "chat", work)
 
@@ -126,23 +124,19 @@ def _stream_id(request: web.Request) -> str:
         Refused: 410.
     """
     stream_id = request.match_info["id"]
-    if not _STREAM_ID.fullmatch(stream_id):
+    if not is_stream_id(stream_id):
         raise Refused(_GONE)
     return stream_id
 
 
-def _position(request: web.Request, stream_id: str) -> str:
+def _position(request: web.Request, stream_id: str) -> int:
     """Return the number after which to replay; the header wins over the query, neither means 0.
 
     Raises:
         Refused: 400, it is no number or another stream's.
     """
-    text = request.query.get("after", "0")
-    last_event_id = request.headers.get("Last-Event-ID")
-    if last_event_id is not None:
-        owner, _, text = last_event_id.rpartition("-")
-        if owner != stream_id:
-            raise Refused(Failed(Code.INVALID_REQUEST, "This Last-Event-ID is not of this stream."))
-    if not _POSITION.fullmatch(text):
-        raise Refused(Failed(Code.INVALID_REQUEST, "A position is a number, from 0."))
-    return text
+    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
+    try:
+        return position_of(stream_id, last_event_id=last_event_id, after=after)
+    except BadPosition as exc:
+        raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc

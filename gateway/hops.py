@@ -48,7 +48,7 @@ class Hops:
 
         return (await self._open(connection, ask, starts=True))[0]
 
-    async def follow(self, connection: ClientConnection, position: int | str, *, fresh: bool = False) -> Hop | None:
+    async def follow(self, connection: ClientConnection, position: int, *, fresh: bool = False) -> Hop | None:
         """Follow the connection's stream after a number; None if it is over and nothing follows (204).
 
         Raises:

@@ -88,7 +88,7 @@ class Reception:
         connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
         return hop
 
-    async def followed(self, connection: ClientConnection, position: str) -> Hop | None:
+    async def followed(self, connection: ClientConnection, position: int) -> Hop | None:
         """Let the connection in, and follow its stream after ``position``; None if nothing follows.
 
         Raises:

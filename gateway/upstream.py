@@ -74,7 +74,7 @@ class Upstream:
         return await self._client.open(request, reader, fresh=fresh)
 
     async def follow(
-        self, stream_id: str, position: int | str, follower: Follower, reader: Reader, *, fresh: bool = False
+        self, stream_id: str, position: int, follower: Follower, reader: Reader, *, fresh: bool = False
     ) -> Call:
         """Follow a stream after a number.
 

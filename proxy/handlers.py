@@ -7,7 +7,7 @@ from aiohttp import web
 
 from proxy.pages import row_of, snapshot_of
 from proxy.reception import Parse, Reception
-from proxy.requests import caller_of, dialect_of, is_follower, position_of
+from proxy.requests import caller_of, dialect_of, is_follower, position_asked
 from proxy.settings import ProxySettings
 from proxy.streams import Streams
 from services.runtime import edge
@@ -54,7 +54,7 @@ class Handlers:
         stream = self._streams.find(request.match_info["id"], caller.owner)
         if request.headers.get("Accept") == "application/json":
             return edge.json_response(snapshot_of(stream))
-        position = position_of(request, stream)
+        position = position_asked(request, stream)
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
         dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)

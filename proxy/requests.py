@@ -9,10 +9,11 @@ from proxy.caller import Caller, Leave
 from proxy.dialects.dialect import Dialect
 from proxy.dialects.seed import SeedFrames
 from proxy.stream import Stream
-from proxy.stream_log import BadPosition, LeftTheLog
+from proxy.stream_log import LeftTheLog
 from services.runtime import edge
 from services.wire.chat import idempotency_key
 from services.wire.events import Code, Failed, Refused
+from services.wire.ids import BadPosition, position_of
 from services.wire.native import NativeFrames
 
 SSE: Final = "text/event-stream"
@@ -53,21 +54,18 @@ def dialect_of(request: web.Request, stream: Stream, *, heartbeat_s: float) -> D
     return SeedFrames(stream.id, request_id=request_id, model=stream.model)
 
 
-def position_of(request: web.Request, stream: Stream) -> int:
+def position_asked(request: web.Request, stream: Stream) -> int:
     """Return the number after which to replay; the header wins over the query, neither means 0.
 
     Raises:
         Refused: 400 for what is no position of this stream, 410 for one that has left the log.
     """
-    last_event_id = request.headers.get("Last-Event-ID")
-    text = request.query.get("after", "0")
-    if last_event_id is not None:
-        stream_id, _, text = last_event_id.rpartition("-")
-        if stream_id != stream.id:
-            raise Refused(Failed(Code.INVALID_REQUEST, "This Last-Event-ID is not of this stream."))
+    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
     try:
-        return stream.log.position_asked(text)
+        position = position_of(stream.id, last_event_id=last_event_id, after=after)
+        stream.log.check_position(position)
     except BadPosition as exc:
         raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc
     except LeftTheLog as exc:
         raise Refused(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
+    return position

@@ -11,6 +11,7 @@ from math import inf
 from typing import Final
 
 from services.wire.events import Failed, Finished, Logged, Terminal, Thinking, Token, ToolCall
+from services.wire.ids import BadPosition
 from services.wire.native import Numbered
 
 RUN_BYTES: Final = 10_240
@@ -19,7 +20,6 @@ PART_BYTES: Final = 65_536
 """Longest part; longer text becomes several events."""
 BATCH_BYTES: Final = 65_536
 """Most text that one call of :meth:`StreamLog.after` returns, so that who catches up writes in bounded pieces."""
-_DIGITS_MAX: Final = 15
 _OFFSET_BYTES: Final = 4
 _EVENT_BYTES: Final = 256
 """What an event that is not text is taken to weigh; a tool call adds its arguments."""
@@ -29,10 +29,6 @@ TextKind = type[Token] | type[Thinking]
 
 class LeftTheLog(Exception):
     """The number that is asked for has left the log: there would be a gap."""
-
-
-class BadPosition(Exception):
-    """What is asked for is no number of this log; the message says why."""
 
 
 @dataclass(slots=True)
@@ -187,21 +183,17 @@ class StreamLog:
         text, thinking = "".join(parts[Token]), "".join(parts[Thinking])
         return Snapshot(text, thinking, calls, self._left[Token], self._left[Thinking])
 
-    def position_asked(self, text: str) -> int:
-        """Return the position that a reader names by ``text``: it has that number and asks for the next.
+    def check_position(self, position: int) -> None:
+        """Refuse a position from which nobody could go on without a gap.
 
         Raises:
-            BadPosition: it is no number, or lies ahead of what there is.
+            BadPosition: it lies ahead of what there is.
             LeftTheLog: what follows it is no longer held.
         """
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
-            raise BadPosition("A position is a number, from 0.")
-        position = int(text)
         if position > self.last:
             raise BadPosition("This position lies ahead of the answer.")
         if position + 1 < self.first:
             raise LeftTheLog
-        return position
 
     @property
     def first(self) -> int:

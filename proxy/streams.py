@@ -1,9 +1,7 @@
 """Stream id -> stream: who may start, follow and stop one, and when a finished one is forgotten."""
 
 import asyncio
-import base64
 import random
-import re
 import secrets
 import time
 import weakref
@@ -22,11 +20,11 @@ from proxy.timeline import Timeline
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, Phase, Refused, Status, shutting_down
+from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
 
 DEPARTED_S: Final = 10.0
 """How long a name is kept whose follower was said to have left before it arrived."""
 DEPARTED_MAX: Final = 10_000
-_STREAM_ID: Final = re.compile(r"[A-Za-z0-9]{1,16}\.[A-Z2-7]{26}")
 
 Produce = Callable[[Stream, Place], Coroutine[Any, Any, None]]
 
@@ -116,7 +114,7 @@ class Streams:
         Raises:
             Refused: 410.
         """
-        stream = self._streams.get(stream_id) if _STREAM_ID.fullmatch(stream_id) else None
+        stream = self._streams.get(stream_id) if is_stream_id(stream_id) else None
         if stream is None or stream.caller.owner != owner:
             raise Refused(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
         return stream
@@ -176,9 +174,8 @@ class Streams:
             raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
 
     def _create(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
-        secret = base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
         stream = Stream(
-            f"{self._settings.instance}.{secret}",
+            new_stream_id(self._settings.instance, secrets.token_bytes(SECRET_BYTES)),
             caller,
             request,
             stream_log=StreamLog(self._settings.log_bytes),

@@ -4,6 +4,7 @@ events    what can happen in an answer, and every way in which it can end
 native    events <-> native frames: the proxy writes them, the gateway reads them
 sse       server-sent events: encoder, decoder, response headers, heartbeat
 json_text JSON that strangers wrote: half a surrogate pair in it
+ids       stream ids, events' numbers, and the position that a reader comes back with
 ndjson    the lines of a model server
 model_names  one name for the many spellings of a model, and the lists in which they stand
 bodies    the fields of request bodies, their types and limits, and refusals in our words

@@ -30,6 +30,7 @@ from services.wire.events import (
     error_object,
     refused_by_status,
 )
+from services.wire.ids import BadPosition, number_of
 
 RETRY_MS: Final = 2000
 """What `start` tells an EventSource to wait before it comes back: well inside the shortest leave time, 5 s."""
@@ -250,19 +251,10 @@ def _without_heartbeats(data: bytes) -> bytes:
 def _newest_number(frames: bytes) -> int:
     at = (b"\n" + frames).rfind(b"\nid: ")
     line = frames[at : frames.index(b"\n", at)]
-    return number_of(line.removeprefix(b"id: ").decode())
-
-
-def number_of(event_id: str) -> int:
-    """Return the n of ``<stream id>-<n>``.
-
-    Raises:
-        HopBroken: it has none.
-    """
-    _, _, digits = event_id.rpartition("-")
-    if not (digits.isascii() and digits.isdigit()):
-        raise HopBroken("an id without a number")
-    return int(digits)
+    try:
+        return number_of(line.removeprefix(b"id: ").decode())
+    except BadPosition as exc:
+        raise HopBroken("an id without a number") from exc
 
 
 def _parse(frame: bytes) -> MarkedFrame:

@@ -47,7 +47,7 @@ class Gateway:
     def starts(self, key: str | None = None) -> "asyncio.Task[Hop]":
         return self.tasks.spawn(self.hops.start(self.connection, ASKED, BODY, key=key), "start")
 
-    def follows(self, position: int | str = 3) -> "asyncio.Task[Hop | None]":
+    def follows(self, position: int = 3) -> "asyncio.Task[Hop | None]":
         return self.tasks.spawn(self.hops.follow(self.connection, position), "follow")
 
     async def departed(self) -> Peer:

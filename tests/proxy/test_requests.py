@@ -6,7 +6,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from proxy.caller import Leave
 from proxy.dialects.seed import SeedFrames
-from proxy.requests import ANONYMOUS, NATIVE, caller_of, dialect_of, is_follower, position_of
+from proxy.requests import ANONYMOUS, NATIVE, caller_of, dialect_of, is_follower, position_asked
 from proxy.stream_log import RUN_BYTES
 from services.runtime import edge
 from services.wire.chat import BadBody
@@ -118,7 +118,7 @@ async def test_the_header_wins_over_the_query_and_neither_means_the_start(
         stage.say("a", "b")
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
 
-        assert position_of(request(headers, path), stage.stream) == position
+        assert position_asked(request(headers, path), stage.stream) == position
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ async def test_the_header_wins_over_the_query_and_neither_means_the_start(
         ("/", f"{STREAM_ID}-{'9' * 10_000}"),
     ],
 )
-async def test_what_is_no_position_of_this_stream_is_a_bad_request(path: str, last_event_id: str | None) -> None:
+async def test_what_is_no_position_asked_this_stream_is_a_bad_request(path: str, last_event_id: str | None) -> None:
     """C12."""
     async with a_stream() as stage:
         stage.say("a", "b")
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
         with pytest.raises(Refused) as refusal:
-            position_of(request(headers, path), stage.stream)
+            position_asked(request(headers, path), stage.stream)
 
         assert refusal.value.failed.code is Code.INVALID_REQUEST
 
@@ -153,6 +153,6 @@ async def test_a_position_that_has_left_the_log_is_gone() -> None:
             stage.stream.log.text(Token, "x" * RUN_BYTES)
         stage.stream.deliver()
         with pytest.raises(Refused) as refusal:
-            position_of(request(), stage.stream)
+            position_asked(request(), stage.stream)
 
         assert refusal.value.failed.code is Code.STREAM_GONE
