@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,7 @@ from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
+from services.runtime.hosts import Hosts
 from services.runtime.http_client import CallFailed
 from services.runtime.http_server import Refusal
 from services.runtime.lifecycle import Listener
@@ -57,7 +59,7 @@ class GatewayService:
         self.metrics.slots.set(self.connections.most)
         self.metrics.show_connections(self._upstream.connections)
         self.metrics.show_unsent(self.connections.most_unsent)
-        self._allowed_hosts = frozenset(host.lower() for host in settings.hosts)
+        self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self.app = self._make_app()
 
     # --- runtime.lifecycle.Service
@@ -135,7 +137,7 @@ class GatewayService:
 
     @web.middleware
     async def _refuse_other_hosts(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        edge.refuse_host(request, self._allowed_hosts)
+        edge.refuse_host(request, self._hosts)
         return await handler(request)
 
     async def _probe(self) -> bool:

@@ -16,7 +16,7 @@ class GatewaySettings(ProcessSettings):
     metrics_listen: Address = Field(Address("127.0.0.1", 9002), description="host:port of /metrics")
     proxy_url: Origin = Field(Origin("http", "127.0.0.1", 8080), description="the proxy: http://host[:port]")
     hosts: CommaList = Field(
-        (), description="Host names answered beside loopback ones; * only where something in front checks"
+        (), description="names in Host answered beside this machine's; * only where something in front checks"
     )
     max_output_tokens: int = Field(8192, ge=1, le=1_000_000, description="cap and default of num_predict, in tokens")
     cors_origins: CommaList = Field(

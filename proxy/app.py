@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from proxy.streams import Streams
 from proxy.transport import Transport
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
+from services.runtime.hosts import Hosts
 from services.runtime.http_client import CallFailed
 from services.runtime.http_server import Refusal
 from services.runtime.lifecycle import Listener
@@ -57,6 +59,7 @@ class ProxyService:
         self._health = Health(
             "proxy", self._reachability, active=lambda: self.streams.running, queued=lambda: self._admission.waiting
         )
+        self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self.app = self._make_app()
         self._show_gauges()
 
@@ -135,7 +138,7 @@ class ProxyService:
         if "Origin" in request.headers:
             raise Refused(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
         if _is_loopback(self._settings.listen.host):
-            edge.refuse_host(request, ())
+            edge.refuse_host(request, self._hosts)
         return await handler(request)
 
     def _produce(self, stream: Stream, place: Place) -> Coroutine[Any, Any, None]:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from services.runtime.settings import Address, Origin, ProcessSettings
+from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
 
 
 def _new_instance() -> str:
@@ -27,6 +27,10 @@ class ProxySettings(ProcessSettings):
     )
     ollama_url: Origin = Field(
         Origin("http", "127.0.0.1", 11434), description="the model server: http://host[:port], no credentials, no path"
+    )
+    hosts: CommaList = Field(
+        (),
+        description="names in Host answered beside this machine's, where it listens on loopback; * = all",
     )
     permits: int = Field(
         1, ge=1, le=1024, description="answers at once per model; the server's OLLAMA_NUM_PARALLEL, whose default is 1"

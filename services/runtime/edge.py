@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -17,11 +17,12 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from services.runtime.hosts import Hosts
+
 log = structlog.get_logger()
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 _REQUEST_ID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 PROBES: Final = frozenset({"/livez", "/readyz"})
 """Answered whatever the Host: probes send an address."""
 
@@ -125,16 +126,13 @@ def refuse_strange(request: web.Request) -> None:
         raise web.HTTPUnsupportedMediaType(text="Send the body without a Content-Encoding.")
 
 
-def refuse_host(request: web.Request, allowed: Collection[str]) -> None:
-    """Refuse a ``Host`` that is neither a loopback name nor in ``allowed`` (DNS rebinding); ``*`` allows all.
+def refuse_host(request: web.Request, hosts: Hosts) -> None:
+    """Refuse a ``Host`` that is none of ``hosts`` (DNS rebinding), but not a probe's.
 
     Raises:
         web.HTTPMisdirectedRequest: it is not ours.
     """
-    host = request.headers.get("Host", "")
-    if request.path in PROBES or "*" in allowed or _LOOPBACK.fullmatch(host):
-        return
-    if host.lower() not in allowed and host.rsplit(":", 1)[0].lower() not in allowed:
+    if request.path not in PROBES and not hosts.answer(request.headers.get("Host", "")):
         raise web.HTTPMisdirectedRequest(text="This host name is not served here.")
 
 

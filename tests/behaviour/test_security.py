@@ -3,14 +3,17 @@
 import asyncio
 import json
 import re
+import socket
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 from services.wire.events import Code
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.refusals import GENERATE, asking, parsed, refused, refused_as_ollama
 from tests.behaviour.script import scripted
-from tests.chain import Chain, Server
+from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client, raw_exchange
 
 CAP: Final = 8192
@@ -38,6 +41,16 @@ SPELLINGS: Final = (
     *("/API/{0}", "/Api/{0}", "/api/{1}", "/api/chat/stream/../../{0}", "/livez/../api/{0}", "/%61pi/{0}", "/api/{2}"),
     *("http://localhost/api/{0}", "http://127.0.0.1:11434/api/{0}", "https://evil.example/api/{0}", "//evil/api/{0}"),
 )
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    simulator, named = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, {"HOSTS": "ollama.internal"}
+    with (
+        running_chain(simulator=simulator, proxy=named, gateway=named, log_level="debug") as chain,
+        common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
+    ):
+        yield chain
 
 
 @pytest.fixture(params=["gateway", "proxy"])
@@ -248,7 +261,7 @@ HOSTILE: Final = (
         "127.0.0.1.evil.example",
         "localhost@evil.example",
     ),
-    *("10.0.0.1", "0.0.0.0", "[::2]", "localhost, evil.example", "evil.example/localhost", "a/health#", "localhost:x"),
+    *("10.0.0.1", "[::2]", "localhost, evil.example", "evil.example/localhost", "a/health#", "localhost:x"),
     *("", "127.0.0.1.", "2130706433", "local host"),
 )
 
@@ -274,8 +287,15 @@ async def test_a_hostile_host_is_misdirected_everywhere_but_at_the_probes(
     assert calls_beyond_the_polls(chain, before) == []
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:3001"])
-async def test_a_loopback_name_is_ours(host: str, server: Server) -> None:
+OURS: Final = (
+    *("localhost", "LOCALHOST:1", "localhost.", "app.localhost", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:3001"),
+    *("0.0.0.0:8080", "[::]", "[0:0:0:0:0:0:0:1]", "host.docker.internal:8080", socket.gethostname()),
+    "ollama.internal:8080",
+)
+
+
+@pytest.mark.parametrize("host", OURS)
+async def test_a_name_of_this_machine_or_the_operator_s_is_ours(host: str, server: Server) -> None:
     async with Client(server.url) as client:
         answer = await client.get("/health", {"Host": host})
 
