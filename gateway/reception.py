@@ -76,7 +76,7 @@ class Reception:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings, key = self._settings, chat.idempotency_key(request.headers.get("Idempotency-Key"))
-        raw = await edge.read_body(request, limit_bytes=settings.body_bytes, timeout_s=settings.body_timeout_s)
+        raw = await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
         asked = parse(raw)
         connection.timeline.parsed = time.monotonic()
         self._connections.admit(connection, new_stream=True)

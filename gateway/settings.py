@@ -25,8 +25,12 @@ class GatewaySettings(ProcessSettings):
     default_model: str = Field(
         "", max_length=256, description="for a request that names none; empty = the first listed that can chat"
     )
-    body_bytes: int = Field(1 << 20, ge=1024, le=32 << 20, description="bytes of a request body, images included")
-    body_timeout_s: float = Field(10.0, gt=0, description="seconds in which a body must have come")
+    body_bytes: int = Field(
+        8 << 20, ge=1024, le=32 << 20, description="bytes of a request body; a photograph from a phone fits"
+    )
+    body_timeout_s: float = Field(
+        10.0, gt=0, description="seconds that a body may take, and one more for each 64 KiB that came"
+    )
     write_timeout_s: float = Field(10.0, gt=0, description="seconds in which a client may take no byte; then it is cut")
     max_streams: int = Field(
         500,

@@ -52,7 +52,7 @@ class OllamaHandlers:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST /api/show: its body is rebuilt, not forwarded."""
-        raw = await edge.read_body(request, limit_bytes=BODY_BYTES, timeout_s=BODY_S)
+        raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
         try:
             asked = orjson.loads(raw)
         except orjson.JSONDecodeError:

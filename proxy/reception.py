@@ -47,7 +47,7 @@ class Reception:
             chat.BadBody: it is not one.
             web.HTTPException: it is too long, or did not come in time.
         """
-        return parse(await edge.read_body(request, limit_bytes=BODY_BYTES, timeout_s=BODY_S))
+        return parse(await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S))
 
     @contextlib.asynccontextmanager
     async def started(

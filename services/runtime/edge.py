@@ -27,6 +27,8 @@ PROBES: Final = frozenset({"/livez", "/readyz"})
 """Answered whatever the Host: probes send an address."""
 
 
+BYTES_PER_SECOND_MORE: Final = 64 << 10
+"""A second more for each: slower than that no line carries a picture in a time that its owner would wait."""
 OUR_FAULT: Final = "Something went wrong here. Ask the operator to read the log."
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -136,24 +138,36 @@ def refuse_host(request: web.Request, hosts: Hosts) -> None:
         raise web.HTTPMisdirectedRequest(text="This host name is not served here.")
 
 
-async def read_body(request: web.Request, *, limit_bytes: int, timeout_s: float) -> bytes:
+def body_time_s(patience_s: float, came_bytes: int) -> float:
+    """Return how long a body may take of which so much came: a large picture on a slow line is not cut, a drip is."""
+    return patience_s + came_bytes // BYTES_PER_SECOND_MORE
+
+
+async def read_body(request: web.Request, *, limit_bytes: int, patience_s: float) -> bytes:
     """Read the whole body, bounded in bytes and time: while bytes are unread a leaving client is not seen.
+
+    Args:
+        patience_s: how long a body may take, and one second more for each 64 KiB of it that came.
 
     Raises:
         web.HTTPRequestEntityTooLarge: it is longer than ``limit_bytes``.
-        web.HTTPRequestTimeout: it did not come within ``timeout_s``.
+        web.HTTPRequestTimeout: it came too slowly.
+        web.HTTPBadRequest: it broke off, or is not framed as HTTP.
     """
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     body = bytearray()
+    began = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(patience_s) as limit:
             while piece := await request.content.readany():
                 body += piece
                 if len(body) > limit_bytes:
                     raise _too_large(limit_bytes)
+                limit.reschedule(began + body_time_s(patience_s, len(body)))
     except TimeoutError as exc:
-        raise web.HTTPRequestTimeout(text=f"The body did not come within {timeout_s:g} s.") from exc
+        words = f"The body came too slowly: it has {patience_s:g} s, and one more for each 64 KiB that came."
+        raise web.HTTPRequestTimeout(text=words) from exc
     except web.RequestPayloadError as exc:
         close = {"Connection": "close"}  # where the body ends, and what stands behind it, nobody can say
         raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.", headers=close) from exc

@@ -22,7 +22,7 @@ from tests.reader import Client, raw_exchange
 from tests.wire.requests import PNG, field_of, full_body, name_of, with_field, without_field
 from tests.wire.test_bodies import ELEMENTS, FIELDS, Field, around, may_be_absent
 
-GATEWAY_BODY_BYTES: Final = 1 << 20
+GATEWAY_BODY_BYTES: Final = 1 << 20  # small beside the growth that the gate allows; its default is 8 MiB
 PROXY_BODY_BYTES: Final = 32 << 20
 DECODED_BYTES: Final = 16 << 20  # S7: most memory that pictures may take
 CAPPED: Final = {("options",), ("options", "num_predict")}  # the gateway always sends a num_predict of its own
@@ -33,7 +33,8 @@ STRANGE: Final = "\0\x01\x7f\x85\u2028\u2029\ufeff\ufffe\u202e\u200de\u0301ё灯
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
-    with running_chain(simulator=simulator) as chain, common_gate(chain):
+    gateway = {"BODY_BYTES": str(GATEWAY_BODY_BYTES)}
+    with running_chain(simulator=simulator, gateway=gateway) as chain, common_gate(chain):
         yield chain
 
 

@@ -26,7 +26,7 @@ KEEPALIVE_S: Final = (
     15.0  # the gateway listener's; it is the header time-out (ARCHITECTURE.md, "Admission, retry, time")
 )
 BODY_TIMEOUT_S: Final = 1.0
-BODY_BYTES: Final = 1 << 20
+BODY_BYTES: Final = 8 << 20
 SLACK_S: Final = 1.0
 HOST: Final = "127.0.0.1"
 HEADER: Final = b"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Drip: "

@@ -22,7 +22,7 @@ from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client
 
 MIB: Final = 1 << 20
-BODY_BYTES: Final = MIB
+BODY_BYTES: Final = MIB  # small beside the growth that the gate allows; test_client_faults.py has the default
 CAPTURES: Final = Path(__file__).parents[1] / "captures"
 ODD: Final = "generate_odd_characters"
 LINE_ENDS: Final = "line_ends"
@@ -37,7 +37,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     (folder / f"{LINE_ENDS}.jsonl").write_text(recording_of(BREAKS))
     simulator = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64", "CAPTURES": str(folder)}
     with (
-        running_chain(simulator=simulator, log_level="debug") as chain,
+        running_chain(simulator=simulator, gateway={"BODY_BYTES": str(BODY_BYTES)}, log_level="debug") as chain,
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain

@@ -41,7 +41,7 @@ WORDS = re.compile(rb"aiohttp|Python|python|\d\.\d+\.\d|Server:")
 
 def _echo(router: web.UrlDispatcher) -> None:
     async def echo(request: web.Request) -> web.Response:
-        return web.Response(body=await edge.read_body(request, limit_bytes=1000, timeout_s=30))
+        return web.Response(body=await edge.read_body(request, limit_bytes=1000, patience_s=30))
 
     router.add_route("*", "/", echo)
 
@@ -100,7 +100,7 @@ async def test_a_body_in_which_the_parser_loses_its_place_is_refused_at_once_and
     def routes(router: web.UrlDispatcher) -> None:
         async def echo(request: web.Request) -> web.Response:
             reading.set()
-            return web.Response(body=await edge.read_body(request, limit_bytes=1000, timeout_s=30))
+            return web.Response(body=await edge.read_body(request, limit_bytes=1000, patience_s=30))
 
         router.add_post("/", echo)
 
