@@ -1,4 +1,4 @@
-"""Which ``Host`` headers name this machine (protocol.md, "Host"): the guard against DNS rebinding. Pure.
+"""Which ``Host`` headers name this machine (PROTOCOL.md, "Gateway, :3001"): the guard against DNS rebinding. Pure.
 
 A page on a rebound name sends that name; it cannot send another. So what is refused is every name that a stranger can
 have resolved to this machine, and what is taken are names and addresses that only this machine can have.
