@@ -5,6 +5,7 @@ Plan: addresses free? a model server, or the simulator? -> Processes, side by si
 
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -12,10 +13,12 @@ from typing import Final
 
 from deploy.plan import CannotRun, Plan
 from deploy.processes import Processes
-from services.runtime.probe import get, get_json
+from services.runtime.probe import get
 from services.runtime.settings import Address
+from services.wire.model_names import default_model, listed_models
 
 ASK_TIMEOUT_S: Final = 1
+SUGGESTED: Final = "llama3.2"  # small, and good enough to see words come
 READY_POLL_S: Final = 0.1
 BANNER: Final = """
 The chain is up: gateway {gateway} -> proxy {proxy} -> {plan.model_server}
@@ -24,7 +27,7 @@ The chain is up: gateway {gateway} -> proxy {proxy} -> {plan.model_server}
 through both hops:
   curl -N {gateway}/api/chat/stream -H 'Content-Type: application/json' -d '{{"message":"hi"}}'
 the proxy alone:
-  {generate}
+  curl -N {proxy}/api/generate/stream -d {body}
 time to first token, tokens per second:
   curl {metrics}/metrics
 
@@ -39,12 +42,17 @@ def banner(plan: Plan) -> str:
     words = f"The words are those of the model server at {plan.asked}."
     if plan.simulated:
         words = f"No Ollama answers at {plan.asked}: the words are the simulator's, not a model's."
-    models = (get_json(plan.model_server, "/api/tags", ASK_TIMEOUT_S) or {}).get("models")
-    generate = "no model is installed yet: ollama pull llama3.2"
-    if models:
-        body = json.dumps({"model": models[0]["name"], "prompt": "hi"}, separators=(",", ":"))
-        generate = f"curl -N {proxy}/api/generate/stream -d '{body}'"
-    return BANNER.format(plan=plan, gateway=gateway, proxy=proxy, metrics=metrics, words=words, generate=generate)
+    model = _model(plan)
+    if model is None:
+        words, model = f"{words}\nIt has no model that can chat; first: ollama pull {SUGGESTED}", SUGGESTED
+    body = shlex.quote(json.dumps({"model": model, "prompt": "hi"}, separators=(",", ":")))
+    return BANNER.format(plan=plan, gateway=gateway, proxy=proxy, metrics=metrics, words=words, body=body)
+
+
+def _model(plan: Plan) -> str | None:
+    """Return the model that the gateway takes where none is named."""
+    tags = get(plan.model_server, "/api/tags", ASK_TIMEOUT_S) or b""
+    return plan.environ.get("SLUICE_GATEWAY_DEFAULT_MODEL") or default_model(listed_models(tags) or ())
 
 
 def _short(plan: Plan, name: str) -> str:

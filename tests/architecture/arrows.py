@@ -13,7 +13,7 @@ ARROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "services.simulator": ("services.runtime",),
     "proxy": ("services.runtime", "services.wire"),
     "gateway": ("services.runtime", "services.wire"),
-    "deploy": ("services.runtime",),
+    "deploy": ("services.runtime", "services.wire"),
 }
 
 # server -> its floors from the top down; a module imports from its own floor and from those below

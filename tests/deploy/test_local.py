@@ -1,6 +1,8 @@
 """What `make run` tells its user: why it cannot start, or what to try."""
 
+import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -58,8 +60,31 @@ def test_the_banner_says_plainly_that_the_words_are_simulated(environ: dict[str,
     assert "the simulator's, not a model's" in text
 
 
-def test_a_model_server_without_models_is_told_how_to_get_one(environ: dict[str, str]) -> None:
+def model_shown(text: str) -> str:
+    (command,) = [line for line in text.split("\n") if "/api/generate/stream" in line]
+    return str(json.loads(shlex.split(command)[-1])["model"])
+
+
+def test_a_model_server_without_models_is_told_how_to_get_the_one_that_the_curls_then_ask(
+    environ: dict[str, str],
+) -> None:
     with ollama() as url:
         text = banner(Plan.of({**environ, "SLUICE_PROXY_OLLAMA_URL": url}))
 
-    assert "ollama pull" in text
+    assert "ollama pull llama3.2\n" in text
+    assert model_shown(text) == "llama3.2"
+
+
+def test_the_curl_names_the_model_that_the_gateway_takes_not_the_newest(environ: dict[str, str]) -> None:
+    with ollama("nomic-embed-text:latest", "qwen3:8b") as url:
+        plan = Plan.of({**environ, "SLUICE_PROXY_OLLAMA_URL": url})
+        chosen = Plan.of({**environ, "SLUICE_PROXY_OLLAMA_URL": url, "SLUICE_GATEWAY_DEFAULT_MODEL": "phi4"})
+        assert model_shown(banner(plan)) == "qwen3:8b"
+        assert model_shown(banner(chosen)) == "phi4"
+
+
+def test_a_model_server_with_nothing_but_an_embedder_has_none_that_can_chat(environ: dict[str, str]) -> None:
+    with ollama("nomic-embed-text:latest") as url:
+        text = banner(Plan.of({**environ, "SLUICE_PROXY_OLLAMA_URL": url}))
+
+    assert "no model that can chat" in text
