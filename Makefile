@@ -13,13 +13,16 @@ help: ## list these targets
 run: $(RUNTIME) ## the whole chain in this terminal, with a simulated model if no Ollama answers
 	@$(PYTHON) -m deploy.local
 
+# What `make test` leaves to .ci/run: the markers of pyproject.toml.
+CI_ONLY := root or network or container or edge or chaos
+
 # asyncio's debug mode, for what runs inside the tests: the servers that they start turn it off (lifecycle.py)
 test: export PYTHONASYNCIODEBUG = 1
-test: $(DEVELOPMENT) ## the whole suite, and that services/wire is covered to its last branch
+test: $(DEVELOPMENT) ## the suite, but for what is left to the CI; and that services/wire is covered to its last branch
 	@covered=yes; \
 	$(PYTHON) -m coverage run --source=services/wire -m pytest -q tests/wire && \
 	$(PYTHON) -m coverage report --fail-under=100 || covered=no; \
-	$(PYTHON) -m pytest && [ $$covered = yes ]
+	$(PYTHON) -m pytest -m "not ($(CI_ONLY))" && [ $$covered = yes ]
 
 check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 	@$(PYTHON) -m ruff format --check .

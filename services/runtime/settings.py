@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 
 OURS: Final = "SLUICE_"
-PROCESS_PREFIXES: Final = tuple(f"{OURS}{name}_" for name in ("PROXY", "GATEWAY", "WEB", "SIMULATOR"))
+# TEST is the suite's, whose processes inherit its environment
+PROCESS_PREFIXES: Final = tuple(f"{OURS}{name}_" for name in ("PROXY", "GATEWAY", "WEB", "SIMULATOR", "TEST"))
 MAX_PORT: Final = 65_535
 
 S = TypeVar("S", bound="ProcessSettings")

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,12 +14,6 @@ import pytest
 _CLONE_NEWNET: Final = 0x40000000
 _SUBNET: Final = "10.199"
 _MASK: Final = 30
-
-
-def needs_root() -> pytest.MarkDecorator:
-    """Return the mark that skips, by name, where there is no root or no `ip`."""
-    missing = os.geteuid() != 0 or shutil.which("ip") is None
-    return pytest.mark.skipif(missing, reason="needs root and the ip command, for a network namespace")
 
 
 class PrivateNetwork:

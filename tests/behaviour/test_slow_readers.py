@@ -10,10 +10,11 @@ import pytest
 
 from tests.behaviour.connections import gateway_beside, reasons, sample, told
 from tests.behaviour.gate import common_gate
-from tests.behaviour.private_network import needs_root, private_network
+from tests.behaviour.private_network import private_network
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, running_chain, soon
+from tests.machine import needs
 from tests.reader import Answer, Client
 
 WRITE_TIMEOUT_S: Final = 1.0
@@ -165,7 +166,7 @@ async def test_a_reader_that_takes_little_but_steadily_is_not_cut(chain: Chain) 
 
 
 @pytest.mark.root
-@needs_root()
+@needs("root", "ip")
 async def test_a_client_whose_packets_are_lost_is_let_go(chain: Chain) -> None:
     """C3: no FIN, no RST, no acknowledgement: the write deadline finds it, and TCP_USER_TIMEOUT frees the socket."""
     model = scripted(tokens=5000, rate=500)

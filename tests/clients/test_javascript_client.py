@@ -12,6 +12,7 @@ import pytest
 from tests.chain import ROOT, Chain
 from tests.clients.calls import BREAKS, CALLS, HELLO, Call
 from tests.clients.outcome import Outcome, Row, differences
+from tests.machine import lacking
 
 HERE: Final = Path(__file__).parent
 INSTALL_TIMEOUT_S: Final = 50.0
@@ -32,15 +33,15 @@ BROKEN: Final = [
 @pytest.fixture(scope="module")
 def folder() -> Path:
     """Where the client is installed: once for each lock file, beside the virtual environment."""
-    if (npm := shutil.which("npm")) is None or shutil.which("node") is None:
-        pytest.skip("the JavaScript client needs node and npm")
+    if reason := lacking("node", "npm"):
+        pytest.skip(reason)
     lock = (HERE / "package-lock.json").read_bytes()
     folder = ROOT / ".venv" / "javascript" / hashlib.sha256(lock).hexdigest()[:12]
     if not (folder / "node_modules" / "ollama").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, folder)
-        installing = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        installing = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             installing, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
         )

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 
 from tests.architecture.source import ROOT
 from tests.documents.tables import words
@@ -25,4 +26,12 @@ def test_the_readme_lists_the_commands_that_there_are() -> None:
 
 
 def test_there_are_no_more_commands_than_one_can_know() -> None:
-    assert len(targets()) <= 12
+    assert len(targets()) <= 14
+
+
+def test_what_make_test_leaves_to_the_ci_is_what_bears_a_marker() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    markers = [line.partition(":")[0] for line in project["tool"]["pytest"]["ini_options"]["markers"]]
+    left = re.findall(r"^CI_ONLY := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert left == [" or ".join(markers)]

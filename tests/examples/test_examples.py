@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from proxy.settings import ProxySettings
 from services.runtime.settings import ProcessSettings, describe
 from tests.behaviour.tcp_relay import relay_to
 from tests.chain import ROOT, Chain, eventually, running_chain, soon
+from tests.machine import needs
 
 EXAMPLES = ROOT / "examples"
 ASKED = "sim:tokens=60,rate=40"
@@ -103,7 +103,7 @@ def nginx(tmp_path: Path, gateway_port: int) -> Iterator[str]:
         process.wait()
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+@needs("nginx")
 async def test_behind_nginx_as_in_the_example_a_token_is_read_while_the_answer_is_still_being_made(
     chain: Chain, tmp_path: Path
 ) -> None:

@@ -118,7 +118,12 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(name: str, neares
 
 
 def test_a_name_of_another_process_is_that_process_s_business() -> None:
-    environ = {"SLUICE_GATEWAY_NOT_THERE": "1", "SLUICE_WEB_LISTEN": "x", "SLUICE_SIMULATOR_PACE": "1"}
+    environ = {
+        "SLUICE_GATEWAY_NOT_THERE": "1",
+        "SLUICE_WEB_LISTEN": "x",
+        "SLUICE_SIMULATOR_PACE": "1",
+        "SLUICE_TEST_WITHOUT": "x",
+    }
 
     assert read_settings(ProxyLike, environ) == ProxyLike()
 

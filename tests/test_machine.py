@@ -1,0 +1,26 @@
+"""A machine that has not what a test needs says so by name."""
+
+import pytest
+
+from tests.machine import lacking, needs
+
+
+def test_what_is_there_is_not_lacking() -> None:
+    assert lacking("sh") == ""
+
+
+def test_what_is_not_there_is_named() -> None:
+    assert lacking("sh", "no-such-program") == "this machine has no no-such-program"
+
+
+def test_what_is_hidden_is_lacking_though_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_TEST_WITHOUT", "node, sh")
+
+    assert lacking("sh", "true") == "this machine has no sh (hidden by SLUICE_TEST_WITHOUT)"
+
+
+def test_a_test_is_skipped_with_the_reason() -> None:
+    mark = needs("no-such-program").mark
+
+    assert (mark.name, mark.args) == ("skipif", (True,))
+    assert mark.kwargs == {"reason": "this machine has no no-such-program"}
