@@ -38,7 +38,8 @@ class Processes:
         self._children: list[subprocess.Popen[bytes]] = []
         self._printers: list[threading.Thread] = []
         self._printing = threading.Lock()
-        # exit codes of children, None for "stop": at most one a child, and one a signal or failed write
+        self._read = True  # by somebody, as far as we know
+        # exit codes of children, None for "stop": one a child and a signal at most, and one when nobody reads any more
         self._ends: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -85,9 +86,10 @@ class Processes:
         """Write to the descriptor itself: a buffer that a thread holds at the exit would abort the interpreter."""
         with self._printing:
             try:
-                while line:
+                while line and self._read:
                     line = line[os.write(1, line) :]
             except OSError:
+                self._read = False
                 self._ends.put(None)
 
     def _end_all(self) -> None:

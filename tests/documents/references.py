@@ -29,7 +29,9 @@ def texts() -> dict[str, str]:
     """Whatever refers to something: source, tests, pages, and how they are built."""
     folders = [*SOURCE_FOLDERS, "tests", "examples"]
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    paths += [ROOT / name for name in ("Makefile", "pyproject.toml", ".ci/run", "deploy/setup.sh")]
+    paths += [path for folder in (".ci", ".github", "deploy", "examples") for path in (ROOT / folder).rglob("*")]
+    paths += [ROOT / name for name in ("Makefile", "pyproject.toml", ".pre-commit-config.yaml")]
+    paths = [path for path in paths if path.is_file() and path.suffix != ".pyc"]
     return {**pages(), **{str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}}
 
 
