@@ -3,7 +3,9 @@
 import asyncio
 import resource
 import socket
-from typing import Any, Final
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -23,9 +25,12 @@ from services.runtime import edge
 from services.runtime.health import Health, Reachability
 from services.runtime.hosts import Hosts
 from services.runtime.http_client import CallFailed
-from services.runtime.http_server import Refusal
-from services.runtime.lifecycle import Listener
-from services.runtime.settings import Address
+from services.runtime.http_server import HttpPort
+from services.runtime.lifecycle import Port
+from services.runtime.listening import Listener
+from services.runtime.log import LogWriter
+from services.runtime.log_metrics import LogMetrics
+from services.runtime.metrics import metrics_port
 from services.runtime.tasks import Tasks
 from services.wire import native
 from services.wire.events import refused_by_status
@@ -64,26 +69,19 @@ class GatewayService:
 
     # --- runtime.lifecycle.Service
 
-    @property
-    def listener(self) -> Listener:
-        """The API's port."""
+    @cached_property
+    def ports(self) -> Sequence[Port]:
+        """The metrics port, and the API's."""
         user_timeout_s = self._settings.write_timeout_s + USER_TIMEOUT_MARGIN_S
-        return Listener(self._settings.listen, KEEPALIVE_S, user_timeout_s)
+        listener = Listener(self._settings.listen, KEEPALIVE_S, user_timeout_s)
+        return (
+            metrics_port(self.metrics.registry, self._settings.metrics_listen, native.refused_status),
+            HttpPort("address", self.app, listener, native.refused_status),
+        )
 
-    @property
-    def metrics_listener(self) -> Address:
-        """The metrics port."""
-        return self._settings.metrics_listen
-
-    @property
-    def registry(self) -> Any:
-        """What the metrics port shows."""
-        return self.metrics.registry
-
-    @property
-    def refusal(self) -> Refusal:
-        """The answer where no handler is asked."""
-        return native.refused_status
+    def watch_log(self, writer: LogWriter) -> None:
+        """Show the log's counts on the metrics port."""
+        LogMetrics(writer, self.metrics.registry)
 
     @property
     def drain_s(self) -> float:

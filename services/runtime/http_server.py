@@ -19,7 +19,8 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
 from services.runtime import edge
-from services.runtime.listening import BACKLOG
+from services.runtime.listening import BACKLOG, CannotListen, Listener, bind, bound_address
+from services.runtime.settings import Address
 
 READ_BUFFER_BYTES: Final = 64 << 10
 LINGERING_S: Final = 0.5  # a refused body: at 0 the 413 is lost in a reset, at the default 10 s the socket is kept
@@ -36,19 +37,20 @@ _BAD_BODY: Final = "the framing of the body is malformed"
 log = structlog.get_logger()
 
 
-class HttpServer:
-    """One application on one bound socket.
+class HttpPort:
+    """One application on one address: bound, then opened, then closed, as the lifecycle says.
 
     Args:
+        name: what the `listening` line calls its address.
         refusal: what is said where no handler is asked.
-        keepalive_timeout_s: an idle connection is closed after it; the time limit for request headers, too.
     """
 
-    def __init__(
-        self, app: web.Application, sock: socket.socket, *, refusal: Refusal, keepalive_timeout_s: float
-    ) -> None:
+    def __init__(self, name: str, app: web.Application, listener: Listener, refusal: Refusal) -> None:
         app.on_response_prepare.append(edge.name_no_software)
-        self._socket = sock
+        self.name = name
+        self._listener = listener
+        self._socket: socket.socket | None = None
+        self._listening: asyncio.Server | None = None
         self._runner = web.AppRunner(
             app,
             handler_cancellation=True,  # a client that left cancels its handler: off by default
@@ -57,33 +59,46 @@ class HttpServer:
         self._connect = partial(
             ServerConnection,
             refusal=refusal,
-            keepalive_timeout=keepalive_timeout_s,
+            keepalive_timeout=listener.keepalive_timeout_s,
             lingering_time=LINGERING_S,
             read_bufsize=READ_BUFFER_BYTES,
             auto_decompress=False,  # a small body must not become a huge one
             access_log=None,  # our one line a stream replaces it
         )
-        self._listening: asyncio.Server | None = None
 
-    async def open(self) -> None:
-        """Take connections.
+    def bind(self) -> None:
+        """Take the address.
 
         Raises:
-            OSError: another process took the address since it was bound.
+            CannotListen: it is taken.
         """
+        self._socket = bind(self._listener)
+
+    async def open(self) -> Address:
+        """Take connections; return where.
+
+        Raises:
+            CannotListen: another process took the address since it was bound.
+        """
+        assert self._socket is not None
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         server = self._runner.server
         assert server is not None
         connect = partial(self._connect, server, loop=loop)
-        self._listening = await loop.create_server(connect, sock=self._socket, backlog=BACKLOG)
+        try:
+            self._listening = await loop.create_server(connect, sock=self._socket, backlog=BACKLOG)
+        except OSError as exc:
+            raise CannotListen(self._listener.address, exc) from exc
+        return bound_address(self._socket)
 
     async def close(self) -> None:
         """Take no more connections, close idle ones, and give handlers ``HANDLERS_END_S`` to end."""
         if self._listening is not None:
             self._listening.close()
         await self._runner.cleanup()
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
 class ServerConnection(web.RequestHandler):

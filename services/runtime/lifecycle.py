@@ -17,52 +17,56 @@ from typing import Any, Final, Protocol
 
 import structlog
 import uvloop
-from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from services.runtime.command import answers_livez, parse
-from services.runtime.http_server import HttpServer, Refusal
-from services.runtime.listening import CannotListen, Listener, bind, bound_address
+from services.runtime.listening import CannotListen
 from services.runtime.log import LogWriter, configure
-from services.runtime.log_metrics import LogMetrics
-from services.runtime.metrics import metrics_app
 from services.runtime.settings import Address, ProcessSettings, S, SettingsError, read_settings, variable
 from services.runtime.version import VERSION
 
-__all__ = ["Listener", "Service", "main"]
-
 SWITCH_INTERVAL_S: Final = 0.0005  # at Python's 5 ms a scrape's thread stalls the loop for 9 ms, so for 1.7 ms
-METRICS_KEEPALIVE_S: Final = 75.0  # above the scrape interval
 
 log = structlog.get_logger()
+
+
+class Port(Protocol):
+    """One listening port of a service."""
+
+    @property
+    def name(self) -> str:
+        """What the `listening` line calls its address."""
+
+    def bind(self) -> None:
+        """Take the address.
+
+        Raises:
+            CannotListen: it is taken.
+        """
+
+    async def open(self) -> Address:
+        """Take connections; return where.
+
+        Raises:
+            CannotListen: another process took the address since it was bound.
+        """
+
+    async def close(self) -> None:
+        """Take no more connections, and end those that there are; harmless for one that was never bound."""
 
 
 class Service(Protocol):
     """What a server gives to its lifecycle; :func:`main` calls the methods in this order, inside the event loop."""
 
     @property
-    def app(self) -> web.Application:
-        """The traffic port's application."""
-
-    @property
-    def listener(self) -> Listener:
-        """The traffic port."""
-
-    @property
-    def metrics_listener(self) -> Address | None:
-        """The metrics port, if there is one."""
-
-    @property
-    def registry(self) -> CollectorRegistry | None:
-        """What the metrics port shows."""
-
-    @property
-    def refusal(self) -> Refusal:
-        """Makes the answer where no handler is asked, on both ports."""
+    def ports(self) -> Sequence[Port]:
+        """Its ports, the traffic port last: it is the last to open and the first to close."""
 
     @property
     def drain_s(self) -> float:
         """How long streams may go on after the first signal; 0 ends them at once."""
+
+    def watch_log(self, writer: LogWriter) -> None:
+        """Show the counts of the log, which is the lifecycle's own, wherever the service shows its own."""
 
     async def start(self) -> None:
         """Open pools, start pollers; connections are taken when this has returned."""
@@ -140,32 +144,21 @@ def _run(name: str, settings: S, build: Callable[[S], Service]) -> int:
 async def _serve(settings: S, build: Callable[[S], Service], writer: LogWriter) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_loop_failure)
     service = build(settings)
-    if service.registry is not None:
-        LogMetrics(writer, service.registry)
+    service.watch_log(writer)
     stop = _Stop(service, writer)
     async with contextlib.AsyncExitStack() as ending:  # runs backwards: traffic port, metrics port, service
         ending.push_async_callback(service.close)
-        ports = _bind_ports(service, ending)  # before start: an address that is taken costs nothing
+        for port in service.ports:  # before start: an address that is taken costs nothing
+            ending.push_async_callback(port.close)
+            port.bind()
         await service.start()
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked at again
-        addresses = {port.name: str(await port.open()) for port in ports}
+        addresses = {port.name: str(await port.open()) for port in service.ports}
         log.info("listening", **addresses)
         await stop.asked.wait()
         await _drain(service)
     log.info("stopped")
-
-
-def _bind_ports(service: Service, ending: contextlib.AsyncExitStack) -> list["_Port"]:
-    places = [("address", service.app, service.listener)]
-    if service.metrics_listener is not None and service.registry is not None:
-        listener = Listener(service.metrics_listener, METRICS_KEEPALIVE_S)
-        places.insert(0, ("metrics", metrics_app(service.registry), listener))
-    ports = []
-    for name, app, listener in places:
-        ports.append(_Port(name, app, listener, service.refusal))
-        ending.push_async_callback(ports[-1].close)
-    return ports
 
 
 async def _drain(service: Service) -> None:
@@ -201,26 +194,3 @@ class _Stop:
         self.asked.set()
         self._service.begin_drain()
         log.info("draining", signal=number.name, drain_s=self._service.drain_s)
-
-
-class _Port:
-    """One port of a service: bound when made, then opened, then closed."""
-
-    def __init__(self, name: str, app: web.Application, listener: Listener, refusal: Refusal) -> None:
-        self.name = name
-        self._listener = listener
-        self._socket = bind(listener)
-        self._server = HttpServer(app, self._socket, refusal=refusal, keepalive_timeout_s=listener.keepalive_timeout_s)
-        self.close = self._server.close
-
-    async def open(self) -> Address:
-        """Take connections; return where.
-
-        Raises:
-            CannotListen: another process took the address since it was bound.
-        """
-        try:
-            await self._server.open()
-        except OSError as exc:
-            raise CannotListen(self._listener.address, exc) from exc
-        return bound_address(self._socket)

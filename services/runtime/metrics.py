@@ -11,11 +11,15 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from services.runtime.histogram import BisectChild
+from services.runtime.http_server import HttpPort, Refusal
+from services.runtime.listening import Listener
+from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
 
 MAX_MODELS: Final = 20  # each costs some 420 samples once it is asked; a scrape's budget is 5,000
 OTHER_MODEL: Final = "_OTHER"
 LAG_PERIOD_S: Final = 0.1
+METRICS_KEEPALIVE_S: Final = 75.0  # above the scrape interval
 
 
 def process_registry() -> CollectorRegistry:
@@ -96,6 +100,11 @@ class _Exposition:
         if self._rendering is None or self._rendering.done():
             self._rendering = self._tasks.spawn(asyncio.to_thread(generate_latest, self._registry), "render-metrics")
         return self._rendering
+
+
+def metrics_port(registry: CollectorRegistry, address: Address, refusal: Refusal) -> HttpPort:
+    """Return the port on which ``registry`` is scraped."""
+    return HttpPort("metrics", metrics_app(registry), Listener(address, METRICS_KEEPALIVE_S), refusal)
 
 
 def metrics_app(registry: CollectorRegistry) -> web.Application:

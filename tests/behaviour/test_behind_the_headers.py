@@ -23,11 +23,12 @@ from proxy.dialects.seed import SeedFrames
 from proxy.follower import Follower
 from proxy.metrics import ProxyMetrics
 from proxy.settings import ProxySettings
-from services.runtime.http_server import HttpServer
+from services.runtime.http_server import HttpPort
 from services.runtime.lifecycle import Service
-from services.runtime.listening import Listener, bind, bound_address
+from services.runtime.listening import Listener
 from services.runtime.settings import Address, read_settings
 from services.runtime.sink import ChunkedSink, SinkWatch
+from services.wire import native
 from services.wire.native import NativeReader
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain
@@ -93,14 +94,13 @@ async def running(side: str, chain: Chain) -> AsyncIterator[Address]:
     else:
         behind = {"SLUICE_GATEWAY_PROXY_URL": chain.proxy.url, "SLUICE_GATEWAY_WRITE_TIMEOUT_S": "0.5"}
         service = GatewayService(read_settings(GatewaySettings, behind))
-    sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
-    server = HttpServer(service.app, sock, refusal=service.refusal, keepalive_timeout_s=5.0)
+    port = HttpPort("address", service.app, Listener(Address("127.0.0.1", 0), 5.0), native.refused_status)
+    port.bind()
     await service.start()
-    await server.open()
     try:
-        yield bound_address(sock)
+        yield await port.open()
     finally:
-        await server.close()
+        await port.close()
         await service.close()
 
 

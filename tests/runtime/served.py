@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from services.runtime import edge
-from services.runtime.http_server import HttpServer
-from services.runtime.listening import Listener, bind, bound_address
+from services.runtime.http_server import HttpPort
+from services.runtime.listening import Listener
 from services.runtime.settings import Address
 
 WITHIN_S = 5.0
@@ -34,13 +34,12 @@ async def served(
     if on_prepare is not None:
         app.on_response_prepare.append(on_prepare)
     routes(app.router)
-    sock = bind(Listener(Address("127.0.0.1", 0), 5.0))
-    server = HttpServer(app, sock, refusal=refusal, keepalive_timeout_s=5.0)
-    await server.open()
+    port = HttpPort("address", app, Listener(Address("127.0.0.1", 0), 5.0), refusal)
+    port.bind()
     try:
-        yield bound_address(sock)
+        yield await port.open()
     finally:
-        await server.close()
+        await port.close()
 
 
 class Client:

@@ -14,8 +14,12 @@ from prometheus_client import Counter
 from pydantic import Field
 
 from services.runtime import edge
-from services.runtime.lifecycle import Listener, main
-from services.runtime.metrics import process_registry
+from services.runtime.http_server import HttpPort
+from services.runtime.lifecycle import main
+from services.runtime.listening import Listener
+from services.runtime.log import LogWriter
+from services.runtime.log_metrics import LogMetrics
+from services.runtime.metrics import metrics_port, process_registry
 from services.runtime.settings import Address, ProcessSettings
 
 log = structlog.get_logger()
@@ -40,9 +44,12 @@ class TinyService:
         self.app.router.add_get("/fail", self._fail)
         self.app.router.add_get("/leak", self._leak)
         self.app.router.add_get("/slow", self._slow)
-        self.listener = Listener(settings.listen, settings.keepalive_timeout_s, 15)
-        self.metrics_listener: Address | None = settings.metrics_listen
         self.registry = process_registry()
+        listener = Listener(settings.listen, settings.keepalive_timeout_s, 15)
+        self.ports = (
+            metrics_port(self.registry, settings.metrics_listen, self.refusal),
+            HttpPort("address", self.app, listener, self.refusal),
+        )
         self.drain_s = settings.drain_s
         self._answered = Counter("tiny_answers_total", "Answers.", registry=self.registry)
         self._draining = False
@@ -53,6 +60,9 @@ class TinyService:
     @staticmethod
     def refusal(status: int, words: str, request_id: str) -> edge.Answer:
         return status, {"Content-Type": "text/x-tiny"}, f"{words} {request_id}".encode()
+
+    def watch_log(self, writer: LogWriter) -> None:
+        LogMetrics(writer, self.registry)
 
     async def start(self) -> None:
         log.info("tiny.start")
