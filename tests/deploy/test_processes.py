@@ -119,5 +119,4 @@ def test_a_reader_that_goes_away_ends_all(start: Start) -> None:
     chain.stop_reading()
 
     assert chain.ended() == 0
-
     assert chain.left() == []
