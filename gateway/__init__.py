@@ -9,6 +9,7 @@
               sink ──▶ a browser, a terminal, curl
 
     catalog   which models there are, and which one is meant by a request that names none
+    capabilities  what a model can do, where the list may not say it all
     cors      which pages may ask
     report    the one line and the numbers of a connection
 

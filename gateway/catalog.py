@@ -1,30 +1,37 @@
 """Which models may be asked for, as the proxy's model server lists them."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-
+from gateway.capabilities import Capabilities
 from gateway.upstream import Upstream
 from services.runtime.http_client import CallFailed
 from services.wire.events import Code, Failed, Refused
+from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model, listed_models
 
 FRESH_S: Final = 10.0
 """A list is believed for so long: models come and go by hand."""
+FRESH_EMPTY_S: Final = 1.0
+"""A list without a model to talk to: who was told to install one asks again as soon as it is there."""
 _UNREACHED: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. No model server answers; ask again later.")
+_NONE_CHATS: Final = "No installed model can chat. Install one: `ollama pull llama3.2`, or name one in `model`."
 
 
 class Catalog:
     """The models, asked for when they are needed and kept for ten seconds.
 
     Args:
-        default_model: the operator's choice for requests that name none; "" = the first listed that can chat.
+        default_model: the operator's choice for requests that name none; "" = the first listed that can chat, as long
+            as it is listed.
     """
 
     def __init__(self, upstream: Upstream, default_model: str) -> None:
         self._upstream = upstream
-        self._default_model = default_model
-        self._listed: list[dict[str, Any]] = []
+        self._capabilities = Capabilities(upstream)
+        self._operators_default = default_model
+        self._kept: str | None = None  # the default that was chosen
+        self._listed: Sequence[ListedModel] = ()
         self._listed_at = -FRESH_S
 
     async def default(self) -> str:
@@ -33,24 +40,25 @@ class Catalog:
         Raises:
             Refused: there is none.
         """
-        if self._default_model:
-            return self._default_model
-        chosen = next((model["name"] for model in await self.models() if _can_chat(model)), None)
-        if chosen is None:
-            raise Refused(Failed(Code.MODEL_NOT_FOUND, "No model that can chat is installed; name one in `model`."))
-        return str(chosen)
+        if self._operators_default:
+            return self._operators_default
+        listed = await self.models()
+        if self._kept is None:
+            raise Refused(Failed(Code.MODEL_NOT_FOUND, _NONE_CHATS if listed else NO_MODEL))
+        return self._kept
 
-    async def models(self) -> list[dict[str, Any]]:
-        """Return what is listed, in the model server's order and fields.
+    async def models(self) -> Sequence[ListedModel]:
+        """Return what is listed, in the model server's order.
 
         Raises:
             Refused: nobody answers, and what was listed is too old.
         """
-        if time.monotonic() - self._listed_at >= FRESH_S:
+        if time.monotonic() - self._listed_at >= (FRESH_EMPTY_S if self._kept is None else FRESH_S):
             listed = await self._ask("/api/tags")
             if listed is None:
                 raise Refused(_UNREACHED)
             self._listed, self._listed_at = listed, time.monotonic()
+            self._kept = default_model(listed, self._kept)
         return self._listed
 
     async def page(self) -> dict[str, Any]:
@@ -60,41 +68,35 @@ class Catalog:
             Refused: nobody answers.
         """
         models = await self.models()
-        loaded = {model["name"] for model in await self._ask("/api/ps") or []}
-        default = self._default_model or next((model["name"] for model in models if _can_chat(model)), None)
-        return {"models": [_shown(model, loaded, default) for model in models]}
+        await self._capabilities.learn(models)
+        loaded = {canonical(model.name) for model in await self._ask("/api/ps") or ()}
+        default = canonical(self._operators_default or self._kept or "")
+        return {"models": [self._shown(model, loaded, default) for model in models]}
 
     async def names(self) -> list[str]:
         """Return the names, for labels; empty when nobody answers."""
         try:
-            return [model["name"] for model in await self.models()]
+            models = await self.models()
         except Refused:
             return []
+        await self._capabilities.learn(models)
+        return [model.name for model in models]
 
-    async def _ask(self, path: str) -> list[dict[str, Any]] | None:
+    async def _ask(self, path: str) -> Sequence[ListedModel] | None:
         try:
             answer = await self._upstream.read(path)
-            listed = orjson.loads(answer.body) if answer.status == 200 else None
-        except (CallFailed, orjson.JSONDecodeError):
+        except CallFailed:
             return None
-        models = listed.get("models") if isinstance(listed, dict) else None
-        if not isinstance(models, list):
-            return None
-        return [model for model in models if isinstance(model, dict) and isinstance(model.get("name"), str)]
+        return listed_models(answer.body) if answer.status == 200 else None
 
-
-def _can_chat(model: dict[str, Any]) -> bool:
-    capabilities = model.get("capabilities")
-    return not isinstance(capabilities, list) or "completion" in capabilities
-
-
-def _shown(model: dict[str, Any], loaded: set[str], default: str | None) -> dict[str, Any]:
-    details = model.get("details")
-    return {
-        "name": model["name"],
-        "size": model.get("size"),
-        "family": details.get("family") if isinstance(details, dict) else None,
-        "capabilities": model.get("capabilities", []),
-        "loaded": model["name"] in loaded,
-        "default": model["name"] == default,
-    }
+    def _shown(self, model: ListedModel, loaded: set[str], default: str) -> dict[str, Any]:
+        name = canonical(model.name)
+        return {
+            "name": model.name,
+            "size": model.size,
+            "family": model.family,
+            "capabilities": self._capabilities.of(model),
+            "loaded": name in loaded,
+            "default": name == default,
+            **({"simulated": True} if model.is_simulated else {}),
+        }

@@ -9,6 +9,7 @@ from services.runtime.families import Family
 from services.runtime.stream_metrics import MODEL, StreamMetrics
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
+from services.wire.model_names import canonical
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
 _NOT_YET: Final = {Code.UNAUTHORIZED, Code.MODEL_NOT_ALLOWED, Code.RATE_LIMITED}
@@ -25,6 +26,7 @@ class GatewayMetrics(StreamMetrics):
 
     def __init__(self) -> None:
         super().__init__(
+            canonical=canonical,
             provider="sluice",
             upstream="proxy",
             stages=OWN_STAGES,

@@ -24,7 +24,7 @@ def connection_ended(connection: ClientConnection, metrics: GatewayMetrics) -> N
         stream_id=connection.stream_id or None,
         conversation_id=connection.conversation_id,
         route=connection.route,
-        model=metrics.models.label(connection.model),
+        model=metrics.models.listed_as(connection.model),
         model_raw_len=len(connection.model),
         outcome=connection.outcome,
         slo_good=record.good,

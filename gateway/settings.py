@@ -5,6 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
+from services.wire.model_names import MAX_MODEL_CHARACTERS
 
 
 class GatewaySettings(ProcessSettings):
@@ -23,7 +24,9 @@ class GatewaySettings(ProcessSettings):
         ("http://localhost:3000", "http://127.0.0.1:3000"), description="exact origins of pages that may ask"
     )
     default_model: str = Field(
-        "", max_length=256, description="for a request that names none; empty = the first listed that can chat"
+        "",
+        max_length=MAX_MODEL_CHARACTERS,
+        description="for a request that names none; empty = the first listed that can chat",
     )
     body_bytes: int = Field(
         8 << 20, ge=1024, le=32 << 20, description="bytes of a request body; a photograph from a phone fits"

@@ -123,6 +123,16 @@ class Upstream:
         """
         return await self._client.fetch(Request("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
 
+    async def show(self, model: str) -> Answer:
+        """Return what the proxy's model server says of one model.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        headers = {"Content-Type": "application/json"}
+        request = Request("POST", "/api/show", headers, orjson.dumps({"model": model}))
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
+
     def connections(self) -> Connections:
         """Count the connections to the proxy."""
         return self._client.connections

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from services.wire.model_names import canonical
+
 RETRY_AFTER_S: Final = (1, 30)
 
 
@@ -78,7 +80,7 @@ class _Line:
 
 
 class Admission:
-    """The lines of all models of one server.
+    """The lines of all models of one server, each by its canonical name: two spellings wait in one line.
 
     Args:
         permits: answers at once per model.
@@ -100,10 +102,11 @@ class Admission:
         Raises:
             LineFull: there is neither.
         """
-        line = self._lines.get(model) or _Line(self._permits)
+        name = canonical(model)
+        line = self._lines.get(name) or _Line(self._permits)
         if line.held >= self._permits and len(line.waiting) >= self._queue_length:
             raise LineFull(self._retry_after_s(len(line.waiting), chance))
-        self._lines[model] = line
+        self._lines[name] = line
         place = Place(line)
         line.enter(place)
         return place
@@ -111,9 +114,10 @@ class Admission:
     def left(self, model: str, stream_s: float) -> None:
         """Note how long a stream took, and forget the line of a model that nobody asks for."""
         self._mean_stream_s += (stream_s - self._mean_stream_s) / 8
-        line = self._lines.get(model)
+        name = canonical(model)
+        line = self._lines.get(name)
         if line is not None and line.empty:
-            del self._lines[model]
+            del self._lines[name]
 
     @property
     def waiting(self) -> int:

@@ -16,7 +16,7 @@ from proxy.errors import answer
 from proxy.handlers import Handlers
 from proxy.metrics import ProxyMetrics
 from proxy.ollama_handlers import OllamaHandlers
-from proxy.phases import Phases, model_names, vram_bytes
+from proxy.phases import Phases
 from proxy.producer import Deadlines, Producer
 from proxy.providers.ollama import OllamaAdapter
 from proxy.reception import Reception
@@ -37,6 +37,7 @@ from services.runtime.metrics import metrics_port
 from services.runtime.tasks import Tasks
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
+from services.wire.model_names import listed_models
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
@@ -64,6 +65,7 @@ class ProxyService:
             "proxy", self._reachability, active=lambda: self.streams.running, queued=lambda: self._admission.waiting
         )
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
+        self._none_installed = False
         self.app = self._make_app()
         self._show_gauges()
 
@@ -152,7 +154,7 @@ class ProxyService:
                 idle_s=settings.idle_timeout_s,
                 total_s=settings.total_timeout_s,
             ),
-            adapter_for=lambda one: OllamaAdapter(one.request),
+            adapter_for=lambda one: OllamaAdapter(one.request, none_installed=self._none_installed),
             witness=self.metrics,
             ended=self._ended,
         )
@@ -161,7 +163,7 @@ class ProxyService:
     def _ended(self, stream: Stream) -> None:
         self.streams.ended(stream)
         record = self.metrics.stream_ended(stream)
-        report.stream_finished(stream, record, self.metrics.models.label(stream.model))
+        report.stream_finished(stream, record, self.metrics.models.listed_as(stream.model))
 
     async def _probe(self) -> bool:
         try:
@@ -176,10 +178,12 @@ class ProxyService:
     async def _keep_models_known(self) -> None:
         """Ask which models there are, for labels and gauges; soon again while there is no answer."""
         while True:
-            listed = model_names(await self._read("tags"))
+            listed = listed_models(await self._read("tags"))
             if listed is not None:
-                self.metrics.models_listed(listed)
-                self.metrics.models_loaded(listed, vram_bytes(await self._read("ps")))
+                self._none_installed = not listed
+                self.metrics.models_listed([model.name for model in listed])
+                loaded = listed_models(await self._read("ps")) or ()
+                self.metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
             await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
 
     async def _read(self, what: str) -> bytes:

@@ -1,6 +1,6 @@
 """What the proxy counts, by methods named for facts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from proxy.follower import Follower
@@ -12,6 +12,7 @@ from services.runtime.stages import since
 from services.runtime.stream_metrics import MODEL, StreamMetrics
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
+from services.wire.model_names import canonical
 
 COLD_LOAD_S: Final = 0.1
 """A load duration past it was a load, not the health check of a loaded model."""
@@ -38,6 +39,7 @@ class ProxyMetrics(StreamMetrics):
 
     def __init__(self) -> None:
         super().__init__(
+            canonical=canonical,
             provider="ollama",
             upstream="ollama",
             stages=STAGES,
@@ -69,12 +71,12 @@ class ProxyMetrics(StreamMetrics):
         for label in {self.models.label(name) for name in names}:
             self.loads.labels(label)
 
-    def models_loaded(self, listed: Iterable[str], loaded: Mapping[str, int]) -> None:
-        """Of the ``listed`` models these are in memory, with so many bytes of it the graphics card's."""
-        for name in listed:
-            if self.models.label(name) == name:
-                self.model_loaded.labels(name).set(name in loaded)
-                self.model_vram.labels(name).set(loaded.get(name, 0))
+    def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
+        """These models are in memory, with so many bytes of it the graphics card's, and no others."""
+        loaded = {self.models.label(name): size for name, size in vram_bytes.items()}
+        for label in self.models.labels:
+            self.model_loaded.labels(label).set(label in loaded)
+            self.model_vram.labels(label).set(loaded.get(label, 0))
 
     def follower_left(self, follower: Follower) -> None:
         """A reader is gone; slow is one that took nothing for too long, or whose next event has left the log."""

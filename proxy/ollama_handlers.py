@@ -20,6 +20,7 @@ from services.runtime.http_client import Answer, CallFailed
 from services.wire import chat
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, Finished, Refused
+from services.wire.model_names import MAX_MODEL_CHARACTERS
 
 NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 OBJECT_BYTES: Final = 8 << 20
@@ -58,7 +59,7 @@ class OllamaHandlers:
         except orjson.JSONDecodeError:
             asked = None
         model = asked.get("model") if isinstance(asked, dict) else None
-        if not isinstance(model, str) or not 0 < len(model) <= 256:
+        if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARACTERS:
             raise Refused(Failed(Code.INVALID_REQUEST, "model is required"))
         return await self._passed(self._transport.show(model))
 

@@ -3,13 +3,12 @@
 import asyncio
 from typing import Any, Final
 
-import orjson
-
 from proxy.stream import Stream
 from proxy.transport import Transport
 from services.runtime.http_client import CallFailed
 from services.runtime.tasks import Tasks
 from services.wire.events import Phase, Status
+from services.wire.model_names import canonical, listed_models
 
 PERIOD_S: Final = 1.0
 TIMEOUT_S: Final = 0.5
@@ -57,39 +56,11 @@ class Phases:
             answer = await self._transport.read("ps", timeout_s=TIMEOUT_S)
         except CallFailed:
             return None
-        names = model_names(answer.body) if answer.status == 200 else None
-        return None if names is None else frozenset(tagged(name) for name in names)
+        models = listed_models(answer.body) if answer.status == 200 else None
+        return None if models is None else frozenset(canonical(model.name) for model in models)
 
 
 def _phase(model: str, loaded: frozenset[str] | None) -> Phase:
     if loaded is None:
         return Phase.WAITING
-    return Phase.PREFILL if tagged(model) in loaded else Phase.LOADING
-
-
-def tagged(model: str) -> str:
-    """Return the name as the model server lists it: with its tag."""
-    return model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"
-
-
-def model_names(body: bytes) -> list[str] | None:
-    """Return the names in an answer of ``/api/tags`` or ``/api/ps``; None if it is not one."""
-    models = _models(body)
-    return None if models is None else [model["name"] for model in models]
-
-
-def vram_bytes(body: bytes) -> dict[str, int]:
-    """Return the bytes of graphics memory of each model in an answer of ``/api/ps``; what is no answer names none."""
-    sizes = {model["name"]: model.get("size_vram") for model in _models(body) or ()}
-    return {name: size if isinstance(size, int) else 0 for name, size in sizes.items()}
-
-
-def _models(body: bytes) -> list[dict[str, Any]] | None:
-    try:
-        listed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    models = listed.get("models") if isinstance(listed, dict) else None
-    if not isinstance(models, list):
-        return None
-    return [model for model in models if isinstance(model, dict) and isinstance(model.get("name"), str)]
+    return Phase.PREFILL if canonical(model) in loaded else Phase.LOADING

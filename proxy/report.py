@@ -23,14 +23,18 @@ def stream_started(stream: Stream) -> None:
     )
 
 
-def stream_finished(stream: Stream, record: StreamRecord, model_label: str) -> None:
-    """Write the line of a stream's end; the stages add up to ``dur_ms``."""
+def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
+    """Write the line of a stream's end; the stages add up to ``dur_ms``.
+
+    Args:
+        model: as the model server lists it: a name that only a client knows is the client's word, and only measured.
+    """
     log.info(
         "stream.finished",
         tier="proxy",
         stream_id=stream.id,
         request_id=stream.caller.request_id,
-        model=model_label,
+        model=model,
         model_raw_len=len(stream.model),
         outcome=_outcome(record),
         attempts=stream.attempts,

@@ -14,6 +14,7 @@ from proxy.providers.scrubbing import scrubbed
 from proxy.stream_log import StreamLog
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall, Usage
+from services.wire.model_names import NO_MODEL
 from services.wire.ndjson import LineTooLong, NdjsonDecoder
 
 PATHS: Final[Mapping[str, str]] = {"generate": "/api/generate", "chat": "/api/chat"}
@@ -48,12 +49,14 @@ class OllamaAdapter:
 
     Args:
         request: what was asked, already rebuilt from the allow-list.
+        none_installed: the server lists no model at all: a 404 then says what to do.
     """
 
     name = "ollama"
 
-    def __init__(self, request: ModelRequest) -> None:
+    def __init__(self, request: ModelRequest, *, none_installed: bool = False) -> None:
         self._request = request
+        self._none_installed = none_installed
         self._generate = request.kind == "generate"
         self._decoder = NdjsonDecoder()
         self._lines_left = _most_content_lines(request.num_predict)
@@ -83,9 +86,8 @@ class OllamaAdapter:
         """Return what an answer with another status than 200 means."""
         words = scrubbed(body.decode("utf-8", "replace"))
         if status == 404:
-            return Refusal(
-                Failed(Code.MODEL_NOT_FOUND, words or "The model server has no such model."), "404", again=False
-            )
+            message = NO_MODEL if self._none_installed else words or "The model server has no such model."
+            return Refusal(Failed(Code.MODEL_NOT_FOUND, message), "404", again=False)
         if status == 400:
             message = words or "The model server refused the request."
             return Refusal(Failed(Code.INVALID_REQUEST, message), "400", again=False)

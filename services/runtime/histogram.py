@@ -5,7 +5,7 @@ is the only writer and finds the bucket by bisection (about 90 ns). The scrape's
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 from typing import Final
@@ -84,6 +84,13 @@ class BisectHistogram(Collector):
         if found is None:
             found = self._children[values] = BisectChild(self._buckets)
         return found
+
+    def remove_by_labels(self, labels: Mapping[str, str]) -> None:
+        """Remove every series that has all these labels, as prometheus_client's own metrics do."""
+        wanted = {self.labels.index(label): value for label, value in labels.items()}
+        for values in tuple(self._children):
+            if all(values[index] == value for index, value in wanted.items()):
+                del self._children[values]
 
     def describe(self) -> Iterator[Metric]:
         """Name the family without its samples, so that registering it twice is refused."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import prometheus_client
@@ -34,26 +34,49 @@ def process_registry() -> CollectorRegistry:
 
 
 class ModelLabels:
-    """The values that a model label may have: names a model server listed, ``MAX_MODELS`` at most, else "_OTHER".
+    """The values of a model label: the models that a server lists, as it spells them, at most 20, or "_OTHER".
 
-    A name stays once it was listed: its series exist, and forgetting it would make room for more.
+    A model that is listed no more keeps its place, and its series what they counted, until another needs the place.
+
+    Args:
+        canonical: gives the one name of a model's many spellings.
     """
 
-    def __init__(self) -> None:
-        self._known: set[str] = set()
+    def __init__(self, canonical: Callable[[str], str]) -> None:
+        self._canonical = canonical
+        self._listed: dict[str, str] = {}  # as spelled, by canonical name: the last list, without a limit
+        self._labels: dict[str, str] = {}
 
-    def update(self, names: Iterable[str]) -> None:
-        """Allow these names too, in their order, as long as there is room."""
-        for name in names:
-            if len(self._known) < MAX_MODELS:
-                self._known.add(name)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The values in use, but for "_OTHER"."""
+        return tuple(self._labels.values())
+
+    def update(self, names: Sequence[str], *, busy: Collection[str] = ()) -> list[str]:
+        """Take in a server's list: those not known yet get a place, in their order, as long as there is one.
+
+        Args:
+            busy: labels that are in use now, and so keep their places.
+
+        Returns:
+            The labels that lost theirs: nothing may be counted under them any more.
+        """
+        self._listed = {self._canonical(name): name for name in names}
+        gone = [one for one, label in self._labels.items() if one not in self._listed and label not in busy]
+        new = [one for one in self._listed if one not in self._labels]
+        lost = gone[: max(0, len(self._labels) + len(new) - MAX_MODELS)]
+        freed = [self._labels.pop(one) for one in lost]
+        for one in new[: MAX_MODELS - len(self._labels)]:
+            self._labels[one] = self._listed[one]
+        return freed
 
     def label(self, name: str) -> str:
-        """Return the label value for a model that somebody asked for; without a tag its latest is meant."""
-        if name in self._known:
-            return name
-        tagged = f"{name}:latest"
-        return tagged if tagged in self._known else OTHER_MODEL
+        """Return the label value for a model that somebody asked for."""
+        return self._labels.get(self._canonical(name), OTHER_MODEL)
+
+    def listed_as(self, name: str) -> str:
+        """Return the model's name for people: as its server lists it, "_OTHER" for one that it does not list."""
+        return self._listed.get(self._canonical(name), OTHER_MODEL)
 
 
 class LoopLag:

@@ -5,6 +5,7 @@ by methods named for facts. Series of closed label sets are made as soon as a mo
 empty for lack of an event.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -43,6 +44,7 @@ class StreamMetrics(Families):
     """The families of table (a) that both tiers have.
 
     Args:
+        canonical: gives the one name of a model's many spellings.
         provider: the value of ``gen_ai_provider_name``.
         upstream: the name of the server that this tier asks.
         stages: the stages that this tier owns.
@@ -54,6 +56,7 @@ class StreamMetrics(Families):
     def __init__(
         self,
         *,
+        canonical: Callable[[str], str],
         provider: str,
         upstream: str,
         stages: Sequence[str],
@@ -62,7 +65,8 @@ class StreamMetrics(Families):
         retries: Sequence[str],
     ) -> None:
         super().__init__()
-        self.models = ModelLabels()
+        self.models = ModelLabels(canonical)
+        self._running: Counter[str] = Counter()
         self._makers: list[Callable[[str], None]] = []
         self._prepared = {OTHER_MODEL}
         self._provider, self._stages, self._reasons = provider, stages, reasons
@@ -83,7 +87,9 @@ class StreamMetrics(Families):
 
     def models_listed(self, names: Sequence[str]) -> None:
         """The model server lists these: they may be label values, and the first ones' series begin at zero."""
-        self.models.update(names)
+        for label in self.models.update(names, busy=+self._running):
+            self._prepared.discard(label)
+            self.forget(MODEL, label)
         for name in names[:PREPARED_MODELS]:
             self._with_model(self.models.label(name), PREPARED_KIND)
 
@@ -91,11 +97,14 @@ class StreamMetrics(Families):
         """A stream, or a connection, was accepted: the series of a model begin at zero here at the latest."""
         label = self.models.label(model)
         self._with_model(label, kind)
+        self._running[label] += 1
         self.active.labels(label).inc()
 
     def stream_left(self, model: str) -> None:
         """It has given everything back."""
-        self.active.labels(self.models.label(model)).dec()
+        label = self.models.label(model)
+        self._running[label] -= 1
+        self.active.labels(label).dec()
 
     def stream_finished(self, record: StreamRecord) -> None:
         """It ended; called exactly once for each, the refused ones too. Of its stages this tier's own are counted."""

@@ -13,6 +13,8 @@ from services.wire.json_text import loads
 
 MAX_MODEL_CHARACTERS: Final = 256
 """Longest name that a request may ask for; a longer one in a list could not be asked for."""
+MAX_CAPABILITIES: Final = 16
+"""Kept of what a list, or a look at a model, says: Ollama knows eight."""
 _DEFAULT_HOST: Final = "registry.ollama.ai"
 _DEFAULT_NAMESPACE: Final = "library"
 _DEFAULT_TAG: Final = "latest"
@@ -23,6 +25,9 @@ _EMBEDDING_FAMILY: Final = "bert"
 """In the family of every text encoder: ``bert``, ``nomic-bert``, ``nomic-bert-moe``, ``modern-bert``, ``roberta``."""
 _IMAGE_FAMILY: Final = "clip"
 _EMBEDDING_NAME: Final = "embed"
+_SIMULATORS_FAMILY: Final = "simulator"
+NO_MODEL: Final = "No model is installed. Install one: `ollama pull llama3.2`."
+"""The message of a 404 where the list is empty: both servers'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,11 @@ class ListedModel:
         family = (self.family or "").lower()
         embeds = _EMBEDDING_FAMILY in family or _EMBEDDING_NAME in self.name.lower()
         return not embeds and family != _IMAGE_FAMILY
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its words are the simulator's, and no model's."""
+        return self.family == _SIMULATORS_FAMILY
 
 
 def canonical(name: str) -> str:
@@ -83,6 +93,15 @@ def listed_models(body: bytes) -> tuple[ListedModel, ...] | None:
     if not isinstance(models, list):
         return None
     return tuple(_listed(model) for model in models if isinstance(model, dict) and _is_name(model.get("name")))
+
+
+def shown_capabilities(body: bytes) -> tuple[str, ...] | None:
+    """Return the capabilities in an answer of ``/api/show``; None if it names none."""
+    try:
+        shown = loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return _words(shown.get("capabilities")) if isinstance(shown, dict) else None
 
 
 def default_model(models: Iterable[ListedModel], kept: str | None = None) -> str | None:
@@ -125,5 +144,5 @@ def _size(value: object) -> int | None:
 
 
 def _words(value: object) -> tuple[str, ...] | None:
-    words = tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
-    return words or None  # an empty list says as little as none
+    words = [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+    return tuple(words[:MAX_CAPABILITIES]) or None  # an empty list says as little as none

@@ -42,6 +42,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("metrics",),
         ("connection",),
         ("relay", "gathering", "catalog"),
+        ("capabilities",),
         ("hop", "timeline", "goodput", "cors", "upstream"),
         ("errors",),
         ("settings",),

@@ -9,6 +9,7 @@ from gateway import catalog
 from gateway.catalog import Catalog
 from gateway.upstream import Upstream
 from services.runtime.settings import Origin
+from services.simulator.models import tags
 from services.wire.events import Code, Refused
 from tests.runtime.served import served
 
@@ -31,6 +32,15 @@ class Proxy:
         self.ps: Any = {"models": [{"name": "llama3.2:latest"}]}
         self.status = 200
         self.asked: list[str] = []
+        self.shows: dict[str, Any] = {}
+        self.shown: list[str] = []
+
+    async def show(self, request: web.Request) -> web.Response:
+        model = (await request.json())["model"]
+        self.shown.append(model)
+        return web.json_response(
+            self.shows.get(model, {"error": "not found"}), status=200 if model in self.shows else 404
+        )
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -39,6 +49,7 @@ class Proxy:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         for path in ("/api/tags", "/api/ps"):
             router.add_get(path, self.answer)
+        router.add_post("/api/show", self.show)
 
 
 @asynccontextmanager
@@ -69,13 +80,51 @@ async def test_the_operator_s_choice_is_asked_of_nobody() -> None:
         assert proxy.asked == []
 
 
-@pytest.mark.parametrize("listed", [[], [EMBEDDER]])
-async def test_without_a_model_that_can_chat_there_is_no_default(listed: list[dict[str, Any]]) -> None:
-    async with a_catalog(Proxy(*listed)) as models:
+async def test_a_pull_does_not_change_the_default_and_a_deletion_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is newest first."""
+    monkeypatch.setattr(catalog, "FRESH_S", 0.0)
+    proxy = Proxy(CHATTER)
+    async with a_catalog(proxy) as models:
+        first = await models.default()
+        proxy.tags = {"models": [OLD, CHATTER]}
+        pulled, page = await models.default(), await models.page()
+        proxy.tags = {"models": [OLD]}
+        deleted = await models.default()
+
+    assert (first, pulled, deleted) == ("llama3.2:latest", "llama3.2:latest", "old:latest")
+    assert [model["default"] for model in page["models"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"models": []}, "No model is installed"),
+        ({"models": None}, "No model is installed"),
+        ({"models": [EMBEDDER]}, "No installed model can chat"),
+        ({"models": [{"name": "all-minilm:latest", "details": {"family": "bert"}}]}, "No installed model can chat"),
+    ],
+)
+async def test_without_a_model_that_can_chat_one_is_told_how_to_install_one(tags: Any, words: str) -> None:
+    proxy = Proxy()
+    proxy.tags = tags
+    async with a_catalog(proxy) as models:
         with pytest.raises(Refused) as refusal:
             await models.default()
 
     assert refusal.value.failed.code is Code.MODEL_NOT_FOUND
+    assert refusal.value.failed.message.startswith(words)
+    assert "`ollama pull llama3.2`" in refusal.value.failed.message
+
+
+async def test_who_installs_a_model_need_not_wait_until_the_empty_list_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "FRESH_EMPTY_S", 0.0)
+    proxy = Proxy()
+    async with a_catalog(proxy) as models:
+        with pytest.raises(Refused):
+            await models.default()
+        proxy.tags = {"models": [CHATTER]}
+
+        assert await models.default() == "llama3.2:latest"
 
 
 async def test_the_page_says_what_may_be_asked_for_and_nothing_else() -> None:
@@ -92,6 +141,26 @@ async def test_the_page_says_what_may_be_asked_for_and_nothing_else() -> None:
     }
     assert page["models"][0]["loaded"] is False
     assert [model["default"] for model in page["models"]] == [False, True]
+
+
+@pytest.mark.parametrize("spelled", ["llama3.2", "LLAMA3.2:latest", "registry.ollama.ai/library/llama3.2"])
+async def test_the_page_knows_a_model_however_it_is_spelled(spelled: str) -> None:
+    """By whoever wrote the setting, and by /api/ps."""
+    proxy = Proxy(OLD, CHATTER)
+    proxy.ps = {"models": [{"name": spelled}]}
+    async with a_catalog(proxy, spelled) as models:
+        page = await models.page()
+
+    assert [(model["default"], model["loaded"]) for model in page["models"]] == [(False, False), (True, True)]
+
+
+async def test_the_simulator_s_models_are_marked_and_no_others() -> None:
+    simulated = [{**card, "name": f"x-{card['name']}"} for card in tags()["models"]]
+    async with a_catalog(Proxy(*simulated, CHATTER)) as models:
+        page = await models.page()
+
+    assert {model.get("simulated") for model in page["models"][:-1]} == {True}
+    assert "simulated" not in page["models"][-1]
 
 
 async def test_a_list_is_believed_for_a_while_and_then_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

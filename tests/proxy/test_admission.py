@@ -44,6 +44,23 @@ async def test_who_came_first_is_granted_first() -> None:
     assert (admission.held, admission.waiting) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    "spelled", ["llama3.2:latest", "LLAMA3.2", "library/llama3.2", "registry.ollama.ai/library/llama3.2"]
+)
+async def test_the_spellings_of_a_model_share_its_permits(spelled: str) -> None:
+    admission = Admission(permits=1, queue_length=8)
+    [first], [second] = entered(admission, 1), entered(admission, 1, spelled)
+    before = granted([first, second])
+    first.leave()
+    admission.left(MODEL, 1.0)
+
+    assert before == [True, False]
+    assert granted([second]) == [True]
+    second.leave()
+    admission.left(spelled, 1.0)
+    assert (admission.held, admission.waiting) == (0, 0)
+
+
 async def test_places_in_line_are_counted_from_one_and_a_permit_has_none() -> None:
     admission = Admission(permits=1, queue_length=8)
 

@@ -131,12 +131,21 @@ def test_a_fact_is_counted_under_its_name(fact: Callable[[ProxyMetrics], None], 
 
 def test_a_model_in_memory_is_shown_until_it_is_gone() -> None:
     metrics = new_metrics()
-    metrics.models_loaded(["llama3.2"], {"llama3.2": 42, "nobody-listed": 7})
+    metrics.models_loaded({"llama3.2": 42, "nobody-listed": 7})
     loaded = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
-    metrics.models_loaded(["llama3.2"], {})
+    metrics.models_loaded({})
     gone = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
 
     assert (loaded, gone) == ([1, 42], [0, 0])
+
+
+def test_a_model_that_is_deleted_does_not_stay_in_memory_for_ever() -> None:
+    metrics = new_metrics()
+    metrics.models_loaded({"llama3.2": 42})
+    metrics.models_listed(["another"])
+    metrics.models_loaded({})
+
+    assert sample(metrics, f"ollama_model_loaded{{{MODEL}}}") == 0
 
 
 @pytest.mark.parametrize(("why", "cuts"), [(None, 0), (ConnectionEnd.CLIENT_GONE, 0), (ConnectionEnd.SLOW_CLIENT, 1)])

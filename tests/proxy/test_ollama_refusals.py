@@ -44,6 +44,14 @@ def test_the_table_of_refusals(status: int, code: Code, why: str, *, again: bool
     assert ("it says so" in refusal.failed.message) is (code is not Code.UPSTREAM_UNAVAILABLE)
 
 
+def test_where_no_model_is_installed_the_refusal_says_how_to_install_one() -> None:
+    adapter = OllamaAdapter(ModelRequest("chat", {"model": "m"}), none_installed=True)
+    failed = adapter.refused(404, {}, b'{"error":"model \'llama3.2\' not found"}').failed
+
+    assert failed.code is Code.MODEL_NOT_FOUND
+    assert failed.message == "No model is installed. Install one: `ollama pull llama3.2`."
+
+
 @pytest.mark.parametrize("status", [400, 404, 500, 504])
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[]"])
 def test_a_refusal_without_words_gets_ours(status: int, body: bytes) -> None:

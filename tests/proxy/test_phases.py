@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from proxy.phases import Phases, model_names, tagged
+from proxy.phases import Phases
 from services.runtime.http_client import Answer
 from services.wire.events import FinishReason, Phase
 from tests.proxy.scripted_transport import Connects, ScriptedTransport
@@ -42,6 +42,7 @@ async def waiting(loaded: list[str] | None, streams: int = 1) -> AsyncIterator[t
         (["mistral:latest"], Phase.LOADING),
         (["llama3.2:latest"], Phase.PREFILL),
         (["llama3.2"], Phase.PREFILL),
+        (["registry.ollama.ai/library/LLAMA3.2:latest"], Phase.PREFILL),
         (["llama3.2:70b"], Phase.LOADING),
         (None, Phase.WAITING),
     ],
@@ -92,32 +93,3 @@ async def test_while_nobody_waits_nobody_is_asked() -> None:
         await eventually(lambda: transport.looks == looks + 1, "it is asked again")
 
         assert looks == 1
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        ("llama3.2", "llama3.2:latest"),
-        ("llama3.2:1b", "llama3.2:1b"),
-        ("host:5000/library/x", "host:5000/library/x:latest"),
-        ("host:5000/library/x:1b", "host:5000/library/x:1b"),
-    ],
-)
-def test_a_name_without_a_tag_means_the_latest(model: str, name: str) -> None:
-    assert tagged(model) == name
-
-
-@pytest.mark.parametrize(
-    ("body", "names"),
-    [
-        (b'{"models":[{"name":"a"},{"name":"b"}]}', ["a", "b"]),
-        (b'{"models":[]}', []),
-        (b'{"models":[{"name":1},"x",{},{"name":"a"}]}', ["a"]),
-        (b'{"models":null}', None),
-        (b"[]", None),
-        (b"{", None),
-        (b"", None),
-    ],
-)
-def test_names_are_read_from_an_answer_that_is_one_and_from_no_other(body: bytes, names: list[str] | None) -> None:
-    assert model_names(body) == names

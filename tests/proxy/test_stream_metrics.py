@@ -6,7 +6,6 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from proxy.metrics import ProxyMetrics, record_of
-from proxy.phases import vram_bytes
 from proxy.providers.adapter import LastWord
 from services.wire.events import FinishReason, Token, Usage
 from tests.proxy.stage import ListSink, StreamStage, a_stream, turns
@@ -126,9 +125,14 @@ async def test_content_that_comes_when_a_stream_is_over_is_counted_with_it(metri
     assert sample(metrics, "llm_tokens_after_disconnect_total") == 1
 
 
-async def test_a_model_that_is_asked_without_its_tag_is_the_listed_latest(metrics: ProxyMetrics) -> None:
+@pytest.mark.parametrize(
+    "spelled", ["mistral", "MISTRAL", "library/mistral", "registry.ollama.ai/library/mistral:latest"]
+)
+async def test_a_model_has_one_label_as_it_is_listed_however_it_is_asked_for(
+    metrics: ProxyMetrics, spelled: str
+) -> None:
     metrics.models_listed(["mistral:latest"])
-    metrics.stream_began("mistral")
+    metrics.stream_began(spelled)
 
     assert sample(metrics, 'llm_streams_active{gen_ai_request_model="mistral:latest"}') == 1
 
@@ -136,24 +140,10 @@ async def test_a_model_that_is_asked_without_its_tag_is_the_listed_latest(metric
 # --- what /api/ps says
 
 
-@pytest.mark.parametrize(
-    ("body", "sizes"),
-    [
-        (b'{"models":[{"name":"a","size_vram":7},{"name":"b","size_vram":0}]}', {"a": 7, "b": 0}),
-        (b'{"models":[{"name":"a"},{"name":"b","size_vram":"much"},{"name":1,"size_vram":3}]}', {"a": 0, "b": 0}),
-        (b'{"models":[]}', {}),
-        (b'{"error":"busy"}', {}),
-        (b"", {}),
-    ],
-)
-def test_graphics_memory_is_read_of_each_model_in_memory(body: bytes, sizes: dict[str, int]) -> None:
-    assert vram_bytes(body) == sizes
-
-
 def test_graphics_memory_is_shown_while_a_model_holds_it(metrics: ProxyMetrics) -> None:
     name = f"ollama_model_vram_bytes{{{MODEL}}}"
-    metrics.models_loaded(["llama3.2"], {"llama3.2": 4 << 30, "not-listed": 1})
+    metrics.models_loaded({"LLAMA3.2:latest": 4 << 30, "not-listed": 1})
     held = sample(metrics, name)
-    metrics.models_loaded(["llama3.2"], {})
+    metrics.models_loaded({})
 
     assert (held, sample(metrics, name)) == (4 << 30, 0)

@@ -33,6 +33,24 @@ def test_a_histogram_without_labels_begins_at_zero(families: Families) -> None:
     assert "lag_seconds_count 0.0" in page(families)
 
 
+def test_what_is_forgotten_is_on_no_page_and_begins_at_zero_when_it_comes_again(families: Families) -> None:
+    gaps = families.histogram("gap_seconds", "gaps", (1,), ("op", "model"))
+    lines, active = families.counter("lines", "lines", ["model", "why"]), families.gauge("active", "now", ["model"])
+    alone = families.gauge("ready", "readiness")
+    for model in ("gone", "here"):
+        gaps.child("chat", model).observe(0.5)
+        lines.labels(model, "stop").inc()
+        active.labels(model).set(1)
+    alone.set(1)
+    families.forget("model", "gone")
+    shown = page(families)
+    gaps.child("chat", "gone")
+
+    assert not [line for line in shown if "gone" in line]
+    assert {'gap_seconds_count{model="here",op="chat"} 1.0', 'active{model="here"} 1.0', "ready 1.0"} <= set(shown)
+    assert 'gap_seconds_count{model="gone",op="chat"} 0.0' in page(families)
+
+
 def test_a_name_is_declared_once(families: Families) -> None:
     families.gauge("ready", "readiness")
 

@@ -115,22 +115,53 @@ async def test_every_scrape_sees_what_was_counted_before_it(registry: CollectorR
 
 
 def test_a_model_that_no_server_listed_is_other() -> None:
-    labels = ModelLabels()
-    labels.update(["llama3.2"])
+    labels = ModelLabels(str.lower)
+    labels.update(["Llama3.2"])
 
-    assert labels.label("llama3.2") == "llama3.2"
+    assert labels.label("LLAMA3.2") == "Llama3.2"
     assert labels.label("made-up-by-a-client") == "_OTHER"
+    assert labels.listed_as("made-up-by-a-client") == "_OTHER"
 
 
-def test_the_twenty_first_model_is_other_and_a_known_one_stays_known() -> None:
-    labels = ModelLabels()
+def test_the_twenty_first_model_is_other_in_labels_and_has_its_name_in_the_log() -> None:
+    labels = ModelLabels(str.lower)
+    names = [f"M{number}" for number in range(30)]
 
-    for number in range(30):
-        labels.update([f"m{number}", "m0"])
+    lost = labels.update(names)
 
-    assert [name for number in range(30) if (name := labels.label(f"m{number}")) != "_OTHER"] == [
-        f"m{number}" for number in range(20)
-    ]
+    assert lost == []
+    assert labels.labels == tuple(names[:20])
+    assert [labels.label(name) for name in names] == [*names[:20], *["_OTHER"] * 10]
+    assert [labels.listed_as(name.lower()) for name in names] == names
+
+
+def test_a_deleted_model_keeps_its_place_until_another_needs_it() -> None:
+    labels = ModelLabels(str.lower)
+    names = [f"m{number}" for number in range(20)]
+    labels.update(names)
+
+    assert labels.update(names[2:]) == []
+    assert (labels.label("m0"), labels.listed_as("m0")) == ("m0", "_OTHER")
+    assert labels.update([*names[2:], "new"]) == ["m0"]
+    assert (labels.label("m0"), labels.label("m1"), labels.label("new")) == ("_OTHER", "m1", "new")
+
+
+def test_a_deleted_model_that_is_busy_keeps_its_place() -> None:
+    labels = ModelLabels(str.lower)
+    labels.update([f"m{number}" for number in range(20)])
+
+    assert labels.update(["new"], busy={"m0"}) == ["m1"]
+    assert labels.label("m0") == "m0"
+
+
+def test_what_is_no_more_than_a_change_of_order_or_spelling_moves_no_label() -> None:
+    labels = ModelLabels(str.lower)
+    names = [f"m{number}" for number in range(25)]
+    labels.update(names)
+
+    assert labels.update([name.upper() for name in reversed(names)]) == []
+    assert labels.labels == tuple(names[:20])
+    assert labels.listed_as("m3") == "M3"
 
 
 async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: CollectorRegistry) -> None:

@@ -31,6 +31,7 @@ MODEL = 'gen_ai_request_model="llama3.2"'
 
 def new_metrics() -> StreamMetrics:
     metrics = StreamMetrics(
+        canonical=str.lower,
         provider="ollama",
         upstream="ollama",
         stages=STAGES,
@@ -136,6 +137,33 @@ def test_a_model_that_nobody_listed_shares_one_label(metrics: StreamMetrics) -> 
     assert len(after) == before
     assert after[f'llm_streams_finished_total{{gen_ai_request_model="{OTHER_MODEL}",reason="stop"}}'] == 300
     assert after[f'llm_streams_active{{gen_ai_request_model="{OTHER_MODEL}"}}'] == 0
+
+
+def test_a_deleted_model_s_series_go_when_another_needs_the_place(metrics: StreamMetrics) -> None:
+    """Twenty models at most have series, however many come and go."""
+    for number in range(200):
+        name = f"m{number}"
+        metrics.models_listed([name])
+        metrics.stream_began(name)
+        metrics.stream_finished(replace(RECORD, model=name))
+        metrics.stream_left(name)
+    seen = samples(metrics.registry)
+    labels = {name.partition('request_model="')[2].partition('"')[0] for name in seen if 'request_model="' in name}
+
+    assert labels == {OTHER_MODEL, *(f"m{number}" for number in range(180, 200))}
+    assert seen['llm_streams_finished_total{gen_ai_request_model="m199",reason="stop"}'] == 1
+
+
+def test_a_model_that_is_deleted_while_its_stream_runs_keeps_its_series(metrics: StreamMetrics) -> None:
+    metrics.stream_began("llama3.2")
+    metrics.models_listed([f"m{number}" for number in range(20)])
+    running = samples(metrics.registry)[f"llm_streams_active{{{MODEL}}}"]
+    metrics.stream_left("llama3.2")
+    left = samples(metrics.registry)[f"llm_streams_active{{{MODEL}}}"]
+    metrics.models_listed([f"m{number}" for number in range(20)])
+
+    assert (running, left) == (1, 0)
+    assert f"llm_streams_active{{{MODEL}}}" not in samples(metrics.registry)
 
 
 def test_what_runs_is_counted_up_and_down(metrics: StreamMetrics) -> None:

@@ -4,7 +4,14 @@ from typing import Any, Final
 
 import pytest
 
-from services.wire.model_names import ListedModel, canonical, default_model, listed_models
+from services.wire.model_names import (
+    MAX_CAPABILITIES,
+    ListedModel,
+    canonical,
+    default_model,
+    listed_models,
+    shown_capabilities,
+)
 
 CAPTURES: Final = Path(__file__).parents[1] / "captures"
 
@@ -107,6 +114,19 @@ def test_a_field_of_a_wrong_type_is_not_said() -> None:
     odd = {"name": "a", "size": -1, "capabilities": [7], "details": {"family": 1}}
 
     assert listed_models(listing(wrong, odd)) == (ListedModel("a"), ListedModel("a"))
+
+
+def test_capabilities_are_kept_up_to_a_bound() -> None:
+    many = [f"c{number}" for number in range(MAX_CAPABILITIES + 1)]
+    [model] = listed_models(listing({"name": "a", "capabilities": many})) or ()
+
+    assert model.capabilities == shown_capabilities(json.dumps({"capabilities": many}).encode()) == tuple(many[:-1])
+
+
+def test_what_a_real_server_shows_of_a_model_names_its_capabilities() -> None:
+    assert set(shown_capabilities(recorded("show_ntool")) or ()) == {"completion", "tools", "thinking"}
+    assert shown_capabilities(recorded("show_unknown")) is None
+    assert shown_capabilities(b"{") is None
 
 
 def test_half_an_emoji_in_a_list_does_not_hide_it() -> None:
