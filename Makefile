@@ -33,7 +33,7 @@ check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 
 clean: ## away with what was built, the virtual environment included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements.lock deploy/setup.sh

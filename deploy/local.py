@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Final
 
+from deploy.libraries import Fetching
 from deploy.plan import CannotRun, Plan
 from deploy.processes import Processes
 from services.runtime.probe import get
@@ -21,6 +22,8 @@ ASK_TIMEOUT_S: Final = 1
 SUGGESTED: Final = "llama3.2"  # small, and good enough to see words come
 READY_POLL_S: Final = 0.1
 BANNER: Final = """
+Open http://{page}
+
 The chain is up: gateway {gateway} -> proxy {proxy} -> {plan.model_server}
 {words}
 
@@ -38,7 +41,8 @@ Ctrl-C stops everything.
 
 def banner(plan: Plan) -> str:
     """Return what a person wants to know when the chain is up."""
-    gateway, proxy, metrics = (_short(plan, name) for name in ("GATEWAY", "PROXY", "GATEWAY_METRICS"))
+    names = ("page", "WEB"), ("gateway", "GATEWAY"), ("proxy", "PROXY"), ("metrics", "GATEWAY_METRICS")
+    at = {name: _short(plan, setting) for name, setting in names}
     words = f"The words are those of the model server at {plan.asked}."
     if plan.simulated:
         words = f"No Ollama answers at {plan.asked}: the words are the simulator's, not a model's."
@@ -46,7 +50,7 @@ def banner(plan: Plan) -> str:
     if model is None:
         words, model = f"{words}\nIt has no model that can chat; first: ollama pull {SUGGESTED}", SUGGESTED
     body = shlex.quote(json.dumps({"model": model, "prompt": "hi"}, separators=(",", ":")))
-    return BANNER.format(plan=plan, gateway=gateway, proxy=proxy, metrics=metrics, words=words, body=body)
+    return BANNER.format(plan=plan, words=words, body=body, **at)
 
 
 def _model(plan: Plan) -> str | None:
@@ -61,9 +65,10 @@ def _short(plan: Plan, name: str) -> str:
 
 
 def _announce(plan: Plan, processes: Processes) -> None:
-    """Print the banner as soon as the gateway takes requests and has reached a model server through the proxy."""
-    while get(plan.reached["SLUICE_GATEWAY_LISTEN"], "/readyz", ASK_TIMEOUT_S) is None:
-        time.sleep(READY_POLL_S)
+    """Print the banner as soon as the page is there and the gateway has reached a model server through the proxy."""
+    for name, path in (("WEB", "/livez"), ("GATEWAY", "/readyz")):
+        while get(plan.reached[f"SLUICE_{name}_LISTEN"], path, ASK_TIMEOUT_S) is None:
+            time.sleep(READY_POLL_S)
     processes.write(banner(plan))
 
 
@@ -76,7 +81,8 @@ def main() -> int:
         return 1
     processes = Processes(plan.modules, plan.environ)
     threading.Thread(target=_announce, args=(plan, processes), daemon=True).start()
-    return processes.run()
+    with Fetching(processes.write):
+        return processes.run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ LISTEN: Final = {
     "SLUICE_PROXY_METRICS_LISTEN": "127.0.0.1:9001",
     "SLUICE_GATEWAY_LISTEN": "127.0.0.1:3001",
     "SLUICE_GATEWAY_METRICS_LISTEN": "127.0.0.1:9002",
+    "SLUICE_WEB_LISTEN": "127.0.0.1:3000",
     "SLUICE_SIMULATOR_LISTEN": "127.0.0.1:11435",
 }
 ASK_TIMEOUT_S: Final = 0.5  # a model server answers /api/version at once, or is not there
@@ -60,7 +61,7 @@ class Plan:
     def modules(self) -> dict[str, str]:
         """The processes, by the name that their lines bear."""
         simulator = {"simulator": "services.simulator"} if self.simulated else {}
-        return {**simulator, "proxy": "proxy", "gateway": "gateway"}
+        return {**simulator, "proxy": "proxy", "gateway": "gateway", "page": "services.webchat"}
 
     @property
     def model_server(self) -> Origin:
@@ -93,6 +94,8 @@ def _environment(environ: Mapping[str, str], reached: Mapping[str, Origin]) -> d
         "SLUICE_GATEWAY_PROXY_URL": str(reached["SLUICE_PROXY_LISTEN"]),
         "SLUICE_GATEWAY_DRAIN_S": "1",
         "SLUICE_PROXY_DRAIN_S": "1",
+        "SLUICE_WEB_GATEWAY_URL": _names(reached["SLUICE_GATEWAY_LISTEN"])[0],
+        "SLUICE_GATEWAY_CORS_ORIGINS": ",".join(_names(reached["SLUICE_WEB_LISTEN"])),
         "SLUICE_LOG_FORMAT": "console" if sys.stdout.isatty() else "auto",
         **environ,
     }
@@ -101,3 +104,9 @@ def _environment(environ: Mapping[str, str], reached: Mapping[str, Origin]) -> d
         permits = found.setdefault("SLUICE_PROXY_PERMITS", "8")  # it answers as many at once as one likes
         found.setdefault("SLUICE_SIMULATOR_NUM_PARALLEL", permits)
     return found
+
+
+def _names(origin: Origin) -> list[str]:
+    """Return what browsers may call ``origin``, the name that people type first: to them each is another origin."""
+    loopback = ["localhost", "127.0.0.1"] if origin.host == "127.0.0.1" else []
+    return [f"http://{name}:{origin.port}" for name in loopback] or [str(origin)]

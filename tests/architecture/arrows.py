@@ -11,6 +11,7 @@ ARROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "services.wire": (),
     "services.runtime": (),
     "services.simulator": ("services.runtime",),
+    "services.webchat": ("services.runtime",),
     "proxy": ("services.runtime", "services.wire"),
     "gateway": ("services.runtime", "services.wire"),
     "deploy": ("services.runtime", "services.wire"),

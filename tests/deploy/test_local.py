@@ -53,6 +53,12 @@ def test_the_banner_shows_a_curl_for_each_hop_with_a_model_that_is_there(environ
     assert "simulator" not in text
 
 
+def test_the_banner_begins_with_the_page(environ: dict[str, str]) -> None:
+    port = environ["SLUICE_WEB_LISTEN"].rpartition(":")[2]
+
+    assert banner(Plan.of(environ)).strip().split("\n")[0] == f"Open http://localhost:{port}"
+
+
 def test_the_banner_says_plainly_that_the_words_are_simulated(environ: dict[str, str]) -> None:
     text = banner(Plan.of(environ))
 

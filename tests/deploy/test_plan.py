@@ -12,7 +12,7 @@ from tests.documents.declared import settings_of
 def test_without_a_model_server_the_simulator_takes_its_place(environ: dict[str, str]) -> None:
     plan = Plan.of(environ)
 
-    assert list(plan.modules) == ["simulator", "proxy", "gateway"]
+    assert list(plan.modules) == ["simulator", "proxy", "gateway", "page"]
     assert plan.environ["SLUICE_PROXY_OLLAMA_URL"] == f"http://{environ['SLUICE_SIMULATOR_LISTEN']}"
     assert plan.environ["SLUICE_PROXY_PERMITS"] == plan.environ["SLUICE_SIMULATOR_NUM_PARALLEL"] == "8"
 
@@ -27,7 +27,7 @@ def test_a_model_server_that_answers_is_used_and_the_simulator_s_port_does_not_m
             }
         )
 
-    assert list(plan.modules) == ["proxy", "gateway"]
+    assert list(plan.modules) == ["proxy", "gateway", "page"]
     assert plan.environ["SLUICE_PROXY_OLLAMA_URL"] == url
     assert "SLUICE_PROXY_PERMITS" not in plan.environ
 
@@ -37,6 +37,22 @@ def test_the_gateway_is_told_where_the_proxy_listens_and_both_to_end_soon(enviro
 
     assert plan.environ["SLUICE_GATEWAY_PROXY_URL"] == f"http://{environ['SLUICE_PROXY_LISTEN']}"
     assert plan.environ["SLUICE_GATEWAY_DRAIN_S"] == plan.environ["SLUICE_PROXY_DRAIN_S"] == "1"
+
+
+def test_the_page_and_the_gateway_are_told_of_each_other(environ: dict[str, str]) -> None:
+    plan = Plan.of(environ)
+
+    gateway, page = (environ[f"SLUICE_{name}_LISTEN"].rpartition(":")[2] for name in ("GATEWAY", "WEB"))
+    assert plan.environ["SLUICE_WEB_GATEWAY_URL"] == f"http://localhost:{gateway}"
+    assert plan.environ["SLUICE_GATEWAY_CORS_ORIGINS"] == f"http://localhost:{page},http://127.0.0.1:{page}"
+
+
+def test_a_gateway_opened_to_others_is_asked_where_it_listens(environ: dict[str, str]) -> None:
+    port = environ["SLUICE_GATEWAY_LISTEN"].rpartition(":")[2]
+
+    plan = Plan.of({**environ, "SLUICE_GATEWAY_LISTEN": f"127.0.0.2:{port}"})
+
+    assert plan.environ["SLUICE_WEB_GATEWAY_URL"] == f"http://127.0.0.2:{port}"
 
 
 def test_what_the_user_has_set_stays(environ: dict[str, str]) -> None:
@@ -71,7 +87,7 @@ def test_a_port_that_nobody_can_know_beforehand_is_refused(environ: dict[str, st
         Plan.of({**environ, "SLUICE_GATEWAY_LISTEN": "127.0.0.1:0"})
 
 
-@pytest.mark.parametrize("package", ["proxy", "gateway", "services.simulator"])
+@pytest.mark.parametrize("package", ["proxy", "gateway", "services.simulator", "services.webchat"])
 def test_the_addresses_are_those_that_the_processes_take_by_default(package: str) -> None:
     defaults = {row.name: row.default for row in settings_of(package) if row.name.endswith("LISTEN")}
 

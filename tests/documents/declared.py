@@ -1,4 +1,4 @@
-"""What the processes declare: proxy/settings.py, gateway/settings.py, services/simulator/settings.py."""
+"""What the processes declare, in the settings.py of proxy, gateway, services/simulator and services/webchat."""
 
 import importlib
 

@@ -52,7 +52,7 @@ def test_the_printed_curls_show_tokens_and_numbers_and_ctrl_c_leaves_nothing(cha
     chain.ended()
 
     assert time.monotonic() - began < 3
-    assert len(chain.children) == 3
+    assert len(chain.children) == 4
     assert chain.left() == []
 
 
@@ -107,4 +107,4 @@ def test_a_model_server_that_answers_is_found_and_said(environ: dict[str, str]) 
 
     assert f"The words are those of the model server at {url}." in output
     assert json.loads(printed_commands(output)[1].split("'")[1])["model"] == "llama3.2"
-    assert len(chain.children) == 2
+    assert len(chain.children) == 3

@@ -1,0 +1,158 @@
+/** One answer on the screen: thinking, tools, text, how it ended, what one can do with it. Drawn at most once a frame. */
+
+import { isEmpty } from "./answer.js";
+import { copyFrom } from "./copying.js";
+import { fill, h, icon, iconButton } from "./dom.js";
+import { failureCard } from "./failure-card.js";
+import { MarkdownView } from "./markdown.js";
+import { phaseWords } from "./phase.js";
+import { timingFooter } from "./timing-view.js";
+import { ToolRows } from "./tool-rows.js";
+import { span, t, whole } from "./words.js";
+
+/** @typedef {import("./answer.js").Answer} Answer */
+
+/**
+ * @typedef {object} Actions
+ * @property {(id: string) => void} again
+ * @property {(id: string, text: string) => void} edit
+ * @property {(id: string) => void} turnTo
+ * @property {string} gateway as failure cards name it
+ */
+
+export class AnswerView {
+  #body = h("div", { class: "body", dir: "auto" });
+  #thinkingText = h("div", { class: "thinking-text", dir: "auto" });
+  #thinkingTitle = h("summary");
+  #thinking = h("details", { class: "thinking", hidden: true }, this.#thinkingTitle, this.#thinkingText);
+  #tools = new ToolRows();
+  #phase = h("p", { class: "phase", hidden: true });
+  #end = h("div", { class: "end" });
+  #footer = h("div", { class: "footer" });
+  #touched = false; // a person opened or closed the thinking: it is theirs from then on
+  #endDrawn = "";
+
+  /**
+   * @param {Answer} answer @param {import("./libraries.js").Libraries} libraries @param {Actions} actions
+   */
+  constructor(answer, libraries, actions) {
+    this.answer = answer;
+    this.actions = actions;
+    this.markdown = new MarkdownView(this.#body, libraries);
+    this.#thinkingTitle.addEventListener("click", () => (this.#touched = true));
+    this.element = h(
+      "article",
+      { class: "message answer", "data-id": answer.id },
+      h("h2", { class: "off-screen" }, t("appName")),
+      this.#thinking,
+      this.#tools.element,
+      this.#body,
+      this.#phase,
+      this.#end,
+      this.#footer,
+    );
+  }
+
+  /**
+   * Show the answer as it is now.
+   * @param {import("./answer.js").Phase | null} phase what it waits for
+   * @param {{at: number, count: number, turn: (by: number) => void}} versions
+   * @returns {boolean} whether all of it is drawn; false asks for a later call
+   */
+  draw(phase, versions) {
+    const { answer } = this;
+    const over = answer.status !== "streaming";
+    this.element.setAttribute("aria-busy", String(!over));
+    this.#drawThinking(over);
+    this.#tools.draw(answer);
+    const drawn = this.markdown.show(answer.text, over);
+    this.#drawPhase(over ? null : phase);
+    if (over || versions.count > 1) this.#drawEnd(over, versions);
+    this.element.classList.toggle("growing", !over);
+    return drawn;
+  }
+
+  /** Draw again what the end of the answer shows: the library came, or a version was added. */
+  refresh() {
+    this.#endDrawn = "";
+  }
+
+  /** @param {boolean} over */
+  #drawThinking(over) {
+    const { answer } = this;
+    this.#thinking.hidden = answer.thinking === "";
+    if (answer.thinking === "") return;
+    const begun = over || answer.text !== "" || answer.tools.length > 0;
+    const title = begun ? t("thoughtFor", { time: span(answer.thinkingMs ?? 0) }) : t("thinking");
+    if (this.#thinkingTitle.textContent !== title) this.#thinkingTitle.textContent = title;
+    if (!this.#touched) this.#thinking.open = !begun;
+    const shown = this.#thinkingText.firstChild;
+    if (shown instanceof Text && answer.thinking.startsWith(shown.data)) shown.appendData(answer.thinking.slice(shown.length));
+    else this.#thinkingText.textContent = answer.thinking;
+  }
+
+  /** @param {import("./answer.js").Phase | null} phase */
+  #drawPhase(phase) {
+    this.#phase.hidden = phase === null;
+    if (phase === null) return;
+    const words = phaseWords(phase);
+    if (this.#phase.textContent !== words) this.#phase.textContent = words;
+  }
+
+  /** @param {boolean} over @param {{at: number, count: number, turn: (by: number) => void}} versions */
+  #drawEnd(over, versions) {
+    const { answer } = this;
+    const state = JSON.stringify([answer.status, answer.failure, answer.done, versions.at, versions.count]);
+    if (state === this.#endDrawn) return;
+    this.#endDrawn = state;
+    fill(this.#end, over ? this.#endWords() : null, over && answer.failure ? this.#card(answer.failure) : null);
+    fill(this.#footer, versionSwitch(versions), over && !isEmpty(answer) ? this.#buttons() : null, over ? timingFooter(answer) : null);
+  }
+
+  #endWords() {
+    const { answer } = this;
+    const lines = [endOf(answer)];
+    if (answer.headMissing) lines.push(t("headMissing"));
+    const skipped = answer.done?.skipped_lines;
+    if (skipped) lines.push(t("skipped", { count: whole(skipped) }));
+    return lines.filter((line) => line !== "").map((line) => h("p", { class: "note" }, line));
+  }
+
+  /** @param {import("./gateway.js").Failure} failure */
+  #card(failure) {
+    return failureCard(failure, this.actions.gateway, () => this.actions.again(this.answer.id));
+  }
+
+  #buttons() {
+    const { answer, actions } = this;
+    const retryHere = answer.status === "interrupted" && !answer.failure;
+    return h(
+      "span",
+      { class: "actions" },
+      answer.text === "" ? null : iconButton("copy", t("copy"), (event) => copyFrom(event, answer.text)),
+      retryHere
+        ? h("button", { type: "button", class: "text-button", onclick: () => actions.again(answer.id) }, icon("retry"), t("retry"))
+        : iconButton("retry", t("again"), () => actions.again(answer.id)),
+    );
+  }
+}
+
+/** How an answer that did not come whole ended. @param {Answer} answer */
+function endOf(answer) {
+  if (answer.status === "stopped") return t("stoppedHere");
+  if (answer.status === "interrupted") return answer.finish === "abandoned" ? t("abandonedHere") : t("interruptedHere");
+  if (answer.finish === "length") return t("lengthHere");
+  return answer.finish === "content_filter" ? t("filteredHere") : "";
+}
+
+/** Turns between versions that stand in one place. @param {{at: number, count: number, turn: (by: number) => void}} versions */
+export function versionSwitch({ at, count, turn }) {
+  if (count < 2) return null;
+  return h(
+    "span",
+    { class: "versions" },
+    iconButton("left", t("previous"), () => turn(-1), { disabled: at === 0 }),
+    h("span", {}, t("ofVersions", { n: at + 1, count })),
+    iconButton("right", t("next"), () => turn(1), { disabled: at === count - 1 }),
+  );
+}

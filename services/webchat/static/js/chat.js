@@ -1,0 +1,240 @@
+/**
+ * The page's state: conversations, the one that is open, the answers that run. Views listen, and ask for changes.
+ * Events: `list` (conversations), `thread` (the open branch), `answer` (one grew; detail: its id), `ended` (likewise).
+ */
+
+import { asked as newAnswer } from "./answer.js";
+import { newestLeaf, path, request, titleOf } from "./conversation.js";
+import { newId } from "./ids.js";
+import { makeLeases } from "./leases.js";
+import { Run } from "./run.js";
+import { Tabs } from "./tabs.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./conversation.js").Message} Message */
+/** @typedef {import("./conversation.js").Picture} Picture */
+/** @typedef {import("./answer.js").Answer} Answer */
+
+export class Chat extends EventTarget {
+  /** @type {Conversation[]} newest first */
+  conversations = [];
+  /** @type {Conversation} the open one; in no list until something was asked */
+  open = emptyConversation();
+  /** @type {import("./conversation.js").Tree} */
+  tree = new Map();
+  /** @type {Map<string, Run>} */
+  runs = new Map();
+  leases = makeLeases("sluice-leases");
+  tabs = new Tabs((told) => this.#heard(told));
+  /** @type {unknown[] | undefined} tools that are offered to the model for show */
+  demoTools;
+  leftOut = 0;
+
+  /** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} store @param {number} bodyBytes */
+  constructor(gateway, store, bodyBytes) {
+    super();
+    this.gateway = gateway;
+    this.store = store;
+    this.bodyBytes = bodyBytes;
+  }
+
+  /** Read what is kept, and go on with what was not over. */
+  async begin() {
+    await this.#readList();
+    for (const message of await this.store.everything()) {
+      if (message.role === "assistant" && message.status === "streaming") this.#run(message);
+    }
+    addEventListener("pagehide", () => this.runs.forEach((run) => run.keep()));
+  }
+
+  /** The messages of the open branch. */
+  get thread() {
+    return path(this.tree, this.open.leaf);
+  }
+
+  /** The run of the newest answer of the open branch, if that is not over. */
+  get running() {
+    return this.runs.get(this.open.leaf ?? "");
+  }
+
+  /** Show an empty conversation. */
+  startNew() {
+    const { model, parameters } = this.open;
+    this.open = { ...emptyConversation(), model, parameters: { ...parameters } };
+    this.tree = new Map();
+    this.#say("thread");
+  }
+
+  /** Show a kept conversation. @param {string} id */
+  async show(id) {
+    const found = this.conversations.find((one) => one.id === id);
+    if (!found) return;
+    const messages = await this.store.messages(id);
+    this.open = found;
+    this.tree = new Map(messages.map((message) => [message.id, this.runs.get(message.id)?.answer ?? message]));
+    this.#say("thread");
+  }
+
+  /** Ask something below the open branch. @param {string} text @param {Picture[]} pictures */
+  async send(text, pictures) {
+    await this.#ask(this.open.leaf, text, pictures);
+  }
+
+  /** Ask in the place of an earlier question; both stay. @param {string} id @param {string} text */
+  async edit(id, text) {
+    const question = this.tree.get(id);
+    if (question?.role === "user") await this.#ask(question.parent, text, question.pictures);
+  }
+
+  /** Ask for another answer to the same question; both stay. @param {string} id of an answer */
+  async again(id) {
+    const answer = this.tree.get(id);
+    if (answer?.role === "assistant") await this.#answer(answer.parent);
+  }
+
+  /** Show the branch that goes through this message. @param {string} id */
+  async turnTo(id) {
+    this.open.leaf = newestLeaf(this.tree, id);
+    await this.#keepOpen();
+    this.#say("thread");
+  }
+
+  /** Stop the newest answer of the open branch. */
+  stop() {
+    this.running?.stop();
+  }
+
+  /** Change what is kept of a conversation. @param {Conversation} conversation @param {Partial<Conversation>} changes */
+  async change(conversation, changes) {
+    Object.assign(conversation, changes);
+    if (!this.conversations.includes(conversation)) return;
+    await this.store.keep({ ...conversation });
+    this.#say("list");
+    this.tabs.tell({ kind: "list" });
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    for (const run of this.runs.values()) if (run.answer.conversation === id) run.stop();
+    await this.store.remove(id);
+    this.#removed(id);
+    this.tabs.tell({ kind: "removed", id });
+  }
+
+  /** Take in conversations that were not here before. @param {{conversation: Conversation, messages: Message[]}[]} chats */
+  async takeIn(chats) {
+    for (const { conversation, messages } of chats) {
+      await this.store.keepMessages(...messages);
+      await this.store.keep(conversation);
+    }
+    await this.#readList();
+    this.tabs.tell({ kind: "list" });
+  }
+
+  /** @param {string | null} parent @param {string} text @param {Picture[]} pictures */
+  async #ask(parent, text, pictures) {
+    /** @type {import("./conversation.js").Question} */
+    const question = { id: newId(), conversation: this.open.id, parent, role: "user", at: Date.now(), text, pictures };
+    this.tree.set(question.id, question);
+    this.open.leaf = question.id;
+    if (!this.open.named && parent === null && this.tree.size === 1) this.open.title = titleOf(text || "Picture");
+    await this.store.keepMessages(question);
+    this.tabs.tell({ kind: "message", message: question });
+    await this.#answer(question.id);
+  }
+
+  /** @param {string} parent the question */
+  async #answer(parent) {
+    const { body, leftOut } = request(path(this.tree, parent), this.open, this.bodyBytes, {
+      model: this.open.model,
+      tools: this.demoTools,
+    });
+    this.leftOut = leftOut;
+    const { id: conversation, model } = this.open;
+    const answer = newAnswer({ id: newId(), conversation, parent, model, key: newId(), request: body, at: Date.now() });
+    if (this.demoTools) answer.demo = true;
+    this.tree.set(answer.id, answer);
+    this.open.leaf = answer.id;
+    this.open.updated = answer.at;
+    this.#run(answer); // before it is stored: the question leaves at once
+    this.#say("thread");
+    this.tabs.tell({ kind: "message", message: answer });
+    await this.store.keepMessages({ ...answer });
+    await this.#keepOpen();
+  }
+
+  /** @param {Answer} answer */
+  #run(answer) {
+    if (this.runs.has(answer.id)) return;
+    const run = new Run(answer, {
+      gateway: this.gateway,
+      leases: this.leases,
+      tabs: this.tabs,
+      store: this.store,
+      changed: () => this.#say("answer", answer.id),
+    });
+    this.runs.set(answer.id, run);
+    void run.end().finally(() => {
+      this.runs.delete(answer.id);
+      this.#say("ended", answer.id);
+    });
+  }
+
+  async #keepOpen() {
+    if (!this.conversations.includes(this.open)) this.conversations.unshift(this.open);
+    this.conversations.sort((one, other) => other.updated - one.updated);
+    await this.store.keep({ ...this.open });
+    this.#say("list");
+    this.tabs.tell({ kind: "list" });
+  }
+
+  async #readList() {
+    const kept = await this.store.conversations();
+    this.conversations = kept
+      .map((one) => (one.id === this.open.id ? Object.assign(this.open, { title: one.title, named: one.named }) : one))
+      .sort((one, other) => other.updated - one.updated);
+    this.#say("list");
+  }
+
+  /** @param {string} id */
+  #removed(id) {
+    this.conversations = this.conversations.filter((one) => one.id !== id);
+    if (this.open.id === id) this.startNew();
+    this.#say("list");
+  }
+
+  /** @param {import("./tabs.js").Told} told */
+  #heard(told) {
+    if (told.kind === "list") return void this.#readList();
+    if (told.kind === "removed") return this.#removed(told.id);
+    if (told.kind === "message") return this.#added(told.message);
+    const run = this.runs.get(told.kind === "answer" ? told.answer.id : told.id);
+    if (told.kind === "heard") run?.heard(told.before, told.event);
+    else if (told.kind === "phase") run?.waits(told.phase);
+    else if (told.kind === "answer") run?.caughtUp(told.answer);
+    else if (run?.follows) this.tabs.tell({ kind: "answer", answer: run.answer });
+  }
+
+  /** Another tab asked something. @param {Message} message */
+  #added(message) {
+    const isHere = message.conversation === this.open.id;
+    if (isHere) {
+      const wasLeaf = this.open.leaf === message.parent;
+      this.tree.set(message.id, message);
+      if (wasLeaf) this.open.leaf = message.id;
+    }
+    if (message.role === "assistant" && message.status === "streaming") this.#run(message);
+    if (isHere) this.#say("thread");
+  }
+
+  /** @param {string} name @param {string} [detail] */
+  #say(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** @returns {Conversation} */
+function emptyConversation() {
+  const now = Date.now();
+  return { id: newId(), title: "", named: false, model: "", parameters: {}, leaf: null, at: now, updated: now };
+}

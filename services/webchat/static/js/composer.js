@@ -1,0 +1,61 @@
+/** Where a question is written: grows with it, keeps it while an answer runs, sends it or stops the answer. */
+
+import { fill, icon } from "./dom.js";
+import { t } from "./words.js";
+
+const TALLEST = 240; // CSS pixels; then it scrolls
+
+export class Composer {
+  #area;
+  #button;
+  #running = false;
+
+  /**
+   * @param {HTMLFormElement} form @param {{send: (text: string) => boolean, stop: () => void}} actions `send` says whether it was taken
+   */
+  constructor(form, actions) {
+    this.actions = actions;
+    this.#area = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
+    this.#button = /** @type {HTMLButtonElement} */ (form.querySelector(".send"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#running) actions.stop();
+      else this.#send();
+    });
+    this.#area.addEventListener("input", () => this.#fit());
+    this.#area.addEventListener("keydown", (event) => this.#key(event));
+    this.show(false);
+  }
+
+  /** Whether an answer runs: the button stops it then. @param {boolean} running */
+  show(running) {
+    this.#running = running;
+    this.#button.setAttribute("aria-label", t(running ? "stop" : "send"));
+    this.#button.title = t(running ? "stop" : "send");
+    this.#button.classList.toggle("stops", running);
+    fill(this.#button, icon(running ? "stop" : "send"));
+  }
+
+  focus() {
+    this.#area.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const newLine = event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches;
+    if (event.key !== "Enter" || newLine) return;
+    event.preventDefault();
+    if (!this.#running) this.#send(); // what is typed meanwhile stays a draft
+  }
+
+  #send() {
+    if (!this.actions.send(this.#area.value)) return;
+    this.#area.value = "";
+    this.#fit();
+  }
+
+  #fit() {
+    this.#area.style.height = "auto";
+    this.#area.style.height = `${Math.min(TALLEST, this.#area.scrollHeight)}px`;
+  }
+}

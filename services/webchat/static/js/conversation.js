@@ -1,0 +1,132 @@
+/**
+ * A conversation is a tree: asking again or editing adds a branch and overwrites nothing. Pure.
+ * Questions hang under answers (or under nothing), answers under questions; a leaf says which branch is shown.
+ */
+
+/** @typedef {{type: string, data: string, name: string}} Picture base64, as it is sent */
+
+/**
+ * @typedef {object} Question
+ * @property {string} id
+ * @property {string} conversation
+ * @property {string | null} parent
+ * @property {"user"} role
+ * @property {number} at ms
+ * @property {string} text
+ * @property {Picture[]} pictures
+ */
+
+/** @typedef {Question | import("./answer.js").Answer} Message */
+/** @typedef {Map<string, Message>} Tree */
+
+/**
+ * What a person may set for a conversation; what is absent is the model's own.
+ * @typedef {{temperature?: number, top_p?: number, num_predict?: number, seed?: number, system?: string, think?: boolean}} Parameters
+ */
+
+/**
+ * @typedef {object} Conversation
+ * @property {string} id
+ * @property {string} title
+ * @property {boolean} named a person chose the title
+ * @property {string} model "" is the gateway's default
+ * @property {Parameters} parameters
+ * @property {string | null} leaf
+ * @property {number} at ms
+ * @property {number} updated ms
+ */
+
+/** Most messages the gateway takes in one request. */
+const MOST_MESSAGES = 1000;
+const TITLE_LENGTH = 60;
+
+/** @param {Tree} tree @param {string | null} leaf @returns {Message[]} from the first question to the leaf */
+export function path(tree, leaf) {
+  /** @type {Message[]} */
+  const found = [];
+  for (let at = leaf; at !== null; ) {
+    const message = tree.get(at);
+    if (!message) break;
+    found.unshift(message);
+    at = message.parent;
+  }
+  return found;
+}
+
+/** The messages that stand in the same place, oldest first. @param {Tree} tree @param {Message} message */
+export function siblings(tree, message) {
+  return childrenOf(tree, message.parent);
+}
+
+/** The end of the branch that was gone on with last below `id`. @param {Tree} tree @param {string} id @returns {string} */
+export function newestLeaf(tree, id) {
+  const children = childrenOf(tree, id);
+  return children.length === 0 ? id : newestLeaf(tree, children[children.length - 1].id);
+}
+
+/** @param {Tree} tree @param {string | null} parent @returns {Message[]} */
+function childrenOf(tree, parent) {
+  return [...tree.values()].filter((message) => message.parent === parent).sort((one, other) => one.at - other.at);
+}
+
+/** What a list calls a conversation that nobody named. @param {string} question */
+export function titleOf(question) {
+  const line = question.trim().split(/\s*\n/, 1)[0];
+  return line.length <= TITLE_LENGTH ? line : `${line.slice(0, TITLE_LENGTH - 1).trimEnd()}…`;
+}
+
+/** @typedef {{body: string, leftOut: number}} Request `leftOut` older messages did not fit */
+
+/**
+ * The request for the answer to the last question of `messages`, no longer than the gateway takes: the oldest go first.
+ * Only the newest question's pictures are sent; older ones become a line that says so.
+ * @param {Message[]} messages @param {Conversation} conversation @param {number} mostBytes
+ * @param {{model: string, tools?: unknown[]}} more
+ * @returns {Request}
+ */
+export function request(messages, conversation, mostBytes, more) {
+  const newest = messages.findLastIndex((message) => message.role === "user");
+  const said = messages.map((message, index) => (message.role === "user" ? asked(message, index === newest) : told(message)));
+  const sent = said.filter((one) => one !== null).slice(1 - MOST_MESSAGES);
+  const body = { ...settings(conversation, more), messages: sent };
+  let text = JSON.stringify(body);
+  let leftOut = 0;
+  while (sent.length > 1 && bytesOf(text) > mostBytes) {
+    sent.shift();
+    leftOut += 1;
+    text = JSON.stringify(body);
+  }
+  return { body: text, leftOut };
+}
+
+/** @param {Conversation} conversation @param {{model: string, tools?: unknown[]}} more */
+function settings(conversation, more) {
+  const { system, think, ...options } = conversation.parameters;
+  return {
+    ...(more.model ? { model: more.model } : {}),
+    ...(system ? { system } : {}),
+    ...(think === undefined ? {} : { think }),
+    ...(Object.keys(options).length > 0 ? { options } : {}),
+    ...(more.tools ? { tools: more.tools } : {}),
+    on_disconnect: "continue", // a reload, a second tab or a broken line can come back
+  };
+}
+
+/** @param {Question} question @param {boolean} isNewest */
+function asked(question, isNewest) {
+  const count = question.pictures.length;
+  if (count === 0) return { role: "user", content: question.text };
+  if (isNewest) return { role: "user", content: question.text, images: question.pictures.map((one) => one.data) };
+  const line = count === 1 ? "[A picture was shown here. It is not sent again.]" : `[${count} pictures were shown here. They are not sent again.]`;
+  return { role: "user", content: `${question.text}\n\n${line}`.trim() };
+}
+
+/** @param {import("./answer.js").Answer} answer */
+function told(answer) {
+  return answer.text === "" ? null : { role: "assistant", content: answer.text };
+}
+
+/** @param {string} text */
+function bytesOf(text) {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,120 @@
+/** What the page asks of the gateway: one method a route of PROTOCOL.md, and refusals as one kind of error. */
+
+/** How long the short questions may take; answers stream for as long as they like. */
+const ASK_TIMEOUT_MS = 8000;
+
+/**
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {number | null} size bytes
+ * @property {string | null} family
+ * @property {string[]} capabilities
+ * @property {boolean} loaded
+ * @property {boolean} default
+ * @property {boolean} [simulated] its words are the simulator's
+ */
+
+/**
+ * @typedef {object} Failure what went wrong, as the card shows it
+ * @property {string} code
+ * @property {string} message
+ * @property {boolean} retryable
+ * @property {number | null} retryAfter seconds
+ * @property {string} [requestId]
+ * @property {string} [stage]
+ */
+
+/** The gateway said no before a stream began. */
+export class Refused extends Error {
+  /** @param {number} status @param {Failure} failure */
+  constructor(status, failure) {
+    super(failure.message);
+    this.status = status;
+    this.failure = failure;
+  }
+}
+
+export class Gateway {
+  /** @param {string} origin "" is the page's own */
+  constructor(origin) {
+    this.origin = origin;
+  }
+
+  /**
+   * Begin an answer. The key makes asking again with the same text the same answer, not a second one.
+   * @param {string} body @param {string} key @param {AbortSignal} signal
+   */
+  ask(body, key, signal) {
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+    return this.#streaming("/api/chat/stream", { method: "POST", headers, body, signal });
+  }
+
+  /** Go on with an answer after number `after`. @param {string} id @param {number} after @param {AbortSignal} signal */
+  follow(id, after, signal) {
+    return this.#streaming(`/api/chat/stream/${id}?after=${after}`, { signal });
+  }
+
+  /** What there is of an answer, as JSON. @param {string} id @returns {Promise<Record<string, any>>} */
+  async snapshot(id) {
+    const init = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(ASK_TIMEOUT_MS) };
+    return (await this.#asked(`/api/chat/stream/${id}`, init)).json();
+  }
+
+  /** Stop an answer, even if the page is about to go. @param {string} id */
+  async cancel(id) {
+    await this.#asked(`/api/chat/stream/${id}/cancel`, { method: "POST", keepalive: true });
+  }
+
+  /** @returns {Promise<Model[]>} */
+  async models() {
+    const answer = await this.#asked("/api/models", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+    return (await answer.json()).models;
+  }
+
+  /** Whether the gateway says that it may take traffic. @returns {Promise<boolean>} */
+  async ready() {
+    try {
+      return (await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Tell how long the first text took to be painted; nobody waits for the answer. @param {string} id @param {number} ms */
+  async beacon(id, ms) {
+    const body = JSON.stringify({ stream_id: id, ttft_ms: ms });
+    const headers = { "Content-Type": "application/json" };
+    await fetch(`${this.origin}/api/beacon`, { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
+  }
+
+  /** @param {string} path @param {RequestInit} init */
+  async #streaming(path, init) {
+    const answer = await this.#asked(path, { ...init, cache: "no-store" });
+    return answer.status === 204 ? null : answer;
+  }
+
+  /** @param {string} path @param {RequestInit} init */
+  async #asked(path, init) {
+    const answer = await fetch(this.origin + path, { credentials: "omit", ...init });
+    if (!answer.ok) throw new Refused(answer.status, await failureOf(answer));
+    return answer;
+  }
+}
+
+/** @param {Response} answer @returns {Promise<Failure>} */
+async function failureOf(answer) {
+  const said = await answer.json().catch(() => null);
+  const error = said?.error ?? {};
+  return {
+    code: String(error.code ?? `http_${answer.status}`),
+    message: String(error.message ?? `The gateway answered ${answer.status}.`),
+    retryable: Boolean(error.retryable ?? answer.status >= 500),
+    retryAfter: secondsOf(answer.headers.get("Retry-After")),
+    requestId: error.request_id ?? answer.headers.get("X-Request-Id") ?? undefined,
+  };
+}
+
+/** @param {string | null} header @returns {number | null} */
+function secondsOf(header) {
+  return header && /^[0-9]{1,6}$/.test(header) ? Number(header) : null;
+}

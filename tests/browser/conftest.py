@@ -1,0 +1,77 @@
+"""One Chromium for all tests of the page, and the chain behind it; skipped by name where there is no browser."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.browser.page_chain import PageChain, running_page
+from tests.browser.visit import Visit
+from tests.chain import ROOT
+
+HERE: Final = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The system's Chromium; CI has one, elsewhere the page's tests are skipped without it."""
+    without = os.environ.get("SLUICE_TEST_WITHOUT", "").split(",")
+    found = None if "chromium" in without else shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None and os.environ.get("CI") and not without:
+        pytest.fail("CI has no Chromium: .ci/run installs it")
+    if found is None:
+        pytest.skip("the page's tests need Chromium")
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def up(chromium: str) -> Iterator[PageChain]:
+    """The chain that most tests of the page share."""
+    assert chromium
+    with running_page() as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def libraries() -> None:
+    """What the page takes of others is installed; skipped where npm cannot be had."""
+    done = subprocess.run(
+        ["sh", "deploy/libraries.sh"], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"the page's libraries cannot be installed: {done.stderr.strip().rpartition(chr(10))[2]}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A browser profile of one test's own: its storage, its tabs."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(context: BrowserContext, up: PageChain) -> Visit:
+    """A person who has opened the page."""
+    return await Visit.to(up.url, context)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run every test of this folder in the browser's loop."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

@@ -1,0 +1,70 @@
+"""A person at the page: what can be done there, and what can be seen."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from playwright.async_api import BrowserContext, Locator, Page, expect
+
+READY_MS = 10_000
+
+
+@dataclass
+class Visit:
+    """One open page; what it complained about is kept in ``complaints``, whom it asked in ``asked``."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+
+    @classmethod
+    async def to(cls, url: str, context: BrowserContext, path: str = "/") -> Self:
+        """Open the page in a new tab and wait until it can be used."""
+        visit = cls(await context.new_page())
+        page = visit.page
+        page.set_default_timeout(READY_MS)
+        page.on("pageerror", lambda error: visit.complaints.append(f"error: {error}"))
+        page.on("console", lambda message: visit.complaints.append(message.text) if _is_policy(message.text) else None)
+        page.on("request", lambda request: visit.asked.add(_origin(request.url)))
+        await page.goto(url + path)
+        await visit.ready()
+        return visit
+
+    async def ready(self) -> None:
+        """Wait until the page can be used."""
+        await self.page.wait_for_selector("html[data-ready]", state="attached")
+
+    async def ask(self, text: str) -> None:
+        """Type a question and send it."""
+        await self.page.get_by_label("Message", exact=True).fill(text)
+        await self.page.keyboard.press("Enter")
+
+    async def choose(self, model: str) -> None:
+        """Ask this model from now on, also one that no list shows."""
+        await self.page.evaluate("model => { window.sluice.chat.open.model = model }", model)
+
+    @property
+    def answer(self) -> Locator:
+        """The newest answer."""
+        return self.page.locator(".answer").last
+
+    @property
+    def text(self) -> Locator:
+        """The newest answer's text."""
+        return self.answer.locator(".body")
+
+    async def finished(self, within_s: float = 20.0) -> None:
+        """Wait until the newest answer is over."""
+        await expect(self.answer).to_have_attribute("aria-busy", "false", timeout=within_s * 1000)
+
+    async def record(self) -> dict[str, Any]:
+        """Return the newest answer as the page holds it."""
+        found: dict[str, Any] = await self.page.evaluate("() => window.sluice.chat.thread.at(-1)")
+        return found
+
+
+def _is_policy(text: str) -> bool:
+    return "Content Security Policy" in text or "TrustedHTML" in text or "Trusted Type" in text
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/")[:3])
