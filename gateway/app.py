@@ -22,7 +22,7 @@ from gateway.reception import Reception
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
 from services.runtime import edge
-from services.runtime.health import Health, Reachability
+from services.runtime.health import Health, Reachability, told_s_ago
 from services.runtime.hosts import Hosts
 from services.runtime.http_client import CallFailed
 from services.runtime.http_server import HttpPort
@@ -57,11 +57,12 @@ class GatewayService:
         self._upstream = Upstream(settings.proxy_url)
         self._catalog = Catalog(self._upstream, settings.default_model)
         self.connections = ClientConnections(most_streams(settings.max_streams))
-        self._reachability = Reachability(self._probe, self._reached)
+        self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
         self._health = Health(
             "gateway", self._reachability, active=lambda: len(self.connections.here), queued=lambda: 0
         )
         self.metrics.slots.set(self.connections.most)
+        self.metrics.process.ready.set_function(lambda: self._health.ready)
         self.metrics.show_connections(self._upstream.connections)
         self.metrics.show_unsent(self.connections.most_unsent)
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
@@ -98,7 +99,6 @@ class GatewayService:
         """Refuse new streams from now on."""
         self._health.draining = True
         self.connections.begin_drain()
-        self._reached(self._reachability.is_fresh)
 
     async def drained(self) -> None:
         """Return when the last connection with a stream is gone."""
@@ -138,15 +138,12 @@ class GatewayService:
         edge.refuse_host(request, self._hosts)
         return await handler(request)
 
-    async def _probe(self) -> bool:
+    async def _probe(self) -> float | None:
         try:
-            return (await self._upstream.read("/readyz")).status == 200
+            answer = await self._upstream.read("/readyz")
         except CallFailed:
-            return False
-
-    def _reached(self, reached: bool) -> None:
-        self.metrics.upstream_up.set(reached)
-        self.metrics.process.ready.set(self._health.ready)
+            return None
+        return told_s_ago(answer.body) if answer.status == 200 else None
 
     async def _keep_models_known(self) -> None:
         """Ask which models there are, for labels; soon again while there is no answer."""

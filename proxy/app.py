@@ -57,7 +57,7 @@ class ProxyService:
         self._transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
         self._phases = Phases(self._transport, self._tasks)
         self._admission = Admission(permits=settings.permits, queue_length=settings.queue_length)
-        self._reachability = Reachability(self._probe, self._reached)
+        self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
         self.streams = Streams(
             settings, self._admission, provider=OllamaAdapter.name, produce=self._produce, tasks=self._tasks
         )
@@ -98,7 +98,6 @@ class ProxyService:
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
         self._health.draining = self.streams.draining = True
-        self._reached(self._reachability.is_fresh)
 
     async def drained(self) -> None:
         """Return when the last stream is gone."""
@@ -165,15 +164,12 @@ class ProxyService:
         record = self.metrics.stream_ended(stream)
         report.stream_finished(stream, record, self.metrics.models.listed_as(stream.model))
 
-    async def _probe(self) -> bool:
+    async def _probe(self) -> float | None:
         try:
-            return (await self._transport.read("version", timeout_s=PROBE_S)).status == 200
+            answer = await self._transport.read("version", timeout_s=PROBE_S)
         except CallFailed:
-            return False
-
-    def _reached(self, reached: bool) -> None:
-        self.metrics.upstream_up.set(reached)
-        self.metrics.process.ready.set(self._health.ready)
+            return None
+        return 0.0 if answer.status == 200 else None
 
     async def _keep_models_known(self) -> None:
         """Ask which models there are, for labels and gauges; soon again while there is no answer."""
@@ -195,6 +191,7 @@ class ProxyService:
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
         self.metrics.slots.set(self._settings.permits)
+        self.metrics.process.ready.set_function(lambda: self._health.ready)
         self.metrics.queue_length.set_function(lambda: self._admission.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import orjson
 from aiohttp import web
 
 from services.runtime.edge import json_response
@@ -15,16 +16,30 @@ RETRY_S: Final = 0.5
 FRESH_S: Final = 10.0
 """An upstream counts as reached for so long: one lost answer is not an outage."""
 
+REACHED_S_AGO: Final = "reached_s_ago"
+"""In the answer of ``/readyz``: whoever asks counts the ten seconds from the same moment, not from its own question."""
+
+
+def told_s_ago(body: bytes) -> float:
+    """Return how long ago a server whose ``/readyz`` answered ``body`` reached its upstream; 0 if it does not say."""
+    try:
+        page = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return 0.0
+    told = page.get(REACHED_S_AGO) if isinstance(page, dict) else None
+    return max(0.0, float(told)) if isinstance(told, int | float) else 0.0
+
 
 class Reachability:
     """Whether the upstream server answers, asked every two seconds.
 
     Args:
-        probe: asks once and says whether it answered; bounded in time by itself.
+        probe: asks once and returns how many seconds ago the model server is known to have answered, None if it is not
+            known; bounded in time by itself.
         changed: told after each answer whether it is reachable.
     """
 
-    def __init__(self, probe: Callable[[], Awaitable[bool]], changed: Callable[[bool], None]) -> None:
+    def __init__(self, probe: Callable[[], Awaitable[float | None]], changed: Callable[[bool], None]) -> None:
         self._probe = probe
         self._changed = changed
         self._reached_at = -FRESH_S
@@ -33,7 +48,12 @@ class Reachability:
     @property
     def is_fresh(self) -> bool:
         """Whether it was reached in the last ten seconds."""
-        return time.monotonic() - self._reached_at < FRESH_S
+        return self.reached_s_ago < FRESH_S
+
+    @property
+    def reached_s_ago(self) -> float:
+        """Seconds since it was last reached; at least ten if it never was."""
+        return time.monotonic() - self._reached_at
 
     @property
     def checked_s_ago(self) -> float | None:
@@ -42,12 +62,13 @@ class Reachability:
 
     async def check(self) -> bool:
         """Ask once; return whether it answered."""
-        reached = await self._probe()
+        asked_at = time.monotonic()
+        ago_s = await self._probe()
         self._checked_at = time.monotonic()
-        if reached:
-            self._reached_at = self._checked_at
-        self._changed(reached)
-        return reached
+        if ago_s is not None:
+            self._reached_at = max(self._reached_at, asked_at - ago_s)
+        self._changed(ago_s is not None)
+        return ago_s is not None
 
     async def keep_checking(self) -> None:
         """Ask until cancelled; sooner again while there is no answer, so that a start is not held up."""
@@ -89,7 +110,8 @@ class Health:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         why = "draining" if self.draining else "ok" if self.ready else "upstream not reached"
-        return json_response({"status": why}, status=200 if self.ready else 503)
+        page = {"status": why, REACHED_S_AGO: round(self._upstream.reached_s_ago, 3)}
+        return json_response(page, status=200 if self.ready else 503)
 
     async def _health(self, _request: web.Request) -> web.Response:
         word = "draining" if self.draining else "ok" if self._upstream.is_fresh else "degraded"

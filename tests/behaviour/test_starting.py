@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import pytest
 
+from services.runtime.health import FRESH_S
+from tests.behaviour.connections import sample
 from tests.behaviour.gate import common_gate
 from tests.chain import ROOT, Chain, Server, eventually, running_chain
 from tests.reader import Client
@@ -140,6 +142,27 @@ def test_the_health_page_tells_people_what_runs(chain: Chain, side: str) -> None
     assert page["upstream"]["checked_s_ago"] >= 0
     assert page["uptime_s"] > 0
     assert {probe: server.get(probe)[0] for probe in ("/livez", "/readyz")} == {"/livez": 200, "/readyz": 200}
+
+
+async def test_a_dead_model_server_shows_at_both_servers_ten_seconds_after_its_last_answer(chain: Chain) -> None:
+    """The gateway counts from when the model server answered, not from when the proxy did."""
+    simulator = Server("services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0"})
+    chain.servers.append(simulator)
+    proxy = chain.another_proxy(OLLAMA_URL=simulator.url)
+    gateway = chain.another_gateway(PROXY_URL=proxy.url)
+    eventually(lambda: gateway.get("/readyz")[0] == 200, READY_S + SLACK_S, "ready")
+    simulator.kill()
+    died_at = time.monotonic()
+    try:
+        eventually(lambda: gateway.get("/readyz")[0] == 503, FRESH_S + SLACK_S, "the gateway is not ready")
+        took_s = time.monotonic() - died_at
+        shown = [(server.get("/health")[0], sample(server, "llm_ready")) for server in (proxy, gateway)]
+    finally:
+        gateway.stop()
+        proxy.stop()
+
+    assert took_s <= FRESH_S + 1
+    assert shown == [(503, 0), (503, 0)]
 
 
 async def test_the_health_page_counts_streams_that_run_and_that_wait(chain: Chain) -> None:

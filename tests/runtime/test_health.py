@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from services.runtime import health
-from services.runtime.health import Health, Reachability
+from services.runtime.health import Health, Reachability, told_s_ago
 from services.runtime.tasks import Tasks
 from services.runtime.version import VERSION
 from tests.runtime.raw_server import eventually
@@ -21,9 +21,9 @@ class Upstream:
         self.reachability = Reachability(self._probe, self.told.append)
         self.health = Health("proxy", self.reachability, active=lambda: 3, queued=lambda: 2)
 
-    async def _probe(self) -> bool:
+    async def _probe(self) -> float | None:
         self.asked += 1
-        return self.answers
+        return 0.0 if self.answers else None
 
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
         async with served(self.health.add_routes) as address:
@@ -55,7 +55,9 @@ async def test_ready_is_who_reaches_its_upstream_and_does_not_drain(
         await upstream.reachability.check()
     upstream.health.draining = draining
 
-    assert await upstream.get("/readyz") == (status, {"status": word})
+    got_status, page = await upstream.get("/readyz")
+
+    assert (got_status, page["status"]) == (status, word)
     assert upstream.health.ready is (status == 200)
 
 
@@ -98,6 +100,74 @@ async def test_an_upstream_that_was_not_reached_for_too_long_is_not_reached(monk
     monkeypatch.setattr(health, "FRESH_S", 0.0)
 
     assert not upstream.reachability.is_fresh
+
+
+class Clock:
+    """Time as the module under test sees it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(health, "time", clock)
+    return clock
+
+
+async def test_who_asks_a_server_that_asks_another_counts_from_when_the_last_one_answered(clock: Clock) -> None:
+    """Two windows of ten seconds, one behind the other, do not add up to twenty."""
+    model_server = Upstream(answers=True)
+
+    async def ask_the_proxy() -> float | None:
+        async with served(model_server.health.add_routes) as address:
+            status, _, body = await asked(address, "GET /readyz HTTP/1.1\nHost: localhost\n\n")
+        return told_s_ago(body) if status == 200 else None
+
+    gateways = Reachability(ask_the_proxy, lambda _: None)
+    await model_server.reachability.check()
+    seen = []
+    for clock.now in (1000.0, 1009.9, 1010.0):
+        await gateways.check()
+        seen.append((model_server.health.ready, gateways.is_fresh))
+
+    assert seen == [(True, True), (True, True), (False, False)]
+
+
+async def test_a_later_word_about_an_earlier_moment_makes_nobody_look_older(clock: Clock) -> None:
+    answers = iter([1.0, 5.0, None])
+
+    async def ask() -> float | None:
+        return next(answers)
+
+    reachability = Reachability(ask, lambda _: None)
+    ages = []
+    for _ in range(3):
+        await reachability.check()
+        ages.append(reachability.reached_s_ago)
+        clock.now += 1
+
+    assert ages == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "ago_s"),
+    [
+        (b'{"status":"ok","reached_s_ago":1.5}', 1.5),
+        (b'{"reached_s_ago":3}', 3.0),
+        (b'{"reached_s_ago":-1}', 0.0),
+        (b'{"reached_s_ago":"1"}', 0.0),
+        (b'{"status":"ok"}', 0.0),
+        (b"[]", 0.0),
+        (b"ok", 0.0),
+    ],
+)
+def test_a_server_that_does_not_say_when_is_believed_to_have_reached_it_now(body: bytes, ago_s: float) -> None:
+    assert told_s_ago(body) == ago_s
 
 
 async def test_it_is_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
