@@ -19,6 +19,7 @@ from services.wire.events import Code, Failed, Refused
 from services.wire.ids import BadPosition, is_stream_id, position_of
 
 JSON: Final = "application/json"
+SSE: Final = "text/event-stream"
 _GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 """What a list tells of a stream while every caller is anonymous: not its id, which would be the key to it."""
@@ -55,7 +56,7 @@ class Handlers:
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """GET /api/chat/stream/{id}: replay after a number, then live; as JSON, a snapshot."""
         stream_id = _stream_id(request)
-        if request.headers.get("Accept") == JSON:
+        if edge.preferred_type(request, (SSE, JSON)) == JSON:
             return await self._snapshot(stream_id)
         position = _position(request, stream_id)
 

@@ -124,7 +124,7 @@ class ProxyService:
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status)
         app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
-        self._health.add_routes(app.router)
+        self._health.add_routes(app.router, allow_head=True)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
         OllamaHandlers(self._transport, reception).add_routes(app.router)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from proxy.pages import row_of, snapshot_of
 from proxy.reception import Parse, Reception
-from proxy.requests import caller_of, dialect_of, is_follower, position_asked
+from proxy.requests import caller_of, dialect_of, is_follower, position_asked, wants_snapshot
 from proxy.settings import ProxySettings
 from proxy.streams import Streams
 from services.runtime import edge
@@ -27,8 +27,8 @@ class Handlers:
         """Serve the table of PROTOCOL.md, but for Ollama's own routes."""
         router.add_post("/api/generate/stream", self.start_generate)
         router.add_post("/api/chat/stream", self.start_chat)
-        router.add_get("/api/streams", self.running, allow_head=False)
-        router.add_get("/api/streams/{id}", self.follow, allow_head=False)
+        router.add_get("/api/streams", self.running)
+        router.add_get("/api/streams/{id}", self.follow, allow_head=False)  # it would begin to follow
         router.add_delete("/api/streams/{id}", self.stop)
         router.add_delete("/api/followers/{follower}", self.depart)
 
@@ -52,7 +52,7 @@ class Handlers:
         if self._streams.has_departed(caller.follower):
             raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
         stream = self._streams.find(request.match_info["id"], caller.owner)
-        if request.headers.get("Accept") == "application/json":
+        if wants_snapshot(request):
             return edge.json_response(snapshot_of(stream))
         position = position_asked(request, stream)
         if stream.log.end is not None and position == stream.log.last:

@@ -12,17 +12,17 @@ from aiohttp.typedefs import Handler
 
 from proxy.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
 from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception
-from proxy.requests import SSE
+from proxy.requests import NDJSON, wants_frames
 from proxy.stream import Stream
 from proxy.transport import READ_ONLY, UNAVAILABLE, Transport
 from services.runtime import edge
 from services.runtime.http_client import Answer, CallFailed
-from services.wire import chat
+from services.wire import chat, sse
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, Finished, Refused
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 
-NDJSON: Final = {"Content-Type": "application/x-ndjson"}
+LINES: Final = {"Content-Type": NDJSON, **sse.UNBUFFERED}
 OBJECT_BYTES: Final = 8 << 20
 """Most text of an answer in one object; a longer one has to be read line by line."""
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long for one object. Ask for it as a stream.")
@@ -37,14 +37,19 @@ class OllamaHandlers:
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve Ollama's routes of PROTOCOL.md's table."""
+        router.add_get("/", self.greet)
         router.add_post("/api/generate", self.generate)
         router.add_post("/api/chat", self.chat)
         for name, path in READ_ONLY.items():
-            router.add_get(path, self._reader_of(name), allow_head=False)
+            router.add_get(path, self._reader_of(name))
         router.add_post("/api/show", self.show)
 
+    async def greet(self, _request: web.Request) -> web.StreamResponse:
+        """GET /, HEAD /: clients probe an Ollama so."""
+        return web.Response(text="Sluice is running")
+
     async def generate(self, request: web.Request) -> web.StreamResponse:
-        """POST /api/generate: lines, one object, or frames if ``Accept`` asks for them."""
+        """POST /api/generate: lines, one object, or frames if ``Accept`` prefers them."""
         return await self._answer(request, chat.proxy_generate)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -66,7 +71,7 @@ class OllamaHandlers:
     async def _answer(self, request: web.Request, parse: Parse) -> web.StreamResponse:
         accepted = time.monotonic()
         asked = await self._reception.asked(request, parse)
-        if SSE in request.headers.get("Accept", ""):
+        if wants_frames(request):
             return await self._reception.answer_sse(request, asked, accepted)
         if asked.stream is False:
             return await self._whole(request, asked, accepted)
@@ -83,7 +88,7 @@ class OllamaHandlers:
             await reception.answered(stream, stream.speaking)
             if stopped := _stopped(stream):
                 return stopped
-            return await reception.serve(request, stream, follower, NDJSON)
+            return await reception.serve(request, stream, follower, LINES)
 
     async def _whole(self, request: web.Request, asked: ModelRequest, accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""

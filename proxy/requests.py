@@ -16,6 +16,8 @@ from services.wire.events import Code, Failed, Refused
 from services.wire.ids import BadPosition, position_of
 from services.wire.native import NativeFrames
 
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"
 NATIVE: Final = f"{SSE};dialect=native"
 ANONYMOUS: Final = "anonymous"
@@ -49,9 +51,19 @@ def is_follower(name: str) -> bool:
 def dialect_of(request: web.Request, stream: Stream, *, heartbeat_s: float) -> Dialect:
     """Return the dialect that the request asks for by ``Accept``; seed if it asks for none."""
     request_id = request[edge.REQUEST_ID]
-    if request.headers.get("Accept", "").replace(" ", "") == NATIVE:
+    if edge.preferred_type(request, (SSE, NATIVE)) == NATIVE:
         return NativeFrames(stream.id, request_id=request_id, heartbeat_s=heartbeat_s)
     return SeedFrames(stream.id, request_id=request_id, model=stream.model)
+
+
+def wants_frames(request: web.Request) -> bool:
+    """Whether frames are preferred where Ollama's shapes are ours; at equal preference the body says which of those."""
+    return edge.preferred_type(request, (NDJSON, JSON, SSE, NATIVE)) in {SSE, NATIVE}
+
+
+def wants_snapshot(request: web.Request) -> bool:
+    """Whether JSON is preferred where frames are our first choice."""
+    return edge.preferred_type(request, (SSE, NATIVE, JSON)) == JSON
 
 
 def position_asked(request: web.Request, stream: Stream) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from services.runtime.accept import preferred
 from services.runtime.hosts import Hosts
 
 log = structlog.get_logger()
@@ -136,6 +137,11 @@ def refuse_host(request: web.Request, hosts: Hosts) -> None:
     """
     if request.path not in PROBES and not hosts.answer(request.headers.get("Host", "")):
         raise web.HTTPMisdirectedRequest(text="This host name is not served here.")
+
+
+def preferred_type(request: web.Request, offered: Sequence[str]) -> str:
+    """Return the media type on offer that the request's ``Accept`` prefers; the first at equal preference."""
+    return preferred(",".join(request.headers.getall("Accept", ())), offered)
 
 
 def body_time_s(patience_s: float, came_bytes: int) -> float:

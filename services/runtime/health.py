@@ -99,11 +99,11 @@ class Health:
         """Whether it may take traffic."""
         return not self.draining and self._upstream.is_fresh
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
+    def add_routes(self, router: web.UrlDispatcher, *, allow_head: bool = False) -> None:
         """Serve /livez, /readyz and /health."""
-        router.add_get("/livez", self._livez, allow_head=False)
-        router.add_get("/readyz", self._readyz, allow_head=False)
-        router.add_get("/health", self._health, allow_head=False)
+        router.add_get("/livez", self._livez, allow_head=allow_head)
+        router.add_get("/readyz", self._readyz, allow_head=allow_head)
+        router.add_get("/health", self._health, allow_head=allow_head)
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return json_response({"status": "ok"})

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-HEADERS: Final[Mapping[str, str]] = {
-    "Content-Type": "text/event-stream; charset=utf-8",
+UNBUFFERED: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store, no-transform",  # no-transform: a proxy that compresses would hold tokens back
     "X-Accel-Buffering": "no",  # nginx would gather the answer otherwise
 }
+"""What keeps whoever stands between from gathering an answer: for every body that is streamed."""
+HEADERS: Final[Mapping[str, str]] = {"Content-Type": "text/event-stream; charset=utf-8", **UNBUFFERED}
 
 # One newline: a comment that a blank line follows makes published clients dispatch an event without data once an
 # id was seen.

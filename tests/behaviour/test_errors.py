@@ -116,7 +116,7 @@ async def test_forbidden_is_a_browser_at_the_proxy(chain: Chain) -> None:
 
 async def test_not_found_is_in_our_shape_at_the_gateway_and_in_ollamas_at_the_proxy(chain: Chain) -> None:
     async with Client(chain.gateway.url) as people, Client(chain.proxy.url) as direct:
-        for path in ("/", "/api", "/api/pull", "/metrics", "/v1/chat/completions"):
+        for path in ("/nothing", "/api", "/api/pull", "/metrics", "/v1/chat/completions"):
             refused(await people.get(path), Code.NOT_FOUND)
             refused_as_ollama(await direct.get(path), Code.NOT_FOUND)
 
@@ -130,13 +130,23 @@ async def test_method_not_allowed_names_what_is(method: str, client: Client) -> 
     assert "POST" in answer.headers["Allow"]
 
 
-async def test_method_not_allowed_is_head_wherever_get_is_offered(chain: Chain) -> None:
-    for server, path in [(chain.gateway, "/api/models"), (chain.gateway, "/health"), (chain.proxy, "/api/tags")]:
-        async with Client(server.url) as client, client.open("HEAD", path) as reading:
-            answer = await reading.until_end()
+@pytest.mark.parametrize(
+    ("side", "path"),
+    [
+        ("gateway", "/api/models"),
+        ("gateway", "/health"),
+        ("gateway", "/livez"),
+        ("proxy", f"/api/streams/{UNKNOWN_ID}"),
+    ],
+)
+async def test_method_not_allowed_is_head_at_the_gateway_and_where_it_would_follow(
+    side: str, path: str, chain: Chain
+) -> None:
+    async with Client(getattr(chain, side).url) as client, client.open("HEAD", path) as reading:
+        answer = await reading.until_end()
 
-        assert answer.status == 405
-        assert "GET" in answer.headers["Allow"]
+    assert answer.status == 405
+    assert "GET" in answer.headers["Allow"]
 
 
 async def test_misdirected_is_a_host_that_is_not_ours(client: Client) -> None:

@@ -24,7 +24,7 @@ SLACK_S: Final = 3.0
 NOT_OFFERED: Final = {
     "/api/pull": "POST", "/api/push": "POST", "/api/create": "POST", "/api/copy": "POST", "/api/delete": "DELETE",
     "/api/blobs/sha256:0f1e2d": "POST", "/api/embed": "POST", "/api/embeddings": "POST", "/api/me": "POST",
-    "/api/signout": "POST", "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/": "GET",
+    "/api/signout": "POST", "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/api": "GET",
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ async def client(chain: Chain) -> AsyncIterator[Client]:
 async def test_what_is_not_offered_is_a_404_whose_words_say_what_is(path: str, chain: Chain, client: Client) -> None:
     """S3."""
     body = {"model": "story", "name": "story", "input": "hi"}
-    async with client.open(NOT_OFFERED[path], path, body if path != "/" else None) as reading:
+    async with client.open(NOT_OFFERED[path], path, body if path != "/api" else None) as reading:
         answer = await reading.until_end()
 
     words = refused_as_ollama(answer, Code.NOT_FOUND)

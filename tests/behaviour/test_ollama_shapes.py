@@ -91,24 +91,6 @@ async def test_one_object_is_what_stream_false_asks_for(kind: str, client: Clien
     assert (whole["done"], whole["done_reason"], whole["model"]) == (True, "stop", model.name)
 
 
-@pytest.mark.parametrize("stream", [True, False, None])
-async def test_frames_are_what_accept_asks_for_whatever_the_body_says(stream: bool | None, client: Client) -> None:
-    model = scripted(tokens=30)
-    body = asking("chat", model.name) | {"stream": stream}
-    answer = await client.ask("/api/chat", body, {"Accept": "application/json, text/event-stream"})
-
-    assert answer.headers["Content-Type"].startswith("text/event-stream")
-    assert (answer.text, answer.reason) == (model.text, "stop")
-
-
-@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "*/*"])
-async def test_nothing_else_in_accept_asks_for_frames(accept: str, client: Client) -> None:
-    """The official clients say application/json for streams, too."""
-    answer = await client.ask("/api/chat", asking("chat", "sim:tokens=1"), {"Accept": accept})
-
-    assert answer.headers["Content-Type"] == "application/x-ndjson"
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_stream_is_a_stream_whatever_its_reader_speaks(shape: str, client: Client) -> None:
     """It has an id, numbers and a log: others can read it as frames."""

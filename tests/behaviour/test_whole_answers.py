@@ -260,6 +260,30 @@ async def test_each_snapshot_is_a_prefix_of_the_next_and_the_last_is_the_whole(c
     }
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("Application/JSON", "application/json"),
+        ("text/event-stream;q=0.5, application/json", "application/json"),
+        ("text/event-stream;q=0, */*", "application/json"),
+        ("text/event-stream, application/json", "text/event-stream"),
+        ("application/json;q=0.5, text/event-stream", "text/event-stream"),
+        ("*/*", "text/event-stream"),
+    ],
+)
+async def test_a_snapshot_is_for_who_prefers_json_to_frames(
+    accept: str, content_type: str, chain: Chain, client: Client
+) -> None:
+    answer = await client.ask("/api/chat/stream", asking(scripted(tokens=3)))
+    async with Client(chain.proxy.url) as direct:
+        shown = [
+            await client.get(f"{path_of(answer.stream_id)}?after=0", {"Accept": accept}),
+            await direct.get(f"/api/streams/{answer.stream_id}", {"Accept": accept}),
+        ]
+
+    assert [one.headers["Content-Type"].partition(";")[0] for one in shown] == [content_type] * 2
+
+
 async def test_a_snapshot_whose_head_has_left_the_log_says_from_which_character_on_it_is(narrow_client: Client) -> None:
     model = scripted(tokens=400, size=600, rate=300)
     assert not model.text.isascii()  # characters are not bytes here
