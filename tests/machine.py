@@ -10,18 +10,29 @@ from typing import Final
 import pytest
 
 WITHOUT: Final = "SLUICE_TEST_WITHOUT"
+OTHER_NAMES: Final = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
 
 
 def lacking(*tools: str) -> str:
     """Return why a test that needs these programs, or to be ``root``, cannot run here; nothing, if it can."""
-    hidden = {name.strip() for name in os.environ.get(WITHOUT, "").split(",")}
-    said = {tool: f"{tool} (hidden by {WITHOUT})" if tool in hidden else tool for tool in tools}
-    missing = [said[tool] for tool in tools if tool in hidden or not has(tool)]
+    missing = [f"{tool} (hidden by {WITHOUT})" if tool in hidden() else tool for tool in tools if not has(tool)]
     return f"this machine has no {', no '.join(missing)}" if missing else ""
 
 
 def has(tool: str) -> bool:
-    return os.geteuid() == 0 if tool == "root" else shutil.which(tool) is not None
+    if tool == "root":
+        return os.geteuid() == 0 and tool not in hidden()
+    return program(tool) is not None
+
+
+def program(tool: str) -> str | None:
+    """Return the path of a program, by any of the names it goes by; None where there is none, or is to be none."""
+    found = (shutil.which(name) for name in OTHER_NAMES.get(tool, (tool,)))
+    return None if tool in hidden() else next(filter(None, found), None)
+
+
+def hidden() -> set[str]:
+    return {name.strip() for name in os.environ.get(WITHOUT, "").split(",")}
 
 
 def needs(*tools: str) -> pytest.MarkDecorator:

@@ -1,7 +1,5 @@
 """One Chromium for all tests of the page, and the chain behind it; skipped by name where there is no browser."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,19 +12,17 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from tests.browser.page_chain import PageChain, running_page
 from tests.browser.visit import Visit
 from tests.chain import ROOT
+from tests.machine import lacking, program
 
 HERE: Final = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The system's Chromium; CI has one, elsewhere the page's tests are skipped without it."""
-    without = os.environ.get("SLUICE_TEST_WITHOUT", "").split(",")
-    found = None if "chromium" in without else shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and os.environ.get("CI") and not without:
-        pytest.fail("CI has no Chromium: .ci/run installs it")
+    """The system's Chromium; without it the page's tests are skipped."""
+    found = program("chromium")
     if found is None:
-        pytest.skip("the page's tests need Chromium")
+        pytest.skip(lacking("chromium"))
     return found
 
 
