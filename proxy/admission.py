@@ -1,21 +1,60 @@
 """Permits for each model, and the waiting line in front of them: first come, first served."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection
 from typing import Final
 
 from services.wire.model_names import canonical
 
 RETRY_AFTER_S: Final = (1, 30)
+FORETELLING_ANSWERS: Final = 8
+"""Fewer last answers of a model foretell no wait."""
+REMEMBERED_ANSWERS: Final = 32
+"""A model's last answers that are averaged: a minute or some, so that yesterday's do not count."""
+REMEMBERED_MODELS: Final = 64
+"""More than one machine serves; the answers of the one that was asked longest ago are forgotten first."""
+DOUBT: Final = 1.5
+"""A wait is foretold as too long where it is expected to be so many times the limit: answers differ in length."""
 
 
-class LineFull(Exception):
-    """Nobody more may wait; ``retry_after_s`` is a fair guess at when somebody may."""
+class NotAdmitted(Exception):
+    """Refused at the door; ``retry_after_s`` says when asking again may help."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__()
         self.retry_after_s = retry_after_s
+
+
+class LineFull(NotAdmitted):
+    """As many wait as may; ``retry_after_s`` is a fair guess at when there is a place."""
+
+
+class WaitTooLong(NotAdmitted):
+    """Whoever entered now would wait in vain; from ``retry_after_s`` on, who enters is served in time."""
+
+
+def expected_wait_s(position: int, permits: int, answers_s: Collection[float]) -> float | None:
+    """Return how long the wait at ``position`` of a line will be, in seconds; None where too little is known.
+
+    Args:
+        position: from 1: so many permits must become free.
+        answers_s: how long the model's last answers held their permits.
+    """
+    if len(answers_s) < FORETELLING_ANSWERS:
+        return None
+    return position * sum(answers_s) / len(answers_s) / permits
+
+
+def too_long_by_s(expected_s: float | None, limit_s: float) -> float | None:
+    """Return after how many seconds a wait of ``expected_s`` will have become one within ``limit_s``.
+
+    None where nobody is to be turned away: nothing is expected, or it is too near to the limit to be sure.
+    """
+    if expected_s is None or expected_s <= DOUBT * limit_s:
+        return None
+    return expected_s - limit_s
 
 
 class Place:
@@ -85,13 +124,15 @@ class Admission:
     Args:
         permits: answers at once per model.
         queue_length: how many may wait for one model.
+        queue_timeout_s: how long each may wait; who could not be served by then is not let in.
     """
 
-    def __init__(self, *, permits: int, queue_length: int) -> None:
+    def __init__(self, *, permits: int, queue_length: int, queue_timeout_s: float) -> None:
         self._permits = permits
         self._queue_length = queue_length
+        self._queue_timeout_s = queue_timeout_s
         self._lines: dict[str, _Line] = {}
-        self._mean_stream_s = 1.0
+        self._answers_s: OrderedDict[str, deque[float]] = OrderedDict()  # the model asked longest ago first
 
     def enter(self, model: str, *, chance: float) -> Place:
         """Take a permit or a place in line.
@@ -101,20 +142,29 @@ class Admission:
 
         Raises:
             LineFull: there is neither.
+            WaitTooLong: by the model's last answers the place would not be served in time.
         """
         name = canonical(model)
         line = self._lines.get(name) or _Line(self._permits)
-        if line.held >= self._permits and len(line.waiting) >= self._queue_length:
-            raise LineFull(self._retry_after_s(len(line.waiting), chance))
+        if line.held >= self._permits:
+            self._refuse_in_vain(name, len(line.waiting), chance)
         self._lines[name] = line
         place = Place(line)
         line.enter(place)
         return place
 
-    def left(self, model: str, stream_s: float) -> None:
-        """Note how long a stream took, and forget the line of a model that nobody asks for."""
-        self._mean_stream_s += (stream_s - self._mean_stream_s) / 8
+    def left(self, model: str, answer_s: float | None) -> None:
+        """Note how long an answer held its permit, and forget the line of a model that nobody asks for.
+
+        Args:
+            answer_s: in seconds; None where the model said nothing: a refusal is no measure of an answer.
+        """
         name = canonical(model)
+        if answer_s is not None:
+            self._answers_s.setdefault(name, deque(maxlen=REMEMBERED_ANSWERS)).append(answer_s)
+            self._answers_s.move_to_end(name)
+            if len(self._answers_s) > REMEMBERED_MODELS:
+                self._answers_s.popitem(last=False)
         line = self._lines.get(name)
         if line is not None and line.empty:
             del self._lines[name]
@@ -129,7 +179,13 @@ class Admission:
         """How many permits are taken, over all models."""
         return sum(line.held for line in tuple(self._lines.values()))
 
-    def _retry_after_s(self, waiting: int, chance: float) -> int:
-        shortest, longest = RETRY_AFTER_S
-        seconds = max(shortest, min(longest, waiting * self._mean_stream_s / self._permits))
-        return max(1, round(seconds * (0.8 + 0.4 * chance)))
+    def _refuse_in_vain(self, model: str, waiting: int, chance: float) -> None:
+        answers_s = self._answers_s.get(model, ())
+        if waiting >= self._queue_length:
+            mean_s = sum(answers_s) / len(answers_s) if answers_s else 1.0
+            shortest, longest = RETRY_AFTER_S
+            seconds = max(shortest, min(longest, waiting * mean_s / self._permits))
+            raise LineFull(max(1, round(seconds * (0.8 + 0.4 * chance))))
+        in_vain_for_s = too_long_by_s(expected_wait_s(waiting + 1, self._permits, answers_s), self._queue_timeout_s)
+        if in_vain_for_s is not None:  # never sooner than said: who comes back must not be refused again
+            raise WaitTooLong(math.ceil(in_vain_for_s * (1.0 + 0.2 * chance)))

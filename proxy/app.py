@@ -56,7 +56,11 @@ class ProxyService:
         self._tasks = Tasks()
         self._transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
         self._phases = Phases(self._transport, self._tasks)
-        self._admission = Admission(permits=settings.permits, queue_length=settings.queue_length)
+        self._admission = Admission(
+            permits=settings.permits,
+            queue_length=settings.queue_length,
+            queue_timeout_s=settings.queue_timeout_s,
+        )
         self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
         self.streams = Streams(
             settings, self._admission, provider=OllamaAdapter.name, produce=self._produce, tasks=self._tasks

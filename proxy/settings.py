@@ -38,7 +38,9 @@ class ProxySettings(ProcessSettings):
     queue_length: int = Field(
         64, ge=0, le=10_000, description="how many wait for a permit of a model; 0 = nobody waits, all are overloaded"
     )
-    queue_timeout_s: float = Field(30.0, gt=0, description="seconds in the waiting line; then queue_timeout")
+    queue_timeout_s: float = Field(
+        120.0, gt=0, description="seconds in the waiting line; then queue_timeout; who would wait longer is overloaded"
+    )
     connect_timeout_s: float = Field(1.0, gt=0, description="seconds for a TCP connection to the model server")
     first_token_timeout_s: float = Field(
         300.0, gt=0, description="seconds to the first content; covers loading the model and its prefill"

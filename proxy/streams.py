@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from proxy.admission import Admission, LineFull, Place
+from proxy.admission import Admission, NotAdmitted, Place, WaitTooLong
 from proxy.caller import Caller, Lifetimes
 from proxy.dialects.dialect import Dialect
 from proxy.follower import Follower
@@ -25,6 +25,11 @@ from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
 DEPARTED_S: Final = 10.0
 """How long a name is kept whose follower was said to have left before it arrived."""
 DEPARTED_MAX: Final = 10_000
+
+_LINE_FULL: Final = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
+_WAIT_TOO_LONG: Final = Failed(
+    Code.OVERLOADED, "The model is busy and the wait in line would be too long. Ask again later."
+)
 
 Produce = Callable[[Stream, Place], Coroutine[Any, Any, None]]
 
@@ -75,14 +80,15 @@ class Streams:
         """Accept a stream: it has its permit or its place in line, and its producer runs.
 
         Raises:
-            Refused: draining, the line is full, running streams hold all memory, or the caller has left already.
+            Refused: draining, the line is full or too slow, running streams hold all memory, or the caller has left
+                already.
         """
         self._refuse_if_closed(caller)
         assert request.model is not None
         try:
             place = self._admission.enter(request.model, chance=random.random())  # noqa: S311 a jitter
-        except LineFull as full:
-            failed = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
+        except NotAdmitted as full:
+            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
             raise Refused(failed, retry_after_s=full.retry_after_s) from full
         stream = self._create(request, caller, accepted)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
@@ -153,7 +159,7 @@ class Streams:
 
     def ended(self, stream: Stream) -> None:
         """A stream's producer is over: it counts as finished from now on."""
-        self._admission.left(stream.model, (stream.timeline.ended or 0.0) - stream.timeline.accepted)
+        self._admission.left(stream.model, stream.timeline.answer_s)
         if stream.id in self._streams:
             self._finished[stream.id] = stream
         if self.running == 0:

@@ -79,6 +79,13 @@ class Timeline:
         until = self.answered or self.ended
         return None if self.asked is None or until is None else until - self.asked
 
+    @property
+    def answer_s(self) -> float | None:
+        """How long the answer held its permit; None where the model said nothing, or says it still."""
+        if self.permitted is None or self.first_content is None or self.ended is None:
+            return None
+        return self.ended - self.permitted
+
     def _before_asking_s(self) -> float:
         queued = 0.0 if self.permitted is None or self.entered is None else self.permitted - self.entered
         return (self.asked or self.accepted) - self.accepted - queued

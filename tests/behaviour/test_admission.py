@@ -147,6 +147,29 @@ async def test_a_full_line_is_refused_at_once_and_counted(chain: Chain) -> None:
     assert sample(chain.proxy, "llm_admission_rejected_total", reason="overloaded") == before + 1
 
 
+async def test_who_could_not_be_served_in_time_is_told_at_the_door_and_not_after_the_wait(chain: Chain) -> None:
+    """By the model's last eight answers, of 0.3 s: at most three would begin within the limit of 0.5 s."""
+    proxy = await asyncio.to_thread(chain.another_proxy, QUEUE_TIMEOUT_S="0.5", QUEUE_LENGTH="64")
+    model = scripted(tokens=30).name
+    with gateway_beside(chain, PROXY_URL=proxy.url) as gateway:
+        await soon(lambda: gateway.get("/readyz")[0] == 200, what="the gateway is ready")
+        async with Client(gateway.url) as client:
+            one_by_one = [await client.chat(model) for _ in range(8)]
+            crowd = await asyncio.gather(*(client.chat(model) for _ in range(12)))
+    rejected = sample(proxy, "llm_admission_rejected_total", reason="overloaded")
+    proxy.stop()
+
+    refused = [answer for answer in crowd if answer.status == 503]
+    assert {answer.reason for answer in one_by_one} == {"stop"}
+    assert len(refused) >= 8
+    assert rejected == len(refused)
+    for answer in refused:
+        assert (answer.error["code"], answer.error["retryable"]) == ("overloaded", True)
+        assert "wait in line would be too long" in answer.error["message"]
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert {answer.reason for answer in crowd if answer.status == 200} <= {"stop", "queue_timeout"}
+
+
 # --- permits
 
 

@@ -77,7 +77,7 @@ class ProducerStage:
         self.stream = self.scene.stream
         self.tasks = self.scene.tasks
         self.transport = ScriptedTransport(*attempts)
-        self.admission = Admission(permits=1, queue_length=8)
+        self.admission = Admission(permits=1, queue_length=8, queue_timeout_s=120)
         self.before = self.admission.enter(MODEL, chance=0.5) if in_line else None
         self.place = self.admission.enter(MODEL, chance=0.5)
         self.noted = Noted()

@@ -28,7 +28,7 @@ class Proxy:
 
     def __init__(self, permits: int = 64, **settings: object) -> None:
         self.tasks = Tasks()
-        self.admission = Admission(permits=permits, queue_length=1)
+        self.admission = Admission(permits=permits, queue_length=1, queue_timeout_s=120)
         self.started: list[Stream] = []
         self.streams = Streams(
             ProxySettings.model_validate({"instance": "k3fa", "keep_s": 60, "grace_s": 30, **settings}),

@@ -134,3 +134,15 @@ def test_what_was_never_written_or_answered_added_nothing_that_is_known() -> Non
 
 def test_a_call_that_was_cut_off_took_until_the_end() -> None:
     assert lived().upstream_s == pytest.approx(14.25)
+
+
+def test_an_answer_held_its_permit_from_being_let_in_to_its_end() -> None:
+    assert lived().answer_s == 116.0 - 101.25
+
+
+@pytest.mark.parametrize("missing", ["permitted", "first_content", "ended"])
+def test_what_the_model_did_not_say_or_says_still_is_no_measure_of_its_answers(missing: str) -> None:
+    timeline = lived()
+    setattr(timeline, missing, None)
+
+    assert timeline.answer_s is None
