@@ -13,11 +13,18 @@ from gateway.upstream import Follower
 from services.runtime.sink import SinkWatch
 from services.runtime.stages import since
 from services.runtime.stream_record import StreamRecord
-from services.wire.events import RULES, Code, ConnectionEnd, Failed, FinishReason, Refused, shutting_down
+from services.wire.events import (
+    Code,
+    ConnectionEnd,
+    Failed,
+    FinishReason,
+    Outcome,
+    Refused,
+    outcome_of,
+    shutting_down,
+)
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
-_SHED: Final = frozenset({Code.OVERLOADED, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED})
-_CLIENTS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED, *ConnectionEnd})
 FULL_RETRY_S: Final = 2
 """When the gateway is full: an answer ends every few seconds among five hundred."""
 
@@ -56,24 +63,16 @@ class ClientConnection:
         return self.reason is not None and self.reason not in _NO_FAILURE
 
     @property
-    def outcome(self) -> str:
-        """Whose doing its end was: ok, client, shed, internal or upstream."""
-        if self.reason in _CLIENTS:
-            return "client"
-        if not self.failed:
-            return "ok"
-        if self.reason in _SHED:
-            return "shed"
-        if self.reason == Code.INTERNAL:
-            return "internal"
-        return "client" if RULES[Code(self.reason or Code.INTERNAL)].status < 500 else "upstream"
+    def outcome(self) -> Outcome:
+        """Whose doing its end was; one that had no stream needed none."""
+        return Outcome.OK if self.reason is None else outcome_of(self.reason)
 
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""
         record = self._measured()
-        if not self.asks or self.outcome == "client":
+        if not self.asks or self.outcome is Outcome.CLIENT:
             return record
-        good = self.outcome == "ok" and is_good(record.ttft_s, record.time_per_token_s, record.max_gap_s)
+        good = self.outcome is Outcome.OK and is_good(record.ttft_s, record.time_per_token_s, record.max_gap_s)
         return replace(record, good=good)
 
     def _measured(self) -> StreamRecord:

@@ -4,12 +4,9 @@ import structlog
 
 from proxy.stream import Stream
 from services.runtime.stream_record import StreamRecord
-from services.wire.events import Code, FinishReason
+from services.wire.events import outcome_of
 
 log = structlog.get_logger()
-
-_CLIENTS_DOING = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
-_OURS = frozenset({Code.INTERNAL, Code.SHUTTING_DOWN})
 
 
 def stream_started(stream: Stream) -> None:
@@ -36,7 +33,7 @@ def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
         request_id=stream.caller.request_id,
         model=model,
         model_raw_len=len(stream.model),
-        outcome=_outcome(record),
+        outcome=outcome_of(record.reason),
         attempts=stream.attempts,
         **record.log_fields(),
         usage_source="none" if record.output_tokens is None else "usage",
@@ -45,13 +42,3 @@ def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
         skipped_lines=stream.skipped_lines,
         tokens_after_disconnect=stream.log.late,
     )
-
-
-def _outcome(record: StreamRecord) -> str:
-    if record.reason in _CLIENTS_DOING or record.reason in {Code.INVALID_REQUEST, Code.MODEL_NOT_FOUND}:
-        return "client"
-    if not record.failed:
-        return "ok"
-    if record.reason == Code.QUEUE_TIMEOUT:
-        return "shed"
-    return "internal" if record.reason in _OURS else "upstream"

@@ -145,8 +145,8 @@ class StreamMetrics(Families):
         self.ttft = histogram(
             "gen_ai_server_time_to_first_token_seconds", "accepted to first content", TTFT_BUCKETS_S, OP
         )
-        self.first_content = histogram(
-            "llm_time_to_first_content_seconds", "accepted to first content that is no thinking", TTFT_BUCKETS_S, OP
+        self.first_answer = histogram(
+            "llm_time_to_first_answer_seconds", "accepted to first content that is no thinking", TTFT_BUCKETS_S, OP
         )
         self.time_per_token = histogram(
             "gen_ai_server_time_per_output_token_seconds", "first to last token, over tokens - 1", GAP_BUCKETS_S, OP
@@ -229,7 +229,7 @@ class StreamMetrics(Families):
         op = self._op(kind, model)
         for family in (self.duration, self.upstream_duration):
             family.child(*op, "")
-        for family in (self.ttft, self.first_content, self.time_per_token, self.first_chunk, self.gaps):
+        for family in (self.ttft, self.first_answer, self.time_per_token, self.first_chunk, self.gaps):
             family.child(*op)
 
     def _make_streams(self, model: str) -> None:
@@ -252,7 +252,7 @@ class StreamMetrics(Families):
         self._observe(self.duration, (*op, error_type), record.duration_s)
         self._observe(self.upstream_duration, (*op, error_type), record.upstream_s)
         self._observe(self.ttft, op, record.ttft_s)
-        self._observe(self.first_content, op, record.first_answer_s)
+        self._observe(self.first_answer, op, record.first_answer_s)
         self._observe(self.time_per_token, op, record.time_per_token_s)
         self._observe(self.first_chunk, op, record.first_chunk_s)
 

@@ -43,7 +43,7 @@ class StreamRecord:
             "reason": self.reason,
             "dur_ms": milliseconds(self.duration_s),
             "ttft_ms": milliseconds(self.ttft_s),
-            "ttfc_ms": milliseconds(self.first_answer_s),
+            "ttfa_ms": milliseconds(self.first_answer_s),
             "tpot_ms": milliseconds(self.time_per_token_s),
             "max_gap_ms": milliseconds(self.max_gap_s),
             "rate_tps": self.tokens_per_s,

@@ -82,41 +82,65 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+class Outcome(StrEnum):
+    """Whose doing an end was, for the log lines of both servers; :func:`outcome_of` says it of every end."""
+
+    OK = "ok"
+    CLIENT = "client"
+    SHED = "shed"
+    UPSTREAM = "upstream"
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What follows from a code: the HTTP status before the stream, and whether asking again may help."""
+    """What follows from a code: the HTTP status before the stream, whether asking again may help, whose doing it is."""
 
     status: int
     retryable: bool
+    outcome: Outcome
 
 
 RULES: Final[Mapping[Code, Rule]] = {
-    Code.INVALID_REQUEST: Rule(400, retryable=False),
-    Code.PAYLOAD_TOO_LARGE: Rule(413, retryable=False),
-    Code.UNSUPPORTED_MEDIA_TYPE: Rule(415, retryable=False),
-    Code.REQUEST_TIMEOUT: Rule(408, retryable=True),
-    Code.UNAUTHORIZED: Rule(401, retryable=False),
-    Code.FORBIDDEN: Rule(403, retryable=False),
-    Code.NOT_FOUND: Rule(404, retryable=False),
-    Code.METHOD_NOT_ALLOWED: Rule(405, retryable=False),
-    Code.MISDIRECTED: Rule(421, retryable=False),
-    Code.STREAM_GONE: Rule(410, retryable=False),
-    Code.MODEL_NOT_FOUND: Rule(404, retryable=False),
-    Code.MODEL_NOT_ALLOWED: Rule(403, retryable=False),
-    Code.IDEMPOTENCY_CONFLICT: Rule(409, retryable=False),
-    Code.RATE_LIMITED: Rule(429, retryable=True),
-    Code.CONCURRENCY_LIMITED: Rule(429, retryable=True),
-    Code.OVERLOADED: Rule(503, retryable=True),
-    Code.QUEUE_TIMEOUT: Rule(503, retryable=True),
-    Code.SHUTTING_DOWN: Rule(503, retryable=True),
-    Code.UPSTREAM_UNAVAILABLE: Rule(503, retryable=True),
-    Code.UPSTREAM_TIMEOUT: Rule(504, retryable=True),
-    Code.UPSTREAM_DISCONNECTED: Rule(502, retryable=True),
-    Code.UPSTREAM_TRUNCATED: Rule(502, retryable=True),
-    Code.UPSTREAM_MALFORMED: Rule(502, retryable=False),
-    Code.UPSTREAM_ERROR: Rule(502, retryable=True),
-    Code.INTERNAL: Rule(500, retryable=False),
+    Code.INVALID_REQUEST: Rule(400, retryable=False, outcome=Outcome.CLIENT),
+    Code.PAYLOAD_TOO_LARGE: Rule(413, retryable=False, outcome=Outcome.CLIENT),
+    Code.UNSUPPORTED_MEDIA_TYPE: Rule(415, retryable=False, outcome=Outcome.CLIENT),
+    Code.REQUEST_TIMEOUT: Rule(408, retryable=True, outcome=Outcome.CLIENT),
+    Code.UNAUTHORIZED: Rule(401, retryable=False, outcome=Outcome.CLIENT),
+    Code.FORBIDDEN: Rule(403, retryable=False, outcome=Outcome.CLIENT),
+    Code.NOT_FOUND: Rule(404, retryable=False, outcome=Outcome.CLIENT),
+    Code.METHOD_NOT_ALLOWED: Rule(405, retryable=False, outcome=Outcome.CLIENT),
+    Code.MISDIRECTED: Rule(421, retryable=False, outcome=Outcome.CLIENT),
+    Code.STREAM_GONE: Rule(410, retryable=False, outcome=Outcome.CLIENT),
+    Code.MODEL_NOT_FOUND: Rule(404, retryable=False, outcome=Outcome.CLIENT),
+    Code.MODEL_NOT_ALLOWED: Rule(403, retryable=False, outcome=Outcome.CLIENT),
+    Code.IDEMPOTENCY_CONFLICT: Rule(409, retryable=False, outcome=Outcome.CLIENT),
+    Code.RATE_LIMITED: Rule(429, retryable=True, outcome=Outcome.CLIENT),
+    Code.CONCURRENCY_LIMITED: Rule(429, retryable=True, outcome=Outcome.SHED),
+    Code.OVERLOADED: Rule(503, retryable=True, outcome=Outcome.SHED),
+    Code.QUEUE_TIMEOUT: Rule(503, retryable=True, outcome=Outcome.SHED),
+    Code.SHUTTING_DOWN: Rule(503, retryable=True, outcome=Outcome.SHED),
+    Code.UPSTREAM_UNAVAILABLE: Rule(503, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_TIMEOUT: Rule(504, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_DISCONNECTED: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_TRUNCATED: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_MALFORMED: Rule(502, retryable=False, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_ERROR: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.INTERNAL: Rule(500, retryable=False, outcome=Outcome.INTERNAL),
 }
+OUTCOMES: Final[Mapping[str, Outcome]] = {
+    **dict.fromkeys(FinishReason, Outcome.OK),
+    FinishReason.CANCELLED: Outcome.CLIENT,
+    FinishReason.ABANDONED: Outcome.CLIENT,
+    **dict.fromkeys(ConnectionEnd, Outcome.CLIENT),
+    **{code: rule.outcome for code, rule in RULES.items()},
+}
+"""Whose doing each end was."""
+
+
+def outcome_of(reason: str) -> Outcome:
+    """Return whose doing an end was; a word that we do not know came from the server that was asked."""
+    return OUTCOMES.get(reason, Outcome.UPSTREAM)
 
 
 @dataclass(frozen=True, slots=True)

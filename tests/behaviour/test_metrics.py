@@ -33,7 +33,7 @@ MODEL: Final = "gen_ai_request_model"
 BOTH: Final = {
     "gen_ai_server_request_duration_seconds",
     "gen_ai_server_time_to_first_token_seconds",
-    "llm_time_to_first_content_seconds",
+    "llm_time_to_first_answer_seconds",
     "gen_ai_server_time_per_output_token_seconds",
     "gen_ai_client_operation_time_per_output_chunk_seconds",
     "llm_output_tokens_per_second",
@@ -166,7 +166,7 @@ async def test_after_ten_streams_of_a_known_pace_the_numbers_match_it(chain: Cha
     for server in (chain.proxy, chain.gateway):
         await soon(partial(all_told, server), what="ten are told")
         assert PREFILL_S <= mean(server, "gen_ai_server_time_to_first_token_seconds") <= PREFILL_S + 1.0
-        assert PREFILL_S <= mean(server, "llm_time_to_first_content_seconds") <= PREFILL_S + 1.0
+        assert PREFILL_S <= mean(server, "llm_time_to_first_answer_seconds") <= PREFILL_S + 1.0
         assert below(server, "gen_ai_server_time_to_first_token_seconds", "0.25") == 0
         assert below(server, "gen_ai_server_time_to_first_token_seconds", "2.0") == STREAMS
         assert RATE / 2 <= mean(server, "llm_output_tokens_per_second") <= RATE * 1.25

@@ -1,10 +1,11 @@
-"""PROTOCOL.md's vocabulary against services/wire/events.py."""
+"""PROTOCOL.md's vocabulary, and README's of outcomes, against services/wire/events.py."""
 
+import re
 from enum import StrEnum
 
 import pytest
 
-from services.wire.events import EVENT_NAMES, RULES, ConnectionEnd, FinishReason, Phase, Stage
+from services.wire.events import EVENT_NAMES, OUTCOMES, RULES, ConnectionEnd, FinishReason, Phase, Stage
 from tests.documents.tables import table, words
 
 
@@ -29,3 +30,13 @@ def test_every_event_is_listed() -> None:
 )
 def test_every_word_of_a_vocabulary_is_listed(marker: str, vocabulary: type[StrEnum]) -> None:
     assert sorted(words("PROTOCOL.md", marker)) == sorted(vocabulary)
+
+
+def test_the_readme_says_of_every_end_whose_doing_it_is() -> None:
+    listed = {
+        reason: outcome
+        for outcome, _, reasons in table("README.md", "outcomes")
+        for reason in re.findall(r"\w+", reasons)
+    }
+
+    assert listed == {str(reason): str(outcome) for reason, outcome in OUTCOMES.items()}

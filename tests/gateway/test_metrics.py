@@ -94,10 +94,12 @@ def test_every_name_is_declared_once() -> None:
         (Code.STREAM_GONE, "client"),
         (Code.OVERLOADED, "shed"),
         (Code.QUEUE_TIMEOUT, "shed"),
+        (Code.SHUTTING_DOWN, "shed"),
         (Code.CONCURRENCY_LIMITED, "shed"),
         (Code.UPSTREAM_DISCONNECTED, "upstream"),
         (Code.UPSTREAM_UNAVAILABLE, "upstream"),
         (Code.INTERNAL, "internal"),
+        ("a_newer_proxy_s_word", "upstream"),
     ],
 )
 def test_the_one_line_of_a_connection_says_whose_doing_its_end_was(reason: str, outcome: str) -> None:

@@ -183,7 +183,7 @@ def test_every_name_is_declared_once() -> None:
         (Failed(Code.UPSTREAM_ERROR, CANARY), "upstream"),
         (Failed(Code.UPSTREAM_TIMEOUT, CANARY), "upstream"),
         (Failed(Code.INTERNAL, CANARY), "internal"),
-        (Failed(Code.SHUTTING_DOWN, CANARY), "internal"),
+        (Failed(Code.SHUTTING_DOWN, CANARY), "shed"),
     ],
 )
 async def test_the_one_line_of_a_stream_says_how_it_ended_and_no_word_of_it(
