@@ -1,9 +1,11 @@
 """Answers that go wrong below their lines, and what comes instead of an answer."""
 
+import gzip
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Final
 
+from services.simulator.faults import ERROR_WORDS
 from services.simulator.framing import Opening, chunked, first_lines, plain
 from services.simulator.lines import go_json
 from services.simulator.replies import LAST_CHUNK, QUEUE_FULL, Reply, chunk, error
@@ -14,11 +16,21 @@ ByteFault = Callable[[MakerSteps, Script, Opening], Steps]
 
 RESET_AFTER_S: Final = 0.02  # the reader's loop has taken the last token by then, however busy a test machine is
 _TRAILERS: Final = 100_000
+_PAGE: Final = (
+    b"<!DOCTYPE html>\n<html><head><title>504 Gateway Time-out</title></head>\n"
+    b"<body><h1>Sign in at portal.example.com</h1></body></html>\n"
+)
 _GARBAGE: Final = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n"
 
 
 def instead(script: Script, now_s: float) -> Steps | None:
     """Return what comes instead of an answer, None where the answer itself comes."""
+    if script.fault == "page":
+        return _replied(Reply(script.status or 200, _PAGE, "text/html; charset=utf-8"), now_s)
+    if script.fault == "encoded":
+        return _replied(Reply(200, gzip.compress(_PAGE, mtime=0), fields={"Content-Encoding": "gzip"}), now_s)
+    if script.fault == "no_load":
+        return chain((Wait(script.load),), _replied(error(500, ERROR_WORDS[script.words]), now_s))
     if script.status:
         wait = {} if script.retry_after is None else {"Retry-After": f"{script.retry_after:g}"}
         body = go_json({"error": f"the simulator was told to answer {script.status}"})
@@ -34,7 +46,7 @@ def instead(script: Script, now_s: float) -> Steps | None:
 
 def instead_status(script: Script) -> int | None:
     """Return the status of what :func:`instead` sends, None where that is no HTTP."""
-    return script.status or {"queue_full": 503, "redirect": 302}.get(script.fault)
+    return script.status or {"queue_full": 503, "redirect": 302, "no_load": 500}.get(script.fault)
 
 
 def _replied(reply: Reply, now_s: float) -> Steps:

@@ -21,6 +21,11 @@ INSTEAD: Final[Mapping[str, Fault]] = {
     "garbage": Fault("bytes that are no HTTP, then the connection is closed"),
     "redirect": Fault("302 to the host that to= names", ("to",)),
     "queue_full": Fault("503 in the words of a full load queue, without Retry-After"),
+    "no_load": Fault(
+        "load= seconds, then 500 in the words of words=: a model that cannot be loaded", ("load", "words")
+    ),
+    "page": Fault("a web server's page under status=, absent 200", ("status",)),
+    "encoded": Fault("a compressed body, which nobody asked for"),
 }
 
 IN_LINES: Final[Mapping[str, Fault]] = {
@@ -31,6 +36,10 @@ IN_LINES: Final[Mapping[str, Fault]] = {
     "not_object": Fault("after at= tokens, count= lines that are JSON and no object, then on", ("at", "count")),
     "wrong_type": Fault("after at= tokens, count= lines whose fields have wrong types, then on", ("at", "count")),
     "nan": Fault("after at= tokens, count= lines with a NaN, then on", ("at", "count")),
+    "bad_call": Fault(
+        "after at= tokens, count= lines with one tool call that is none beside a good one", ("at", "count")
+    ),
+    "half_pair": Fault("after at= tokens, count= lines with half a surrogate pair, then on", ("at", "count")),
     "bad_utf8": Fault("after at= tokens, count= lines with text that is not UTF-8, then on", ("at", "count")),
     "deep": Fault("after at= tokens, a line with a list nested 10,000 deep in a field nobody reads, then on", ("at",)),
     "duplicate_keys": Fault("every line says its text twice, first wrongly: the last key counts"),
@@ -38,6 +47,7 @@ IN_LINES: Final[Mapping[str, Fault]] = {
     "endless": Fault("text goes on beyond num_predict and tokens= until the reader leaves"),
     "big_final": Fault("the final line carries a context of bytes= bytes", ("bytes",)),
     "huge_numbers": Fault("the final line's counters are 1e308, -0 and -1"),
+    "odd_counters": Fault("the final line has no prompt_eval_count, and counters of a later version"),
     "odd_reason": Fault("done_reason is a word nobody knows"),
     "twice": Fault("the final line comes twice"),
     "after_done": Fault("text and an error line follow the final line"),
@@ -72,6 +82,8 @@ ERROR_WORDS: Final[Mapping[str, str]] = {
     "path": "open /root/.ollama/models/blobs/sha256-0f1e2d: no such file or directory",
     "host": 'Post "http://127.0.0.1:36213/completion": dial tcp 10.20.30.40:36213: connect: connection refused',
     "windows": r"C:\Users\ada\.ollama\models\blobs\sha256-0f1e2d is in use by llama-host.corp.example:36213",
+    "load": "llama-server process has terminated: signal: killed",
+    "tensor": "unable to load model: missing tensor 'blk.1.attn_norm.weight'",
     "memory": "model requires more system memory (5.6 GiB) than is available (3.1 GiB)",
     "tool": "llama-server returned invalid tool call arguments for get_weather: unexpected end of JSON input",
     "json": '{"error":{"code":500,"message":"compute failed","type":"server_error"}}',

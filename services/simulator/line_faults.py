@@ -25,6 +25,9 @@ _WRONG_TYPES: Final = (
     b'{"response":"","message":{"content":""},"done":"yes"}\n',
 )
 _NAN: Final = (b'{"response":"x","message":{"role":"assistant","content":"x"},"logprob":NaN,"done":false}\n',)
+_CALLS: Final = b'[{"function":{"name":7}},{"function":{"name":"clock","arguments":"{\\"tz\\":\\"UTC\\"}"}}]'
+_BAD_CALL: Final = (b'{"response":"","message":{"content":"","tool_calls":%b},"done":false}\n' % _CALLS,)
+_HALF_PAIR: Final = (_BOTH % (rb'" \ud83d"', rb'" \ud83d"'),)
 _BAD_UTF8: Final = (_BOTH % (b'" \xff\xfe\xf0\x9f\x8c"', b'" \xff\xfe\xf0\x9f\x8c"'),)
 _DEPTH: Final = 10_000
 _DEEP: Final = b'{"response":"","message":{"role":"assistant","content":""},"deep":%b,"done":false}\n' % (
@@ -118,6 +121,11 @@ def _numbers(line: Line, _script: Script) -> Iterator[MakerStep]:
     yield line._replace(data=data)
 
 
+def _odd_counters(line: Line, _script: Script) -> Iterator[MakerStep]:
+    later = b'"prompt_eval_cached_count":17,"draft_duration":0.5'
+    yield line._replace(data=re.sub(rb'"prompt_eval_count":\d+', later, line.data))
+
+
 def _odd_reason(line: Line, _script: Script) -> Iterator[MakerStep]:
     yield line._replace(data=re.sub(rb'"done_reason":"[a-z]+"', b'"done_reason":"weather"', line.data))
 
@@ -155,6 +163,8 @@ MAKERS: Final[Mapping[str, LineFault]] = {
     "not_object": _put_in(_NOT_OBJECTS),
     "wrong_type": _put_in(_WRONG_TYPES),
     "nan": _put_in(_NAN),
+    "bad_call": _put_in(_BAD_CALL),
+    "half_pair": _put_in(_HALF_PAIR),
     "bad_utf8": _put_in(_BAD_UTF8),
     "deep": _put_in((_DEEP,)),
     "duplicate_keys": _duplicate_keys,
@@ -162,6 +172,7 @@ MAKERS: Final[Mapping[str, LineFault]] = {
     "endless": _same,
     "big_final": _final(_big_context),
     "huge_numbers": _final(_numbers),
+    "odd_counters": _final(_odd_counters),
     "odd_reason": _final(_odd_reason),
     "twice": _final(lambda line, _script: chain([line], [line])),
     "after_done": _final(_after_done),

@@ -125,7 +125,7 @@ PARAMETERS: Final[Mapping[str, Number | Word]] = {
     "bytes": Number(True, 1, 1 << 28, "size of a fault; absent: 9 MiB huge_line, 600,000 big_final, 100,000 trailers"),
     "words": Word(ERROR_WORDS, "the error line's text: " + ", ".join(ERROR_WORDS)),
     "to": Word(None, "host[:port] that redirect points to"),
-    "status": Number(True, 400, 599, "answer with this status and an error object instead"),
+    "status": Number(True, 400, 599, "answer with this status instead, and an error object or fault=page"),
     "retry_after": Number(False, 0, _DAY_S, "Retry-After beside status"),
     "times": Number(True, 0, _MANY, "fault and status only in the first N calls of this very name; 0: in all"),
 }
