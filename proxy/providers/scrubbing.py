@@ -1,9 +1,15 @@
-"""A model server's own words, made fit for a stranger: no host, path, version or stack. Pure."""
+"""A model server's own words, made fit for a stranger: no host, path, version or stack. Pure.
+
+A dotted name is no host for its dots: ``blk.1.attn_norm.weight`` is a tensor, and who asked must read which. A host has
+a scheme, a port or a path, or is one of a registry or of a private network.
+"""
 
 import re
 from typing import Final
 
 import orjson
+
+from services.wire import json_text
 
 MAX_CHARACTERS: Final = 200
 READ_CHARACTERS: Final = 1000
@@ -12,26 +18,50 @@ _LAYERS_MAX: Final = 16
 _PLACES: Final = re.compile(
     r"""
       \b[a-z][a-z0-9+.-]*://\S+                                # a URL
-    | \b(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:/\S*)?           # a host or a file name, with what follows it
+    | (?<=\blookup\ )[\w.-]+                                   # a host that the resolver was asked for, in Go's words
+    | \b(?:[\w-]+\.)+[a-z]{2,}(?::\d+\b(?:/\S*)?|/\S*)         # a host or a file name, with its port, line or path
+    | \b(?:[\w-]+\.)*(?:ollama\.(?:com|ai)|hf\.co|huggingface\.co|modelscope\.cn)\b    # a registry
+    | \b(?:[\w-]+\.)+(?:internal|local|localdomain|lan|corp|intranet|home\.arpa)\b   # a host of a private network
+    | (?<![\w.-])(?=[\w-]*[a-z])[\w-]+:\d{4,5}\b               # a host without a domain, by its port
     | (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?               # an IPv4 address
-    | \[[0-9a-f:]*:[0-9a-f:]*\](?::\d+)?                       # an IPv6 address
+    | \[[0-9a-f:]*:[0-9a-f:]*(?:%\w+)?\](?::\d+)?              # an IPv6 address, its port behind it
+    | (?<![\w:])(?=[0-9a-f:]*\d)(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){7}|[0-9a-f:]*::[0-9a-f:]*)
+      (?:(?:\.\d{1,3}){3})?(?:%\w+)?                           # and without brackets
     | \blocalhost(?::\d+)?                                     # this host
     | (?<![\w<])(?:~|[a-z]:)?(?:[/\\][\w.@+-]+){2,}[/\\]?      # a path
     | \bv?\d+\.\d+\.\d+\S*                                     # a version
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
+_DEFAULT_PLACE: Final = r"(?:registry\.ollama\.ai/)?(?:library/)?"
+"""What Ollama puts before the name of a model of the public registry."""
+_PAGE: Final = re.compile(r"\s*<(?:!doctype|\?xml|html|head|body)\b", re.IGNORECASE)
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def scrubbed(words: object) -> str:
-    """Return the first line of ``words`` without places, at most 200 characters; "" where there are no words."""
+def scrubbed(words: object, asked: str | None = None) -> str:
+    """Return the first line of ``words`` without places, at most 200 characters; "" where there are no words.
+
+    Args:
+        asked: the model's name as it was asked for: it stays, whatever it looks like.
+    """
     text = _innermost(words).strip()
+    if _PAGE.match(text):  # a web server's, passed on as if it were words
+        return ""
     first_line = text.split("\n", 1)[0]
     if len(first_line) > READ_CHARACTERS:
         first_line = first_line[:READ_CHARACTERS].rpartition(" ")[0]  # at a space: half a place would not be known
-    clean = _PLACES.sub("…", _CONTROLS.sub(" ", first_line)).strip()
+    clean = _without_places(_CONTROLS.sub(" ", first_line), asked).strip()
     return clean if len(clean) <= MAX_CHARACTERS else clean[: MAX_CHARACTERS - 1] + "…"
+
+
+def _without_places(text: str, asked: str | None) -> str:
+    name = re.sub(rf"^{_DEFAULT_PLACE}|:latest$", "", asked or "", flags=re.IGNORECASE)
+    if not name:
+        return _PLACES.sub("…", text)
+    whole_name = rf"(?<![\w./\\@-]){_DEFAULT_PLACE}({re.escape(name)})(?![\w/\\@]|[.-]\w|:\d)"
+    parts = re.split(whole_name, text, flags=re.IGNORECASE)  # words and the name by turns
+    return "".join(part if at % 2 else _PLACES.sub("…", part) for at, part in enumerate(parts))
 
 
 def _innermost(words: object) -> str:
@@ -39,11 +69,11 @@ def _innermost(words: object) -> str:
     for _ in range(_LAYERS_MAX):
         if isinstance(words, str) and words.lstrip().startswith("{"):
             try:
-                words = orjson.loads(words)
+                words = json_text.loads(words)
             except orjson.JSONDecodeError:
                 break
         elif isinstance(words, dict):
-            words = words.get("error", words.get("message", ""))
+            words = words.get("error") or words.get("message")
         else:
             break
     return words if isinstance(words, str) else ""

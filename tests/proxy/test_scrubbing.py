@@ -15,6 +15,13 @@ PLACES = {
     "a host and its path": ("registry.ollama.ai/library/x:latest does not support tools", "… does not support tools"),
     "an IPv4 address": ("dial tcp 127.0.0.1:43977: connection refused", "dial tcp …: connection refused"),
     "an IPv6 address": ("dial tcp [::1]:11434: refused", "dial tcp …: refused"),
+    "an IPv6 address without brackets": ("dial ::1, fe80::1%eth0 and 2001:db8:0:0:0:0:0:7", "dial …, … and …"),
+    "an IPv4 address in IPv6's form": ("dial ::ffff:10.0.0.7 failed", "dial … failed"),
+    "a host without a domain": ("dial gpu-1:11434: refused", "dial …: refused"),
+    "a host of a private network": ("on gpu_1.internal: failed", "on …: failed"),
+    "a host that the resolver asked for": ("dial tcp: lookup ollama: no such host", "dial tcp: lookup …: no such host"),
+    "a registry": ("pull from ollama.com failed", "pull from … failed"),
+    "another registry": ("hf.co/someone/x:Q4_0 is no GGUF", "… is no GGUF"),
     "localhost": ("post localhost:8080 failed", "post … failed"),
     "a path": ("open /root/.ollama/models/blobs/sha256-abc: no such file", "open …: no such file"),
     "a path of Windows": ("open C:\\Users\\me\\models\\x failed", "open … failed"),
@@ -32,6 +39,14 @@ WORDS = [
     "server busy, please try again.  maximum pending requests exceeded",
     "invalid character 'n' in literal and/or number 1/2",
     "timed out waiting for the model; 3 of 4 layers, 98.5 %",
+    "missing tensor 'blk.1.attn_norm.weight'",
+    "tensor output_norm.weight has wrong shape; expected 4096, got 2048",
+    "key not found in model: llama.context_length",
+    "tokenizer.ggml.tokens is empty",
+    "std::bad_alloc",
+    "it stopped at 12:30:45, status:500",
+    "unknown model architecture: 'qwen3.next'",
+    "model 'qwen2.5:72b' not found",
 ]
 ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 
@@ -48,6 +63,34 @@ def test_ordinary_words_survive(words: str) -> None:
     assert scrubbed(words) == words
 
 
+ASKED = [
+    ("registry.ollama.ai/library/x:latest does not support tools", "x", "x:latest does not support tools"),
+    ("registry.ollama.ai/library/x:latest does not support tools", "X:latest", "x:latest does not support tools"),
+    ("registry.ollama.ai/library/x:8b has no template", "registry.ollama.ai/library/x:8b", "x:8b has no template"),
+    ("model 'hf.co/someone/x:Q4_0' not found", "hf.co/someone/x:Q4_0", "model 'hf.co/someone/x:Q4_0' not found"),
+    ("model 'gpt-4.1.2' not found, next", "gpt-4.1.2", "model 'gpt-4.1.2' not found, next"),
+    ("model 'team.example/a/b' not found", "team.example/a/b:latest", "model 'team.example/a/b' not found"),
+    ("open /models/x/y: x is missing", "x", "open …: x is missing"),
+    ("dial x:11434 and x.internal", "x", "dial … and …"),
+    ("registry.ollama.ai/library/y:latest has none", "x", "… has none"),
+    ("dial 10.0.0.7:11434 failed", "", "dial … failed"),
+    ("a (b) is none", "(b", "a (b) is none"),
+]
+
+
+@pytest.mark.parametrize(("words", "asked", "clean"), ASKED)
+def test_the_model_that_was_asked_for_may_be_named(words: str, asked: str, clean: str) -> None:
+    """Who asked knows the name: without it nobody can tell which model it was. Ollama adds a place to it."""
+    assert scrubbed(words, asked) == clean
+
+
+@pytest.mark.parametrize(
+    "page", ["<!DOCTYPE html><html>", "<html>\n<body>no", " <HTML lang='en'>", "<?xml version='1.0'?>"]
+)
+def test_a_page_is_no_words(page: str) -> None:
+    assert scrubbed(page) == ""
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_json_inside_json_is_read_to_its_innermost_message(depth: int) -> None:
     words: object = {"code": 400, "message": "image input is not supported", "type": "invalid_request_error"}
@@ -57,7 +100,9 @@ def test_json_inside_json_is_read_to_its_innermost_message(depth: int) -> None:
     assert scrubbed(words) == "image input is not supported"
 
 
-@pytest.mark.parametrize("words", [None, 17, [], {}, {"error": 5}, "", "  ", "\n", '{"status":"no message here"}'])
+@pytest.mark.parametrize(
+    "words", [None, 17, [], {}, {"error": 5}, {"error": None}, "", "  ", "\n", '{"status":"no message here"}']
+)
 def test_where_there_are_no_words_there_are_none(words: object) -> None:
     assert scrubbed(words) == ""
 
@@ -98,7 +143,7 @@ def test_an_address_that_stands_alone_is_never_told(before: str, octets: tuple[i
     assert not any(found.group() == ".".join(map(str, octets)) for found in ADDRESS.finditer(clean))
 
 
-@pytest.mark.parametrize("piece", ["a-", "1.", "/", "a.", "{", "x"])
+@pytest.mark.parametrize("piece", ["a-", "1.", "/", "a.", "{", "x", ":", "0:", "lookup "])
 def test_a_line_of_megabytes_is_not_looked_at_to_its_end(piece: str) -> None:
     """An error line may have 8 MiB; the pattern's time grows with the square of what it sees (the time-out is ours)."""
     assert len(scrubbed(piece * (1 << 20))) <= MAX_CHARACTERS
