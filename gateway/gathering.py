@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import failed_by_proxy
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import Code, Failed, Refused, skipped
 from services.wire.sse import SseDecoder
 
 GATHERED_BYTES: Final = 16 << 20
@@ -58,15 +58,15 @@ class GatheringSink:
         """
         if self.written > GATHERED_BYTES:
             raise Refused(_TOO_LONG)
-        if "error" in self.end:
-            raise Refused(failed_by_proxy(self.end["error"]))
+        if error := self.end.get("error"):
+            raise Refused(failed_by_proxy(error))
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text)}
         if self._thinking:
             message["thinking"] = "".join(self._thinking)
         if self._calls:
             message["tool_calls"] = self._calls
         numbers = {name: self.end.get(name) for name in ("usage", "timing", "finish_reason")}
-        return {"message": message, "model": self._model, **numbers}
+        return {"message": message, "model": self._model, **numbers, **skipped(self.end.get("skipped_lines", 0))}
 
     def _keep(self, name: str, data: dict[str, Any]) -> None:
         match name:

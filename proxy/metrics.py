@@ -114,7 +114,7 @@ class ProxyMetrics(StreamMetrics):
                 self.request_tokens.child(self.models.label(stream.model), kind).observe(tokens)
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
             self.loads.labels(self.models.label(stream.model)).inc()
-        self.violations.labels("ollama", "skipped_line").inc(stream.skipped_lines)
+        self.violations.labels("ollama", "skipped_line").inc(stream.log.skipped_lines)
         for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
             if record.reason == code:
                 self.violations.labels("ollama", kind).inc()

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
-from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception
+from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception, refused_by
 from proxy.requests import NDJSON, wants_frames
 from proxy.stream import Stream
 from proxy.transport import READ_ONLY, UNAVAILABLE, Transport
@@ -19,7 +19,7 @@ from services.runtime import edge
 from services.runtime.http_client import Answer, CallFailed
 from services.wire import chat, sse
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, Finished, Refused
+from services.wire.events import Code, Failed, Finished, Refused, skipped
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 
 LINES: Final = {"Content-Type": NDJSON, **sse.UNBUFFERED}
@@ -96,7 +96,7 @@ class OllamaHandlers:
         async with self._reception.started(request, asked, lambda _: gathered, accepted) as (stream, follower):
             await follower.follow(_Gathering(stream, gathered), None)
             if isinstance(stream.log.end, Failed):
-                raise Refused(stream.log.end)
+                raise refused_by(stream)
             assert isinstance(stream.log.end, Finished)
             headers = {"Content-Type": "application/json; charset=utf-8", "X-Stream-Id": stream.id}
             return _stopped(stream) or web.Response(body=gathered.whole(stream.log.end), headers=headers)
@@ -144,7 +144,8 @@ def _stopped(stream: Stream) -> web.Response | None:
     end = stream.log.end
     if not isinstance(end, Finished) or not was_stopped(end):
         return None
-    return edge.json_response({"error": STOPPED}, status=409, headers={"Sluice-Error-Code": end.reason})
+    said = {"error": STOPPED, **skipped(end.skipped_lines)}
+    return edge.json_response(said, status=409, headers={"Sluice-Error-Code": end.reason})
 
 
 def _ollamas_time() -> str:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from proxy.stream import Stream
+from services.wire.events import skipped
 
 
 def row_of(stream: Stream) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def snapshot_of(stream: Stream) -> dict[str, Any]:
         "chunks": stream.log.chunks,
         "bytes": stream.log.text_bytes,
         "last": stream.log.last,
+        **skipped(stream.log.skipped_lines),
     }
     if held.text_from:
         page["text_from"] = held.text_from

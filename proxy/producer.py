@@ -164,12 +164,15 @@ class Producer:
                 fresh = True
                 continue
             content = self._asking is not None and self._asking.has_content
-            wait_s = wait_before_next(attempt, refusal, content=content, chance=random.random())  # noqa: S311 a jitter
+            took_s = 0.0 if self._asking is None else time.monotonic() - self._asking.asked_at
+            chance = random.random()  # noqa: S311 a jitter
+            wait_s = wait_before_next(attempt, refusal, took_s=took_s, content=content, chance=chance)
             if wait_s is None:
                 self._stream.retry_after_s = refusal.wait_s
                 self._stream.finish(refusal.failed)
                 return
             self._witness.call_repeated(refusal.why)
+            self._stream.log.skipped_lines = 0  # of a call that showed nothing: nothing of it is left out
             attempt, fresh = attempt + 1, True
             self._stream.show(Status(Phase.RETRYING, attempt=attempt))
             await asyncio.sleep(wait_s)

@@ -109,9 +109,7 @@ class Reception:
             Refused: the stream failed before.
         """
         if not await asyncio.shield(ready):
-            assert isinstance(stream.log.end, Failed)
-            wait_s = stream.retry_after_s
-            raise Refused(stream.log.end, retry_after_s=None if wait_s is None else math.ceil(wait_s))
+            raise refused_by(stream)
 
     async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
         """Send the headers of an event stream, then let frames pass until the end or the client's."""
@@ -156,3 +154,10 @@ class Reception:
         except Refused as refused:
             self._metrics.rejected.labels(refused.failed.code).inc()
             raise
+
+
+def refused_by(stream: Stream) -> Refused:
+    """Return the failure of a stream as an HTTP status, with the wait that the model server asked for."""
+    assert isinstance(stream.log.end, Failed)
+    wait_s = stream.retry_after_s
+    return Refused(stream.log.end, retry_after_s=None if wait_s is None else math.ceil(wait_s))

@@ -39,6 +39,6 @@ def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
         usage_source="none" if record.output_tokens is None else "usage",
         chunks_in=record.chunks,
         bytes_in=stream.log.text_bytes,
-        skipped_lines=stream.skipped_lines,
+        skipped_lines=stream.log.skipped_lines,
         tokens_after_disconnect=stream.log.late,
     )

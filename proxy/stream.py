@@ -81,7 +81,6 @@ class Stream:
         self.timeline = timeline
         self.provider = provider
         self.attempts = 0
-        self.skipped_lines = 0
         self.last_word: LastWord | None = None
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
         self.followers: Presence[Follower] = Presence(caller.leave)
@@ -231,7 +230,7 @@ class Stream:
 
     def _terminal(self, end: LastWord | Failed | FinishReason) -> Terminal:
         if isinstance(end, Failed):
-            return end
+            return replace(end, skipped_lines=self.log.skipped_lines)
         word = self.last_word = end if isinstance(end, LastWord) else None
         usage = word.usage if word else None
         return Finished(
@@ -241,7 +240,7 @@ class Stream:
             bytes=self.log.text_bytes,
             timing=self.timeline.timing(word, usage),
             served_by=ServedBy(self.provider, self.model, self.attempts) if self.attempts else None,
-            skipped_lines=self.skipped_lines,
+            skipped_lines=self.log.skipped_lines,
             last_word=word.fields if word else {},
         )
 

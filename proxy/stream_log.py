@@ -98,6 +98,7 @@ class StreamLog:
         self.text_bytes = 0  # UTF-8 bytes of Thinking and Token, exact
         self.thinking_chunks = 0
         self.tool_calls = 0
+        self.skipped_lines = 0  # lines of the model server of which something could not be read
         self.late = 0  # events that came after the terminal one, and were dropped
         self.end: Terminal | None = None
         self.kept_after: float = inf

@@ -1,6 +1,7 @@
 """One call of a model server, from its request to its end: bytes in, parts of the answer into the log, no await."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,6 +17,8 @@ REFUSAL_BYTES: Final = 65_536
 
 _BROKE_OFF: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The model server's answer broke off.")
 _NOT_HTTP: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not HTTP.")
+_CODING: Final = re.compile(r"[a-z0-9-]{1,32}", re.IGNORECASE)
+"""A content coding's name (RFC 9110, 8.4.1), in so far as it may be repeated to a stranger."""
 
 
 class UpstreamCall:
@@ -58,6 +61,9 @@ class UpstreamCall:
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers came: with the first line, in every stream that Ollama was seen to send."""
         self._status, self._headers = status, headers
+        coding = headers.get("content-encoding", "").strip().lower()
+        if status == 200 and coding not in {"", "identity"}:
+            self._settle(_encoded(coding))
 
     def on_bytes(self, data: bytes) -> None:
         """The token path: from one read of the socket to the sinks of all live followers."""
@@ -99,14 +105,14 @@ class UpstreamCall:
         self._settle(failed)
 
     def _body_ended(self, end: End) -> None:
-        word = self._adapter.end(self._stream.log)
+        broke_off = end is End.DISCONNECTED
+        word = self._adapter.end(self._stream.log, broke_off=broke_off)
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
             self._settle(word)
-            return
-        if end is End.DISCONNECTED:
+        elif broke_off:
             self._give_up(Refusal(_BROKE_OFF, "reset"))
         else:
-            self._give_up(Refusal(word, "eof", again=self.last_byte_at is None))
+            self._give_up(Refusal(word, "eof", again=self._adapter.silent))
 
     def _refused(self) -> None:
         refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
@@ -138,7 +144,6 @@ class UpstreamCall:
         self.settled_at = time.monotonic()
         self._stream.timeline.answered = read_at or self.settled_at
         self._stream.timeline.asked = self.asked_at
-        self._stream.skipped_lines = self._adapter.skipped_lines
         self._stream.finish(end)
         if not self.over.done():
             self.over.set_result(None)
@@ -146,3 +151,9 @@ class UpstreamCall:
     def _give_up(self, refusal: Refusal) -> None:
         if not self.over.done():
             self.over.set_result(refusal)
+
+
+def _encoded(coding: str) -> Failed:
+    """Return the failure of a body in a content coding: we ask for none, and it would be read as an answer's bytes."""
+    name = coding if _CODING.fullmatch(coding) else "unknown"
+    return Failed(Code.UPSTREAM_MALFORMED, f"The model server encoded its answer ({name}), which was not asked for.")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from services.wire.events import Failed, Finished, FinishReason, Logged, Status, Thinking, Token, ToolCall
+from services.wire.events import Failed, Finished, FinishReason, Logged, Status, Thinking, Token, ToolCall, skipped
 from services.wire.native import Numbered
 
 STOPPED: Final = "The answer was stopped."
@@ -55,9 +55,10 @@ class OllamaLines:
                 self._calls += 1
                 return self._part("", tool_calls=[tool_call(event, self._calls - 1)])
             case Finished():
-                return {"error": STOPPED} if was_stopped(event) else {**self._part("", done=True), **event.last_word}
+                last = {"error": STOPPED} if was_stopped(event) else {**self._part("", done=True), **event.last_word}
+                return {**last, **skipped(event.skipped_lines)}
             case Failed(message=message):
-                return {"error": message}
+                return {"error": message, **skipped(event.skipped_lines)}
             case _:
                 return None
 
@@ -106,7 +107,7 @@ class OllamaObject:
             body = {**head, "response": text, **said}
         else:
             body = {**head, "message": {"role": "assistant", "content": text, **said}}
-        return orjson.dumps({**body, "done": True, **end.last_word})
+        return orjson.dumps({**body, "done": True, **end.last_word, **skipped(end.skipped_lines)})
 
 
 def was_stopped(end: Finished) -> bool:

@@ -22,6 +22,7 @@ from services.wire.events import (
     ToolCall,
     ToolResult,
     error_object,
+    skipped,
 )
 from services.wire.native import Numbered, done_data, status_data
 
@@ -67,7 +68,7 @@ class SeedFrames:
                 data = _without_type(done_data(event))
                 return {"done_reason": data.pop("finish_reason"), "model": self._model, **data}
             case Failed():
-                return error_object(event, self._request_id)
+                return {**error_object(event, self._request_id), **skipped(event.skipped_lines)}
             case _:
                 assert_never(event)
 

@@ -18,7 +18,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class LastWord:
-    """The model server's own end of an answer; only this proves that the answer is whole."""
+    """The model server's own end of an answer; only this proves that the answer is whole.
+
+    Attributes:
+        load_s, prefill_s: as it measured them; None where it did not say.
+        fields: its last fields as they came: the reason, and every counter and duration.
+    """
 
     reason: FinishReason
     usage: Usage | None
@@ -48,7 +53,6 @@ class Adapter(Protocol):
     """One upstream call in one language; made anew for each call."""
 
     name: str
-    skipped_lines: int
 
     def question(self) -> Question:
         """Return what asks the model."""
@@ -58,8 +62,17 @@ class Adapter(Protocol):
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""
         ...
 
-    def end(self, log: StreamLog) -> LastWord | Failed:
-        """Return what the end of the body means: only the server's own last word proves an end."""
+    def end(self, log: StreamLog, *, broke_off: bool = False) -> LastWord | Failed:
+        """Return what the end of the body means: only the server's own last word proves an end.
+
+        Args:
+            broke_off: the connection broke, so that the last line may be half a line.
+        """
+        ...
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was said at all: asking again is safe."""
         ...
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:

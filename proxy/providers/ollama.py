@@ -1,36 +1,41 @@
-"""Ollama's language: the lines of /api/generate and /api/chat, and its refusals. Pure.
+"""Ollama's language: the lines of /api/generate and /api/chat, from the first to its own last word. Pure.
 
 Recorded from v0.33.0-rc2 (tests/captures). An error line under status 200 is final; a body that ends without
 ``done:true`` is a failure, however politely it ends.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
+from proxy.providers import ollama_refusal
 from proxy.providers.adapter import LastWord, Question, Refusal
-from proxy.providers.scrubbing import scrubbed
+from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.stream_log import StreamLog
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.model_names import NO_MODEL
-from services.wire.ndjson import LineTooLong, NdjsonDecoder
+from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
 
 PATHS: Final[Mapping[str, str]] = {"generate": "/api/generate", "chat": "/api/chat"}
 SKIPPED_LINES_MAX: Final = 8
 """The malformed line that ends the stream: one is an accident, eight are another language."""
 TOOL_CALL_BYTES: Final = 1 << 20
 """Longest tool call, as JSON."""
+NUMBERS_MAX: Final = 64
+"""Most numbers of the last line that are kept: Ollama has six, and they are held as long as the stream is."""
+NUMBER_NAME_MAX: Final = 64
+"""Longest name of such a number, in characters."""
+_NUMBERS: Final = ("_count", "_duration")
 _NS: Final = 1e9
-_FINAL_FIELDS: Final = (
-    "total_duration",
-    "load_duration",
-    "prompt_eval_count",
-    "prompt_eval_duration",
-    "eval_count",
-    "eval_duration",
+_INTEGERS: Final = frozenset(
+    {f"{of}_{what}" for of in ("prompt_eval", "eval") for what in ("count", "duration")}
+    | {"load_duration", "total_duration"}
 )
+"""The numbers that Ollama documents: another type is wrong. What is not known yet may have any."""
 
 _TRUNCATED: Final = Failed(Code.UPSTREAM_TRUNCATED, "The model server ended its answer without saying it was done.")
 _NOT_ITS_LANGUAGE: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not an answer.")
@@ -38,10 +43,6 @@ _NOT_ITS_LANGUAGE: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sen
 _DOES_NOT_STOP: Final = Failed(
     Code.UPSTREAM_ERROR, "The model server did not stop where it was told to.", retryable=False
 )
-
-
-class _WrongType(Exception):
-    """A field that we read has the wrong type: the line is malformed."""
 
 
 class OllamaAdapter:
@@ -59,8 +60,10 @@ class OllamaAdapter:
         self._none_installed = none_installed
         self._generate = request.kind == "generate"
         self._decoder = NdjsonDecoder()
-        self._lines_left = _most_content_lines(request.num_predict)
-        self.skipped_lines = 0
+        self._most_content_lines = _most_content_lines(request.num_predict)
+        self._content_lines = 0
+        self._spoke = False  # a line without content was in Ollama's language
+        self._foreign = False  # a line was in another
 
     def question(self) -> Question:
         """Return the request; the model server always gets ``stream: true``."""
@@ -76,45 +79,51 @@ class OllamaAdapter:
             return _NOT_ITS_LANGUAGE
         return None
 
-    def end(self, log: StreamLog) -> LastWord | Failed:
-        """Return what the end of the body means; a last line without its newline still counts."""
+    def end(self, log: StreamLog, *, broke_off: bool = False) -> LastWord | Failed:
+        """Return what the end of the body means; a last line without its newline still counts.
+
+        Bytes without one readable line are no answer that was cut short but no answer at all.
+        """
         rest = self._decoder.finish()
-        end = None if rest is None else self._line(rest, log)
-        return end or _TRUNCATED
+        if rest is not None and not (broke_off and isinstance(rest, BadLine)):  # half a line is no malformed one
+            end = self._line(rest, log)
+            if end is not None:
+                return end
+        understood = self._spoke or self._content_lines > 0
+        return _NOT_ITS_LANGUAGE if self._foreign and not understood else _TRUNCATED
+
+    @property
+    def silent(self) -> bool:
+        """Whether no line has come, blank ones aside."""
+        return not (self._spoke or self._content_lines or self._foreign)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
         """Return what an answer with another status than 200 means."""
-        words = scrubbed(body.decode("utf-8", "replace"))
-        if status == 404:
-            message = NO_MODEL if self._none_installed else words or "The model server has no such model."
-            return Refusal(Failed(Code.MODEL_NOT_FOUND, message), "404", again=False)
-        if status == 400:
-            message = words or "The model server refused the request."
-            return Refusal(Failed(Code.INVALID_REQUEST, message), "400", again=False)
-        if status in {429, 502, 503}:
-            message = "AI unavailable. The model server is busy or not ready; ask again later."
-            return Refusal(Failed(Code.UPSTREAM_UNAVAILABLE, message), str(status), wait_s=_retry_after_s(headers))
-        if status == 500:
-            failed = Failed(Code.UPSTREAM_ERROR, words or "The model server failed.")
-            return Refusal(failed, "500", wait_s=_retry_after_s(headers))
-        failed = Failed(Code.UPSTREAM_ERROR, words or f"The model server answered {status}.", retryable=status >= 500)
-        return Refusal(failed, "other", again=False)
+        refusal = ollama_refusal.refusal(status, headers, body, self._request.model)
+        if refusal.failed.code is Code.MODEL_NOT_FOUND and self._none_installed:
+            return replace(refusal, failed=replace(refusal.failed, message=NO_MODEL))
+        return refusal
 
     def _line(self, value: object, log: StreamLog) -> LastWord | Failed | None:
         if not isinstance(value, dict):  # a BadLine among them
-            return self._skip()
+            self._foreign = True
+            return _skip(log)
         if (text := self._plain_text(value)) is not None:
             return self._record("", text, (), log)
-        if "error" in value:
-            return Failed(Code.UPSTREAM_ERROR, scrubbed(value["error"]) or "The model server failed.")
+        if error := value.get("error"):
+            return ollama_refusal.failed_by(error, self._request.model)
         try:
-            thinking, text, calls = self._parts(value)
-            done = _typed(value, "done", bool, default=False)
-        except _WrongType:
-            return self._skip()
-        if any(weight > TOOL_CALL_BYTES for _, weight in calls):
+            said = said_in(value, generate=self._generate)
+        except Malformed:
+            self._foreign = True
+            return _skip(log)
+        if all(value.get(field) is None for field in FIELDS):
+            self._foreign = True
+            return None
+        if any(weight > TOOL_CALL_BYTES for _, weight in said.calls):
             return _NOT_ITS_LANGUAGE
-        return self._record(thinking, text, calls, log) or (_last_word(value, log) if done else None)
+        failed = self._record(said.thinking, said.text, said.calls, log) or (_skip(log) if said.left_out else None)
+        return failed or (_last_word(value, log) if said.done else None)
 
     def _plain_text(self, line: dict[str, Any]) -> str | None:
         """Return the text of a line that says nothing else, as nearly every line; None for any other.
@@ -135,9 +144,10 @@ class OllamaAdapter:
 
     def _record(self, thinking: str, text: str, calls: Sequence[tuple[ToolCall, int]], log: StreamLog) -> Failed | None:
         if not (thinking or text or calls):
+            self._spoke = True
             return None
-        self._lines_left -= 1
-        if self._lines_left < 0:
+        self._content_lines += 1
+        if self._content_lines > self._most_content_lines:
             return _DOES_NOT_STOP
         if thinking:
             log.text(Thinking, thinking)
@@ -147,41 +157,15 @@ class OllamaAdapter:
             log.append(call if call.call_id else _named(call, number), weight)
         return None
 
-    def _skip(self) -> Failed | None:
-        self.skipped_lines += 1
-        return _NOT_ITS_LANGUAGE if self.skipped_lines >= SKIPPED_LINES_MAX else None
 
-    def _parts(self, line: Mapping[str, Any]) -> "tuple[str, str, list[tuple[ToolCall, int]]]":
-        message = line if self._generate else _typed(line, "message", dict, default={})
-        thinking = _typed(message, "thinking", str, default="")
-        text = _typed(message, "response" if self._generate else "content", str, default="")
-        return thinking, text, [_tool_call(call) for call in _typed(message, "tool_calls", list, default=[])]
+def _skip(log: StreamLog) -> Failed | None:
+    log.skipped_lines += 1
+    return _NOT_ITS_LANGUAGE if log.skipped_lines >= SKIPPED_LINES_MAX else None
 
 
 def _most_content_lines(num_predict: int | None) -> float:
     """Lines are not tokens, but a model goes past twice its ``num_predict`` and 64 more only if it ignores it."""
     return 2 * num_predict + 64 if num_predict is not None and num_predict > 0 else float("inf")
-
-
-def _typed(fields: Mapping[str, Any], name: str, kind: type[Any], default: Any) -> Any:
-    value = fields.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise _WrongType
-    return value
-
-
-def _tool_call(call: object) -> tuple[ToolCall, int]:
-    """Return the call and its weight: its bytes as JSON, its name and whatever else it says included."""
-    if not isinstance(call, dict):
-        raise _WrongType
-    function = _typed(call, "function", dict, default={})
-    arguments = _typed(function, "arguments", dict, default={})
-    name = _typed(function, "name", str, default="")
-    if not name:
-        raise _WrongType
-    return ToolCall(_typed(call, "id", str, default=""), name, arguments), len(orjson.dumps(call))
 
 
 def _named(call: ToolCall, number: int) -> ToolCall:
@@ -190,24 +174,32 @@ def _named(call: ToolCall, number: int) -> ToolCall:
 
 
 def _last_word(line: Mapping[str, Any], log: StreamLog) -> LastWord:
-    counters = {name: line[name] for name in _FINAL_FIELDS if _is_counter(line.get(name))}
-    wrong = any(line.get(name) is not None and name not in counters for name in ("prompt_eval_count", "eval_count"))
-    usage = None
-    if counters and not wrong:  # an absent counter is 0 (Go's omitempty); no counter at all is no report
-        usage = Usage(counters.get("prompt_eval_count", 0), counters.get("eval_count", 0))
     said = line.get("done_reason")
     reason = FinishReason.LENGTH if said == "length" else FinishReason.STOP
     if reason is FinishReason.STOP and log.tool_calls:
         reason = FinishReason.TOOL_CALLS
-    fields = {**counters, "done_reason": said} if isinstance(said, str) else counters
-    load_ns, prefill_ns = counters.get("load_duration", 0), counters.get("prompt_eval_duration", 0)
-    return LastWord(reason, usage, load_ns / _NS, prefill_ns / _NS, fields)
+    numbers = _numbers(line)
+    counts = numbers.get("prompt_eval_count"), numbers.get("eval_count")
+    return LastWord(
+        reason,
+        None if counts == (None, None) else Usage(*counts),
+        load_s=_seconds(numbers.get("load_duration")),
+        prefill_s=_seconds(numbers.get("prompt_eval_duration")),
+        fields={"done_reason": said, **numbers} if isinstance(said, str) else numbers,
+    )
 
 
-def _is_counter(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _numbers(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counters and durations of the last line as they came; a wrong one is absent, never 0."""
+    numbers = ((name, value) for name, value in line.items() if _is_number(name, value))
+    return dict(islice(numbers, NUMBERS_MAX))
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    given = headers.get("retry-after", "")
-    return float(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
+def _is_number(name: str, value: object) -> bool:
+    if not name.endswith(_NUMBERS) or len(name) > NUMBER_NAME_MAX or isinstance(value, bool):
+        return False
+    return isinstance(value, int if name in _INTEGERS else int | float) and value >= 0
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / _NS

@@ -14,6 +14,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from services.wire import json_text
 from services.wire.events import Code
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 from services.wire.schema import is_schema
@@ -202,18 +203,9 @@ def read(raw: bytes) -> dict[str, Any]:
         given = orjson.loads(raw)  # refuses more than 1,024 levels by itself
     except orjson.JSONDecodeError:
         given = None
-    if not isinstance(given, dict) or _is_deeper_than(MAX_DEPTH, given):
+    if not isinstance(given, dict) or json_text.is_deeper_than(MAX_DEPTH, given):
         raise BadBody(f"Send one JSON object, in UTF-8, nested at most {MAX_DEPTH} levels deep")
     return given
-
-
-def _is_deeper_than(limit: int, value: object) -> bool:
-    """Walk level by level, not by recursion: it costs the same for any shape, and the stack cannot overflow."""
-    level: list[Any] = [value]
-    for _ in range(limit):
-        inner = (outer.values() if type(outer) is dict else outer for outer in level)
-        level = [each for outer in inner for each in outer if type(each) in (dict, list)]
-    return bool(level)
 
 
 def validated(model: type[_Validated], given: dict[str, Any], *, extra: Literal["forbid", "ignore"]) -> _Validated:

@@ -198,10 +198,10 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the model server counted them; never an estimate."""
+    """Tokens as the model server counted them, never an estimate; None where it did not say."""
 
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +247,14 @@ class Finished:
 class Failed:
     """The answer is over and is not whole; what was shown stays.
 
-    ``retryable`` None means what the code's rule says.
+    ``retryable`` None means what the code's rule says; ``skipped_lines`` counts what was left out of what was shown.
     """
 
     code: Code
     message: str
     stage: Stage | None = None
     retryable: bool | None = None
+    skipped_lines: int = 0
 
     @property
     def may_retry(self) -> bool:
@@ -294,6 +295,11 @@ def error_object(failed: Failed, request_id: str) -> dict[str, Any]:
     if failed.stage is not None:
         error["stage"] = failed.stage
     return {"error": error}
+
+
+def skipped(lines: int) -> dict[str, int]:
+    """Return the field by which every shape of an answer says that lines were left out of it; none for none."""
+    return {"skipped_lines": lines} if lines else {}
 
 
 class Refused(Exception):

@@ -1,4 +1,4 @@
-r"""JSON text that strangers wrote, with half of a surrogate pair in it read as U+FFFD.
+r"""JSON text that strangers wrote: half of a surrogate pair in it is U+FFFD, and its depth is told.
 
 A model's text is cut between two tokens, and a JavaScript client's between two UTF-16 units: both put an escape such as
 ``\ud83d`` alone into a string. "The behavior of software that receives JSON texts containing such values is
@@ -32,6 +32,18 @@ def loads(text: bytes | str) -> Any:
     except orjson.JSONDecodeError:
         whole = _with_whole_pairs(text if isinstance(text, str) else text.decode("utf-8", "surrogateescape"))
         return orjson.loads(whole)
+
+
+def is_deeper_than(limit: int, value: object) -> bool:
+    """Return whether ``value`` is nested deeper than ``limit`` lists and objects.
+
+    It walks level by level, not by recursion: it costs the same for any shape, and the stack cannot overflow.
+    """
+    level: list[Any] = [value]
+    for _ in range(limit):
+        inner = (outer.values() if type(outer) is dict else outer for outer in level)
+        level = [each for outer in inner for each in outer if type(each) in (dict, list)]
+    return bool(level)
 
 
 def _with_whole_pairs(text: str) -> str:

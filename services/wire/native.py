@@ -29,6 +29,7 @@ from services.wire.events import (
     ToolResult,
     error_object,
     refused_by_status,
+    skipped,
 )
 from services.wire.ids import BadPosition, number_of
 
@@ -65,7 +66,7 @@ def plain(seconds: float) -> float:
 
 def done_data(done: Finished) -> dict[str, Any]:
     """Return the data of a `done` frame; ``last_word`` is the model server's and stays out."""
-    data: dict[str, Any] = {
+    return {
         "type": "done",
         "finish_reason": done.reason,
         "usage": None if done.usage is None else asdict(done.usage),
@@ -73,10 +74,8 @@ def done_data(done: Finished) -> dict[str, Any]:
         "bytes": done.bytes,
         "timing": asdict(done.timing),
         "served_by": None if done.served_by is None else asdict(done.served_by),
+        **skipped(done.skipped_lines),
     }
-    if done.skipped_lines:
-        data["skipped_lines"] = done.skipped_lines
-    return data
 
 
 def status_data(status: Status) -> dict[str, Any]:
@@ -153,7 +152,7 @@ class NativeFrames:
             case Finished():
                 return done_data(event)
             case Failed():
-                return {"type": "error", **error_object(event, self._request_id)}
+                return {"type": "error", **error_object(event, self._request_id), **skipped(event.skipped_lines)}
             case _:
                 assert_never(event)
 

@@ -63,7 +63,7 @@ def failed(answer: Answer, code: Code, *, retryable: bool | None = None) -> Mapp
     check_object(data["error"], code, retryable=retryable)
 
     assert (answer.status, last.type, answer.reason) == (200, "error", code)
-    assert data == {**frame, "error": data["error"]}
+    assert {**data, "skipped_lines": 0} == {**frame, "error": data["error"], "skipped_lines": 0}
     assert data["error"]["request_id"] == answer.headers["X-Request-Id"]
     assert answer.ended_cleanly
     return dict(data["error"])

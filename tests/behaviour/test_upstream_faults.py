@@ -199,7 +199,7 @@ def test_an_answer_that_never_ends_is_cut_at_the_total_limit(chain: Chain, slow:
 # --- what a model server says itself, and what it does not stop saying
 
 
-@pytest.mark.parametrize("words", ["crash", "path", "host", "windows", "memory", "tool", "json", "empty"])
+@pytest.mark.parametrize("words", ["crash", "path", "host", "windows", "memory", "tool", "json", "load", "tensor"])
 async def test_an_error_line_keeps_the_text_and_its_words_lose_hosts_and_paths(
     words: str, chain: Chain, client: Client
 ) -> None:
@@ -213,6 +213,13 @@ async def test_an_error_line_keeps_the_text_and_its_words_lose_hosts_and_paths(
     places = ("/root", "blobs", "sha256-", "127.0.0.1", "10.20.30.40", "36213", "C:\\", "ada", "corp.example", "{")
     assert [place for place in places if place in message] == []
     assert len(chain.calls(model)) == 1
+
+
+async def test_an_error_line_that_says_nothing_is_none(client: Client) -> None:
+    """By its value, not by its presence: what ends there is an answer without its last word."""
+    answer = await client.chat("sim:tokens=20,fault=error,at=5,words=empty")
+
+    assert (answer.reason, answer.text) == ("upstream_truncated", text_of(5))
 
 
 async def test_an_error_line_before_any_content_is_not_repeated(chain: Chain, client: Client) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.gathering import GATHERED_BYTES, GatheringSink
-from services.wire.events import Code, Refused
+from services.wire.events import Code, Finished, FinishReason, Refused
 from tests.gateway.stage import START, TIMING, called, done, failed, framed, status_frame, thought, tokens
 
 
@@ -41,6 +41,16 @@ def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> N
         gathered(framed(START, tokens("a"), failed(3, code))).whole()
 
     assert (refusal.value.failed.code, refusal.value.failed.message) == (code, "words")
+
+
+@pytest.mark.parametrize("lines", [0, 2])
+def test_a_whole_answer_says_what_was_left_out_of_it(lines: int) -> None:
+    end = framed((3, Finished(FinishReason.STOP, None, 1, 1, TIMING, None, skipped_lines=lines)))
+
+    whole = gathered(framed(START, tokens("a")), end).whole()
+
+    assert whole.get("skipped_lines", 0) == lines
+    assert ("skipped_lines" in whole) is bool(lines)
 
 
 def test_an_answer_that_is_too_long_for_one_object_is_told_and_refused() -> None:

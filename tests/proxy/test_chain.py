@@ -33,26 +33,39 @@ def asked_to_wait(seconds: float) -> Refusal:
 )
 def test_the_table_of_attempts(attempt: int, refusal: Refusal, *, content: bool, wait_s: float | None) -> None:
     """U9: at most three, 0.25 s doubled, Retry-After obeyed up to 10 s, and never after content."""
-    assert wait_before_next(attempt, refusal, content=content, chance=0.5) == wait_s
+    assert wait_before_next(attempt, refusal, took_s=0.1, content=content, chance=0.5) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("why", "took_s", "again"),
+    [("500", 1.9, True), ("500", 2.1, False), ("503", 300.0, True), ("reset", 300.0, True), ("eof", 2.1, True)],
+)
+def test_a_500_that_took_long_is_not_repeated(why: str, took_s: float, *, again: bool) -> None:
+    """It is a load that failed, and a model that cannot be loaded must not be loaded three times."""
+    wait_s = wait_before_next(1, Refusal(FAILED, why, wait_s=0.0), took_s=took_s, content=False, chance=0.5)
+
+    assert (wait_s is not None) is again
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize(("chance", "factor"), [(0.0, 0.75), (0.5, 1.0), (0.999999, 1.25)])
 def test_the_wait_is_jittered_by_a_quarter_either_way(attempt: int, chance: float, factor: float) -> None:
-    wait_s = wait_before_next(attempt, AGAIN, content=False, chance=chance)
+    wait_s = wait_before_next(attempt, AGAIN, took_s=0.1, content=False, chance=chance)
 
     assert wait_s == pytest.approx(0.25 * 2 ** (attempt - 1) * factor, rel=1e-5)
 
 
 def test_three_refusals_are_over_before_the_headers_leave() -> None:
     """Within the second in which a failure may still become an HTTP status."""
-    longest = [wait_before_next(attempt, AGAIN, content=False, chance=0.999999) or 0.0 for attempt in (1, 2)]
+    longest = [
+        wait_before_next(attempt, AGAIN, took_s=0.1, content=False, chance=0.999999) or 0.0 for attempt in (1, 2)
+    ]
 
     assert sum(longest) < 1.0
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.999999])
 def test_what_the_server_asks_for_is_not_jittered(chance: float) -> None:
-    wait_s = wait_before_next(1, asked_to_wait(LONGEST_RETRY_AFTER_S), content=False, chance=chance)
+    wait_s = wait_before_next(1, asked_to_wait(LONGEST_RETRY_AFTER_S), took_s=0.1, content=False, chance=chance)
 
     assert wait_s == LONGEST_RETRY_AFTER_S

@@ -106,7 +106,7 @@ async def test_a_load_is_what_took_longer_than_a_look_at_a_loaded_model(load_s: 
 async def test_skipped_lines_are_violations() -> None:
     metrics = new_metrics()
     async with a_stream() as stage:
-        stage.stream.skipped_lines = 3
+        stage.stream.log.skipped_lines = 3
         lived(stage, WORD)
         metrics.stream_ended(stage.stream)
 

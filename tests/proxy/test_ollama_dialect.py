@@ -41,9 +41,10 @@ CALLS = [
 ]
 
 
-def ended(reason: FinishReason = FinishReason.STOP) -> Finished:
+def ended(reason: FinishReason = FinishReason.STOP, *, skipped_lines: int = 0) -> Finished:
     last_word = {} if reason in {FinishReason.CANCELLED, FinishReason.ABANDONED} else LAST_WORD
-    return Finished(reason, Usage(5, 21), 4, 7, Timing(0, None, None, None, 1, None), None, last_word=last_word)
+    timing = Timing(0, None, None, None, 1, None)
+    return Finished(reason, Usage(5, 21), 4, 7, timing, None, skipped_lines, last_word)
 
 
 def lines_of(kind: Kind, *events: Numbered) -> list[dict[str, Any]]:
@@ -87,6 +88,21 @@ def test_an_answer_that_ended_by_itself_was_not_stopped(reason: FinishReason) ->
 
 def test_an_answer_that_broke_ends_with_its_words() -> None:
     assert lines_of("chat", (2, Failed(Code.UPSTREAM_ERROR, "words"))) == [{"error": "words"}]
+
+
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+def test_what_was_left_out_is_said_in_every_shape_of_an_end(kind: Kind) -> None:
+    """Without it a shortened answer looks like a whole one."""
+    done, stopped = ended(skipped_lines=2), ended(FinishReason.CANCELLED, skipped_lines=2)
+    failed = Failed(Code.UPSTREAM_ERROR, "words", skipped_lines=2)
+
+    assert [lines_of(kind, (1, end))[0]["skipped_lines"] for end in (done, stopped, failed)] == [2, 2, 2]
+    assert orjson.loads(OllamaObject(kind, "m", lambda: NOW).whole(done))["skipped_lines"] == 2
+
+
+def test_an_answer_without_a_hole_does_not_speak_of_one() -> None:
+    assert "skipped_lines" not in lines_of("chat", (1, ended()))[0]
+    assert b"skipped_lines" not in OllamaObject("chat", "m", lambda: NOW).whole(ended())
 
 
 def test_ollama_s_clients_are_told_of_no_status() -> None:

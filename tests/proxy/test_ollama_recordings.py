@@ -11,7 +11,7 @@ from proxy.stream_log import StreamLog
 from services.simulator.recordings import Recording, load_all
 from services.simulator.steps import WHOLE
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall
+from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.native import Numbered
 
 RECORDINGS = load_all(Path(__file__).parents[1] / "captures")
@@ -85,7 +85,9 @@ def test_a_recording_ends_well_only_by_the_server_s_own_last_word(case: str) -> 
 
     if last.get("done") is True:
         assert isinstance(end, LastWord)
-        assert end.usage is None or end.usage.output_tokens == last.get("eval_count", 0)
+        counts = last.get("prompt_eval_count"), last.get("eval_count")
+        assert end.usage == (None if counts == (None, None) else Usage(*counts))  # type: ignore[arg-type] # Ollama's own
+        assert end.fields == {name: last[name] for name in last if name.endswith(("_reason", "_count", "_duration"))}
     else:
         assert isinstance(end, Failed)
         assert end.code is (Code.UPSTREAM_ERROR if "error" in last else Code.UPSTREAM_TRUNCATED)
@@ -100,7 +102,26 @@ def test_a_recorded_refusal_is_answered_in_words_that_name_no_place(case: str) -
 
     assert refusal.failed.message
     assert not any(place in refusal.failed.message for place in ("/root", "registry", "127.0.0.1", "http", '{"'))
-    assert refusal.again is (recording.status in {500, 503})
+    assert refusal.again is (recording.status in {500, 503} and case != "fault_runner_kill9_mid_load")
+
+
+def test_a_recorded_load_that_failed_is_not_repeated_nor_called_retryable() -> None:
+    recording = RECORDINGS["fault_runner_kill9_mid_load"]
+
+    refusal = adapter_of(recording).refused(500, {}, recording.body)
+
+    assert (refusal.again, refusal.failed.may_retry) == (False, False)
+
+
+def test_a_recorded_tool_call_that_num_predict_cut_is_not_retryable() -> None:
+    """The same request is cut at the same place."""
+    recording = RECORDINGS["chat_native_tool_cut_short"]
+
+    _, _, end = told(recording, [recording.body])
+
+    assert isinstance(end, Failed)
+    assert (end.code, end.may_retry) == (Code.UPSTREAM_ERROR, False)
+    assert "get_weather" in end.message
 
 
 @pytest.mark.parametrize("case", ["chat_tool_call", "chat_native_tool_call", "chat_tool_call_nostream"])

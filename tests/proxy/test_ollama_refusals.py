@@ -1,9 +1,11 @@
+"""How Ollama fails with another status than 200 (`proxy/providers/ollama_refusal.py`)."""
+
 import orjson
 import pytest
 
 from proxy.providers.ollama import OllamaAdapter
 from services.wire.chat import Kind, ModelRequest
-from services.wire.events import Code
+from services.wire.events import Code, Failed
 
 ADAPTER = OllamaAdapter(ModelRequest("chat", {"model": "m", "messages": []}))
 
@@ -52,10 +54,76 @@ def test_where_no_model_is_installed_the_refusal_says_how_to_install_one() -> No
     assert failed.message == "No model is installed. Install one: `ollama pull llama3.2`."
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, 504])
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"[]"])
-def test_a_refusal_without_words_gets_ours(status: int, body: bytes) -> None:
-    assert len(ADAPTER.refused(status, {}, body).failed.message) > 0
+PAGES: dict[str, bytes] = {
+    "nothing": b"",
+    "no text": b"\xff\xfe",
+    "a page": b"<html><head><title>504 Gateway Time-out</title></head>\r\n<body>nginx</body></html>",
+    "a word": b"404 page not found",
+    "a text as JSON": b'"no such route"',
+    "a list": b'["no"]',
+    "an object without an error": b'{"detail":"Not Found"}',
+    "an object with a message alone": b'{"message":"no Route matched"}',
+    "an error without words": b'{"error":7}',
+    "an error that is null": b'{"error":null}',
+    "an error that is a page": b'{"error":"<!DOCTYPE html><html><body>no</body></html>"}',
+    "half an object": b'{"error":"cut',
+}
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 418, 500, 504])
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_web_server_says_is_not_the_model_server_s_word(name: str, status: int) -> None:
+    """What stands in between has pages of its own: a CDN's 404 says nothing of a model."""
+    failed = ADAPTER.refused(status, {}, PAGES[name]).failed
+
+    assert (failed.code, failed.message) == (Code.UPSTREAM_ERROR, f"The model server answered {status}.")
+    assert failed.may_retry is (status >= 500)
+
+
+FOREIGN: dict[str, tuple[bytes, str]] = {
+    "an object's message": (b'{"error":{"message":"no such route","type":"invalid_request_error"}}', "no such route"),
+    "a web framework's": (b'{"timestamp":1,"status":404,"error":"Not Found","path":"/api/chat"}', "Not Found"),
+}
+
+
+@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_only_ollama_s_own_shape_says_that_there_is_no_such_model_or_that_the_request_is_wrong(
+    name: str, status: int
+) -> None:
+    body, words = FOREIGN[name]
+
+    refusal = ADAPTER.refused(status, {}, body)
+
+    assert (refusal.failed.code, refusal.failed.message) == (Code.UPSTREAM_ERROR, words)
+    assert (refusal.again, refusal.failed.may_retry) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":"model \'m\' not found"}',
+        b'{"StatusCode":404,"Status":"404 Not Found","error":"model \'m\' not found"}',
+        b'{"error":"{\\"error\\":{\\"code\\":404,\\"message\\":\\"model \'m\' not found\\"}}"}',
+    ],
+)
+def test_ollama_s_own_shapes_are_known(body: bytes) -> None:
+    assert ADAPTER.refused(404, {}, body).failed == Failed(Code.MODEL_NOT_FOUND, "model 'm' not found")
+
+
+@pytest.mark.parametrize("words", ["llama-server process has terminated: exit status 1", "unable to load model"])
+def test_a_load_that_failed_is_not_tried_again(words: str) -> None:
+    refusal = ADAPTER.refused(500, {}, orjson.dumps({"error": words}))
+
+    assert (refusal.again, refusal.failed.may_retry, refusal.failed.message) == (False, False, words)
+
+
+def test_the_asked_model_s_name_is_told_in_a_refusal() -> None:
+    adapter = OllamaAdapter(ModelRequest("chat", {"model": "hf.co/someone/tiny-gguf:Q4_0"}))
+
+    failed = adapter.refused(404, {}, b'{"error":"model \'hf.co/someone/tiny-gguf:Q4_0\' not found"}').failed
+
+    assert failed.message == "model 'hf.co/someone/tiny-gguf:Q4_0' not found"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,15 @@ async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
     assert orjson.dumps(page)
 
 
+async def test_a_snapshot_says_what_was_left_out_so_far() -> None:
+    async with a_stream() as stage:
+        stage.say("Hel")
+        stage.stream.log.skipped_lines = 1
+        running = snapshot_of(stage.stream)
+
+    assert (running["status"], running["skipped_lines"]) == ("streaming", 1)
+
+
 async def test_a_snapshot_says_where_its_text_begins_once_the_head_has_left() -> None:
     async with a_stream(log_bytes=2 * RUN_BYTES) as stage:
         for _ in range(4):

@@ -202,8 +202,8 @@ RETRIES: dict[str, tuple[list[Attempt], str, str, list[str]]] = {
     "a clean end after content": ([Connects([line("a")], End.COMPLETE), WHOLE], "a", "upstream_truncated", []),
     "a clean end after an empty line": ([Connects([line()], End.COMPLETE), WHOLE], "", "upstream_truncated", []),
     "an error line before content": ([Connects([b'{"error":"x"}\n']), WHOLE], "", "upstream_error", []),
-    "a model that is missing": ([Connects([b"{}"], End.COMPLETE, 404), WHOLE], "", "model_not_found", []),
-    "a request that is wrong": ([Connects([b"{}"], End.COMPLETE, 400), WHOLE], "", "invalid_request", []),
+    "a model that is missing": ([Connects([b'{"error":"no m"}'], End.COMPLETE, 404), WHOLE], "", "model_not_found", []),
+    "a request that is wrong": ([Connects([b'{"error":"no"}'], End.COMPLETE, 400), WHOLE], "", "invalid_request", []),
     "a redirect": ([Connects([], End.COMPLETE, 302), WHOLE], "", "upstream_error", []),
     "a Retry-After beyond patience": (
         [Connects([], End.COMPLETE, 503, {"retry-after": "11"}), WHOLE],

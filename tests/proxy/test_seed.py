@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,13 @@ def test_a_failure_is_an_error_event_that_is_done() -> None:
         "done": True,
         "error": {"code": "upstream_error", "message": "words", "retryable": True, "request_id": "r-1"},
     }
+
+
+@pytest.mark.parametrize("end", [replace(DONE, skipped_lines=2), Failed(Code.INTERNAL, "words", skipped_lines=2)])
+def test_what_was_left_out_is_said_at_either_end(end: Finished | Failed) -> None:
+    (event,) = dispatched(SEED.frames([(6, end)]))
+
+    assert orjson.loads(event.data)["skipped_lines"] == 2
 
 
 def test_a_status_frame_has_no_id_and_no_hole() -> None:

@@ -58,7 +58,7 @@ async def test_a_failed_stream_s_state_is_failed() -> None:
 async def test_a_finished_stream_s_numbers_are_exact() -> None:
     async with a_stream() as stage:
         stage.say("Hel", "lo", "ё")
-        stage.stream.attempts, stage.stream.skipped_lines = 2, 1
+        stage.stream.attempts, stage.stream.log.skipped_lines = 2, 1
         stage.stream.finish(WORD)
         end = stage.stream.log.end
 

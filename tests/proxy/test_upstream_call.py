@@ -165,6 +165,8 @@ async def test_the_moment_of_the_call_that_answered_is_kept() -> None:
 
 ENDS: list[tuple[str, Sequence[bytes], End, str]] = [
     ("clean, after text", [line("a")], End.COMPLETE, "eof, not again, upstream_truncated"),
+    ("clean, after blank lines", [b"\n", b" \n"], End.COMPLETE, "eof, again, upstream_truncated"),
+    ("broken, after half a line", [b'{"mess'], End.DISCONNECTED, "reset, again, upstream_disconnected"),
     ("clean, without a byte", [], End.COMPLETE, "eof, again, upstream_truncated"),
     ("clean, after an empty line", [line()], End.COMPLETE, "eof, not again, upstream_truncated"),
     ("broken, after text", [line("a")], End.DISCONNECTED, "reset, again, upstream_disconnected"),
@@ -259,11 +261,54 @@ async def test_another_status_is_a_refusal_once_its_body_is_here(status: int, wh
         assert asked.text == ""
 
 
-async def test_a_refusal_whose_body_broke_off_is_still_that_refusal() -> None:
+@pytest.mark.parametrize(("body", "code"), [(b'{"err', Code.UPSTREAM_ERROR), (b'{"error":"x"}', Code.MODEL_NOT_FOUND)])
+async def test_a_refusal_whose_body_broke_off_is_still_a_refusal(body: bytes, code: Code) -> None:
     async with a_stream() as stage:
-        refusal = Asked(stage).hears(b'{"err', status=404).ends(End.DISCONNECTED).refusal
+        refusal = Asked(stage).hears(body, status=404).ends(End.DISCONNECTED).refusal
 
-        assert refusal.failed.code is Code.MODEL_NOT_FOUND
+        assert (refusal.failed.code, refusal.again) == (code, False)
+
+
+# --- what is no answer
+
+
+@pytest.mark.parametrize(
+    ("coding", "told"),
+    [("gzip", "gzip"), (" BR ", "br"), ("gzip, br", "unknown"), ("10.0.0.7", "unknown"), ("x" * 33, "unknown")],
+)
+async def test_a_body_in_a_coding_that_nobody_asked_for_is_told_by_name_and_never_read(coding: str, told: str) -> None:
+    async with a_stream() as stage:
+        asked = Asked(stage).hears(line("a"), LAST, headers={"content-encoding": coding})
+        end = stage.stream.log.end
+
+        assert (asked.text, asked.end) == ("", "upstream_malformed")
+        assert isinstance(end, Failed)
+        assert (f"({told})" in end.message, end.may_retry) == (True, False)
+
+
+@pytest.mark.parametrize("headers", [{"content-encoding": ""}, {"content-encoding": "Identity"}, {}])
+async def test_a_body_in_no_coding_is_read(headers: Mapping[str, str]) -> None:
+    async with a_stream() as stage:
+        assert Asked(stage).hears(line("a"), LAST, headers=headers).end == "stop"
+
+
+@pytest.mark.parametrize("end", [End.COMPLETE, End.DISCONNECTED])
+async def test_a_body_without_a_readable_line_settles_the_stream_and_nobody_is_asked_again(end: End) -> None:
+    """M15."""
+    async with a_stream() as stage:
+        asked = Asked(stage).hears(b"<!DOCTYPE html>\n<html>Sign in").ends(end)
+
+        assert (asked.text, asked.end) == ("", "upstream_malformed")
+
+
+async def test_a_failure_says_what_was_left_out_of_what_was_shown() -> None:
+    async with a_stream() as stage:
+        asked = Asked(stage).hears(line("a"), b"oops\n", b'{"error":"it broke"}\n')
+        end = stage.stream.log.end
+
+        assert asked.end == "upstream_error"
+        assert isinstance(end, Failed)
+        assert end.skipped_lines == 1
 
 
 async def test_of_a_refusal_s_body_only_a_bounded_part_is_held() -> None:

@@ -1,0 +1,79 @@
+"""How Ollama fails: its error lines, and its answers with another status than 200. Pure.
+
+Words are taken from the ``error`` of a JSON object alone: what stands in between, a CDN or a web server, answers with
+pages of its own, whose words are not the model server's.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from proxy.providers.adapter import Refusal
+from proxy.providers.scrubbing import scrubbed
+from services.wire import json_text
+from services.wire.events import Code, Failed
+
+_TOLD: Final = {400: Code.INVALID_REQUEST, 404: Code.MODEL_NOT_FOUND}
+"""What Ollama means by these, if it was Ollama who said them."""
+_SHAPE: Final = frozenset({"error", "Status", "StatusCode", "signin_url"})
+"""All keys of Ollama's own errors; a web framework's have others (`detail`, `path`, `timestamp`) beside `error`."""
+_IN_VAIN: Final = re.compile(
+    r"""
+      tool\ call\ arguments\b.*\bunexpected\ end\ of\ JSON     # the call was cut, by num_predict or a full context
+    | \b(?:process|runner)\ has\ terminated                    # while it loaded: later it is "unexpected EOF"
+    | \bwaiting\ for\ .*\bto\ start\b
+    | \brequires\ more\ system\ memory\b
+    | \b(?:failed|unable|error|cannot)\ (?:to\ )?load(?:ing)?\b
+    | \bfailed\ to\ load\b
+    | \bunknown\ model\ architecture\b
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What the same request meets again: a tool call cut short, and a model that cannot be loaded."""
+_BUSY: Final = Failed(
+    Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The model server is busy or not ready; ask again later."
+)
+
+
+def failed_by(error: object, asked: str | None) -> Failed:
+    """Return the failure that an error line reports.
+
+    Args:
+        asked: the model's name as it was asked for, which may be told.
+    """
+    words = scrubbed(error, asked)
+    return _failed(words or "The model server failed.")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> Refusal:
+    """Return what an answer with another status than 200 means."""
+    if status in {429, 502, 503}:
+        return Refusal(_BUSY, str(status), wait_s=_retry_after_s(headers))
+    answer = _object_in(body)
+    words = scrubbed(answer.get("error"), asked)
+    if status in _TOLD and words and isinstance(answer["error"], str) and answer.keys() <= _SHAPE:
+        return Refusal(Failed(_TOLD[status], words), str(status), again=False)
+    failed = _failed(words or f"The model server answered {status}.")
+    if status == 500:
+        return Refusal(failed, "500", again=failed.may_retry, wait_s=_retry_after_s(headers))
+    return Refusal(replace(failed, retryable=status >= 500 and failed.may_retry), "other", again=False)
+
+
+def _failed(message: str) -> Failed:
+    return Failed(Code.UPSTREAM_ERROR, message, retryable=False if _IN_VAIN.search(message) else None)
+
+
+def _object_in(body: bytes) -> Mapping[str, Any]:
+    try:
+        answer = json_text.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    given = headers.get("retry-after", "")
+    return float(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
