@@ -45,8 +45,9 @@ class Model:
 
     @property
     def full_name(self) -> str:
-        """The name with a tag, as tags and ps show it."""
-        return self.name if ":" in self.name else f"{self.name}:latest"
+        """The name with a tag, as tags and ps show it, however it was asked for."""
+        name = _short(self.name)
+        return name if ":" in name else f"{name}:latest"
 
 
 def find(name: str, start: Script, recordings: Mapping[str, Recording]) -> Model | None:
@@ -55,13 +56,19 @@ def find(name: str, start: Script, recordings: Mapping[str, Recording]) -> Model
     Raises:
         ScriptError: there is one, and its parameters cannot be read.
     """
-    base, parameters = split_name(name)
+    base, parameters = split_name(_short(name))
     recording = recordings.get(base)
     if base not in BUILT_IN and recording is None:
         return None
     script = parse(parameters, start)
     known = BUILT_IN[base].capabilities if base in BUILT_IN else ("completion", "tools", "thinking")
     return Model(name, base, script, _with_scripted(known, script), recording)
+
+
+def _short(name: str) -> str:
+    """Return the name without the default registry and its namespace, its model in lower case: Ollama has no other."""
+    path, colon, tag = name.partition(":")
+    return path.lower().removeprefix("registry.ollama.ai/").removeprefix("library/") + colon + tag
 
 
 def tags() -> dict[str, Any]:

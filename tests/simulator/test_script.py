@@ -5,7 +5,7 @@ import pytest
 from services.simulator import byte_faults, line_faults
 from services.simulator.faults import ERROR_WORDS, FAULTS, IN_BYTES, IN_LINES
 from services.simulator.manual import manual
-from services.simulator.models import BUILT_IN
+from services.simulator.models import BUILT_IN, find
 from services.simulator.script import PARAMETERS, Script, ScriptError, is_model_name, parse, split_name
 
 
@@ -74,3 +74,20 @@ def test_help_lists_every_fault_parameter_and_model(name: str) -> None:
 
 def test_each_fault_reads_only_parameters_that_exist() -> None:
     assert {name for fault in FAULTS.values() for name in fault.reads} <= set(PARAMETERS)
+
+
+@pytest.mark.parametrize("spelled", ["story", "STORY", "library/story", "registry.ollama.ai/library/Story:latest"])
+def test_a_model_is_found_and_listed_under_one_name_however_it_is_spelled(spelled: str) -> None:
+    """As Ollama's own are."""
+    model = find(spelled, Script(), {})
+
+    assert model is not None
+    assert (model.base, model.full_name) == ("story", "story:latest")
+
+
+def test_a_script_s_parameters_keep_their_case_and_another_namespace_is_another_model() -> None:
+    model = find("library/SIM:fault=reset,at=3", Script(), {})
+
+    assert model is not None
+    assert model.full_name == "sim:fault=reset,at=3"
+    assert find("somebody/sim", Script(), {}) is None
