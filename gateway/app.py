@@ -149,7 +149,9 @@ class GatewayService:
         """Ask which models there are, for labels; soon again while there is no answer."""
         while True:
             names = await self._catalog.names()
-            self.metrics.models_listed(names)
+            if names is not None:
+                self.metrics.models_listed(names)
+                await self._catalog.learn()
             await asyncio.sleep(MODELS_PERIOD_S if names else MODELS_RETRY_S)
 
 

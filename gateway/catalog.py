@@ -73,14 +73,16 @@ class Catalog:
         default = canonical(self._operators_default or self._kept or "")
         return {"models": [self._shown(model, loaded, default) for model in models]}
 
-    async def names(self) -> list[str]:
-        """Return the names, for labels; empty when nobody answers."""
+    async def names(self) -> list[str] | None:
+        """Return the names, for labels; None when nobody answers: a list that nobody gave is not an empty one."""
         try:
-            models = await self.models()
+            return [model.name for model in await self.models()]
         except Refused:
-            return []
-        await self._capabilities.learn(models)
-        return [model.name for model in models]
+            return None
+
+    async def learn(self) -> None:
+        """Look at the listed models that nobody has looked at, so that who asks for the page need not wait."""
+        await self._capabilities.learn(self._listed)
 
     async def _ask(self, path: str) -> Sequence[ListedModel] | None:
         try:

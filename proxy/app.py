@@ -182,8 +182,9 @@ class ProxyService:
             if listed is not None:
                 self._none_installed = not listed
                 self.metrics.models_listed([model.name for model in listed])
-                loaded = listed_models(await self._read("ps")) or ()
-                self.metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
+                loaded = listed_models(await self._read("ps"))
+                if loaded is not None:  # a frozen runner makes it hang: then the gauges say what was last known
+                    self.metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
             await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
 
     async def _read(self, what: str) -> bytes:

@@ -188,7 +188,19 @@ async def test_without_a_list_nobody_is_guessed(what: str) -> None:
             await models.default()
 
         assert refusal.value.failed.code is Code.UPSTREAM_UNAVAILABLE
-        assert await models.names() == []
+        assert await models.names() is None
+
+
+async def test_the_page_knows_what_was_learnt_of_a_model_whose_list_says_little() -> None:
+    proxy = Proxy({"name": "native:latest", "digest": "d1", "capabilities": ["completion"]})
+    proxy.shows["native:latest"] = {"capabilities": ["completion", "tools"]}
+    async with a_catalog(proxy) as models:
+        await models.models()
+        await models.learn()
+        [shown] = (await models.page())["models"]
+
+    assert shown["capabilities"] == ["completion", "tools"]
+    assert proxy.shown == ["native:latest"]
 
 
 async def test_what_is_no_model_is_left_out() -> None:
