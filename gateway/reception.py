@@ -107,14 +107,17 @@ class Reception:
         headers = {**sse.HEADERS, "X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
         try:
             sink = await open_sink(request, headers, relay.take_up(hop))
+            watch = connection.watch = self._watch(sink, relay)
+            try:
+                await self._run(relay, connection, hop, sink)
+            finally:
+                watch.stop()
         except asyncio.CancelledError:
-            self._hops.client_left(connection, hop, unseen=True)
+            if connection.relay is None:  # before its headers were out
+                self._hops.client_left(connection, hop, unseen=True)
             raise
-        watch = connection.watch = self._watch(sink, relay)
-        try:
-            await self._run(relay, connection, hop, sink)
         finally:
-            watch.stop()
+            relay.close()  # a failure before it ran must not leave the model talking to nobody
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
     async def gather(self, connection: ClientConnection, hop: Hop) -> dict[str, Any]:

@@ -144,10 +144,14 @@ class Relay:
                     await self._attend()
             await self._let_hop_end()
         finally:
-            self._watchdog.stop()
-            self._stop_blocking()
-            if self._hop is not None:
-                self._hop.abort()
+            self.close()
+
+    def close(self) -> None:
+        """Carry no more, and close the hop; harmless when it is closed."""
+        self._watchdog.stop()
+        self._stop_blocking()
+        if self._hop is not None:
+            self._hop.abort()
 
     async def _attend(self) -> None:
         if self._hop_is_over:

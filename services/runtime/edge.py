@@ -7,6 +7,8 @@ A breach is raised as aiohttp's HTTP exception of the right status, whose ``text
 import asyncio
 import re
 import secrets
+import socket
+import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -28,6 +30,7 @@ PROBES: Final = frozenset({"/livez", "/readyz"})
 """Answered whatever the Host: probes send an address."""
 
 
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 BYTES_PER_SECOND_MORE: Final = 64 << 10
 """A second more for each: slower than that no line carries a picture in a time that its owner would wait."""
 OUR_FAULT: Final = "Something went wrong here. Ask the operator to read the log."
@@ -97,8 +100,11 @@ def break_off(request: web.BaseRequest) -> None:
     Called where the exception is handled, if there is one.
     """
     log.error("response.broken_off", request_id=request.get(REQUEST_ID), exc_info=sys.exc_info()[1])
-    if request.transport is not None:
-        request.transport.abort()
+    if (transport := request.transport) is not None:
+        sock = transport.get_extra_info("socket")
+        if request.version < (1, 1) and sock is not None:  # its body ends with a FIN: only a reset is no proper end
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
 
 
 async def name_no_software(_request: web.Request, response: web.StreamResponse) -> None:

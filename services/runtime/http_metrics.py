@@ -20,7 +20,8 @@ OTHER_METHOD: Final = "_OTHER"
 class HttpMetrics:
     """Counts requests, from their headers to the last byte of their answer.
 
-    A route is its template, "" for what is none of ours; a status is "" where the client left before the end. Their
+    A route is its template, "" for what is none of ours; a status is "" where the answer broke off, or its
+    client left, before the end. Their
     series begin when they are first seen: which statuses a route can have nobody lists, and each costs 23 samples.
 
     Args:

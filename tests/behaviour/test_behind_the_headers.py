@@ -31,7 +31,7 @@ from services.runtime.sink import ChunkedSink, SinkWatch
 from services.wire import native
 from services.wire.native import NativeReader
 from tests.behaviour.script import scripted
-from tests.chain import Chain, running_chain
+from tests.chain import Chain, running_chain, soon
 from tests.runtime.served import connected
 
 ONE_LINE: Final = (["response.broken_off"], ["follower.failed"])
@@ -143,3 +143,22 @@ async def test_a_failure_at_any_step_behind_the_headers_cuts_the_body_and_is_one
     assert not raw.endswith(b"0\r\n\r\n")
     assert [line["event"] for line in lines if line["log_level"] == "error"] in ONE_LINE
     assert after.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("what", ["the watch begins", "the connection is told"])
+async def test_a_gateway_that_fails_before_it_carries_lets_the_hop_go(
+    what: str, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the model would talk to nobody for as long as the proxy bears with a gateway that reads nothing."""
+    model = scripted(tokens=10_000, rate=50).name
+    async with running("gateway", chain) as address, connected(address) as client:
+        with monkeypatch.context() as failure:
+            failure.setattr(STEPS[what].owner, STEPS[what].name, failing(STEPS[what]))
+            client.send(asking("/api/chat/stream", model))
+            await client.rest()
+
+        def followers() -> list[int]:
+            listed = json.loads(chain.proxy.get("/api/streams")[1])["streams"]
+            return [one["followers"] for one in listed if one["model"] == model]
+
+        await soon(lambda: followers() == [0], 3.0, "the proxy has lost its follower")

@@ -117,6 +117,32 @@ async def test_a_body_in_which_the_parser_loses_its_place_is_refused_at_once_and
     assert raw.count(b"HTTP/1.1 ") == 1
 
 
+async def test_a_bad_body_that_nobody_reads_ends_the_connection_behind_the_one_answer() -> None:
+    """Where the next request would begin nobody can say."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    def routes(router: web.UrlDispatcher) -> None:
+        async def ignore(_request: web.Request) -> web.Response:
+            asked.set()
+            await go_on.wait()
+            return web.Response(text="whole")
+
+        router.add_post("/", ignore)
+
+    with capture_logs() as lines:
+        async with served(routes) as address, connected(address) as client:
+            client.send(CHUNKED)
+            await asyncio.wait_for(asked.wait(), 5)
+            client.send(b"zz\r\n" + GET)
+            await asyncio.sleep(0.05)  # for the bytes to come: nothing says that they did
+            go_on.set()
+            raw = await client.rest()
+
+    assert raw.startswith(b"HTTP/1.1 200 ")
+    assert raw.count(b"HTTP/1.1") == 1
+    assert lines == []
+
+
 class _Status(Exception):
     """A status and its words."""
 
@@ -216,6 +242,21 @@ async def test_a_cancelled_handler_s_body_is_not_ended_properly() -> None:
         raise asyncio.CancelledError
 
     assert await cut_off(handler) == []
+
+
+async def test_below_http_1_1_where_a_close_is_a_proper_end_the_connection_is_reset() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await _begin(request)
+        raise RuntimeError
+
+    errors = edge.error_middleware(_answers_status, _Status)
+    async with (
+        served(lambda router: router.add_get("/", handler), errors) as address,
+        connected(address) as client,
+    ):
+        client.send(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            await client.until(b"what never comes")
 
 
 async def test_a_failure_before_any_header_that_no_middleware_takes_is_a_500_in_our_shape() -> None:

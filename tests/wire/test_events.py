@@ -132,8 +132,9 @@ def test_a_router_s_bare_status_gets_words_that_say_what_to_do(code: str) -> Non
     assert "route" in refused.failed.message
 
 
-def test_a_status_that_no_code_has_is_ours_to_explain() -> None:
-    assert refused_by_status(418, "words").failed.code is Code.INTERNAL
+@pytest.mark.parametrize(("status", "code"), [(417, Code.INVALID_REQUEST), (500, Code.INTERNAL), (599, Code.INTERNAL)])
+def test_a_status_that_no_code_has_is_the_request_s_fault_or_ours(status: int, code: Code) -> None:
+    assert refused_by_status(status, "words").failed.code is code
 
 
 def test_a_refusal_prints_its_code_and_not_its_words() -> None:
