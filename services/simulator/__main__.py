@@ -67,7 +67,8 @@ def _run(settings: Settings) -> int:
         instance=settings.instance_name,
     )
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        # as in the servers: debug mode would write of slow callbacks before the `listening` line, and quote prompts
+        with asyncio.Runner(debug=False, loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))
     finally:
         writer.close()

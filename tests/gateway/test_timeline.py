@@ -1,7 +1,7 @@
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.timeline import OWN_STAGES, Timeline
@@ -30,7 +30,6 @@ def lived() -> Timeline:
     proxy_ttft_s=st.none() | SECONDS,
     content_after_s=st.none() | SECONDS,
 )
-@settings(max_examples=300, deadline=None)
 def test_the_stages_add_up_to_the_total_however_far_the_connection_came(
     gaps: list[float], blocked_s: float, proxy_ttft_s: float | None, content_after_s: float | None
 ) -> None:

@@ -3,7 +3,7 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.admission import (
@@ -325,7 +325,6 @@ async def test_the_answers_of_the_model_asked_longest_ago_are_forgotten_first() 
     permits=st.integers(1, 3),
     steps=st.lists(st.one_of(st.just(None), st.integers(0, 20)), max_size=40),
 )
-@settings(max_examples=100, deadline=None)
 def test_whatever_comes_and_goes_permits_are_full_while_somebody_waits(permits: int, steps: list[int | None]) -> None:
     async def run() -> None:
         admission = Admission(permits=permits, queue_length=5, queue_timeout_s=120)

@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.dialect import Dialect
@@ -111,7 +111,6 @@ def test_ollama_s_clients_are_told_of_no_status() -> None:
 
 
 @given(text=st.text(min_size=1) | st.sampled_from(["a\u0085b", "\u2028", "\u2029\u0085", "\x0b\x0c\x1c\x1d\x1e\r\n"]))
-@settings(max_examples=200, deadline=None)
 def test_no_reader_of_python_splits_a_line_in_two(text: str) -> None:
     """M6: ollama-python splits at whatever Unicode calls a line end."""
     body = OllamaLines("generate", "m", lambda: NOW).frames([(2, Token(text))]).decode()

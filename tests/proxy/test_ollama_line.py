@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.providers.adapter import LastWord
@@ -217,7 +217,6 @@ JSON = st.recursive(
     ),
     kind=st.sampled_from(["chat", "generate"]),
 )
-@settings(max_examples=300, deadline=None)
 def test_no_object_is_ever_an_uncaught_exception(line: dict[str, Any], kind: Kind) -> None:
     """M9."""
     _, end, skipped = fed([orjson.dumps(line) + b"\n"], adapter_of(kind))
@@ -234,7 +233,6 @@ ODD = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=2) | st.
 
 
 @given(data=st.data(), kind=st.sampled_from(["chat", "generate"]))
-@settings(max_examples=200, deadline=None)
 def test_a_short_line_is_judged_as_the_same_line_with_one_more_field_is(data: st.DataObject, kind: Kind) -> None:
     """Plain lines take a shorter way through the adapter; it must decide the same as the long one."""
     line = orjson.loads(orjson.dumps(PLAIN[kind]))

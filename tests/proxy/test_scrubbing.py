@@ -2,7 +2,7 @@ import re
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.providers.scrubbing import MAX_CHARACTERS, scrubbed
@@ -136,7 +136,6 @@ def test_words_are_cut_at_two_hundred_characters(length: int, shown: int) -> Non
     octets=st.tuples(*[st.integers(0, 255)] * 4),
     after=st.text(max_size=40),
 )
-@settings(max_examples=200, deadline=None)
 def test_an_address_that_stands_alone_is_never_told(before: str, octets: tuple[int, ...], after: str) -> None:
     clean = scrubbed(f"{before} {'.'.join(map(str, octets))} {after}")
 

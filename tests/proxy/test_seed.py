@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.dialect import Dialect
@@ -126,7 +126,6 @@ def test_onmessage_sees_text_and_the_end_and_nothing_else(event: Numbered) -> No
 
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
 def test_any_text_comes_back_from_its_frames(texts: list[str]) -> None:
     frames = SEED.frames([(number, Token(text)) for number, text in enumerate(texts, 1)])
 

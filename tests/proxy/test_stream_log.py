@@ -2,7 +2,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.stream_log import BATCH_BYTES, PART_BYTES, RUN_BYTES, LeftTheLog, StreamLog, TextKind
@@ -124,7 +124,6 @@ def test_a_reader_that_has_everything_gets_nothing() -> None:
     parts=st.lists(st.tuples(st.sampled_from([Token, Thinking]), st.text(min_size=1, max_size=20)), max_size=30),
     data=st.data(),
 )
-@settings(max_examples=200, deadline=None)
 def test_replay_from_any_position_yields_the_same_text_whatever_the_reader_s_steps(
     parts: list[tuple[TextKind, str]], data: st.DataObject
 ) -> None:
@@ -231,7 +230,6 @@ def test_the_newest_event_stays_however_large_it_is() -> None:
 
 
 @given(parts=st.lists(st.tuples(st.integers(1, 70_000), st.integers(1, 3000)), min_size=1, max_size=6))
-@settings(max_examples=50, deadline=None)
 def test_the_smallest_log_that_can_be_set_never_holds_more_than_its_cap(parts: list[tuple[int, int]]) -> None:
     cap = 1 << 16
     log = StreamLog(cap)

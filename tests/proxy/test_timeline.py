@@ -1,7 +1,7 @@
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.providers.adapter import LastWord
@@ -34,7 +34,6 @@ def lived() -> Timeline:
     gaps=st.lists(SECONDS, min_size=1, max_size=len(MOMENTS) + 1),
     word=st.none() | st.builds(said, st.none() | SECONDS, st.none() | SECONDS),
 )
-@settings(max_examples=300, deadline=None)
 def test_the_stages_add_up_to_the_total_however_far_the_stream_came(gaps: list[float], word: LastWord | None) -> None:
     """Each prefix of the moments is a way to end: in line, connecting, waiting, decoding."""
     moments = list(accumulate(gaps, initial=1000.0))

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire import chat
@@ -361,7 +361,6 @@ def request_or_refusal(route: str, body: dict[str, Any]) -> ModelRequest | BadBo
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(max_examples=100, deadline=None)
 def test_any_object_becomes_a_request_or_a_refusal_and_never_an_accident(seed: int) -> None:
     """10,000 objects, a hundred a seed: hypothesis takes a minute to draw as many by itself."""
     draw = Random(seed)

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire import sse
@@ -158,7 +158,6 @@ def test_whole_seconds_are_written_as_integers(seconds: float, said: str) -> Non
 
 @pytest.mark.parametrize("kind", [Token, Thinking])
 @given(text=st.text())
-@settings(max_examples=100, deadline=None)
 def test_any_text_comes_back_from_its_frame(kind: type[Token] | type[Thinking], text: str) -> None:
     event = dispatched(frames_of([(7, kind(text))]))[0]
 
@@ -223,7 +222,6 @@ def test_frames_do_not_depend_on_where_the_bytes_were_cut(piece: int) -> None:
 
 
 @given(data=st.data(), texts=st.lists(st.text(min_size=1), max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_any_text_passes_under_any_cuts(data: st.DataObject, texts: list[str]) -> None:
     events: list[Numbered] = [(number, Token(text)) for number, text in enumerate(texts, 2)]
     body = frames_of([WHOLE[0], *events, (len(texts) + 2, DONE)])

@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
@@ -73,7 +73,6 @@ def test_values_do_not_depend_on_where_the_bytes_were_cut(name: str, piece: int)
 
 
 @given(lines=st.lists(JSON), data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_any_values_survive_any_cuts(lines: list[object], data: st.DataObject) -> None:
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
@@ -83,7 +82,6 @@ def test_any_values_survive_any_cuts(lines: list[object], data: st.DataObject) -
 
 
 @given(st.binary(max_size=200), st.integers(1, 8))
-@settings(max_examples=300, deadline=None)
 def test_any_bytes_become_values_or_bad_lines_and_never_an_exception(body: bytes, piece: int) -> None:
     whole, cut = decoded([body]), decoded(pieces_of(body, piece))
 

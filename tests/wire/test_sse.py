@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire import sse
@@ -41,7 +41,6 @@ def test_the_decoder_sees_what_a_browser_sees(vector: dict[str, Any], piece: int
 
 
 @given(body=st.text("\r\n: \ufeff\x00adtievnrytxlё🌊05").map(str.encode) | st.binary(), data=st.data())
-@settings(max_examples=500, deadline=None)
 def test_events_do_not_depend_on_where_the_bytes_were_cut(body: bytes, data: st.DataObject) -> None:
     got = decoded(data.draw(cut_anywhere(body)))
 
@@ -167,7 +166,6 @@ def test_a_frame_of_data_alone_has_no_other_field() -> None:
 
 
 @given(text=st.text(), event_id=NAMES, event=NAMES, retry=st.integers(0, 10**9), piece=st.integers(1, 9))
-@settings(max_examples=500, deadline=None)
 def test_any_text_in_json_comes_back_as_it_was_sent(
     text: str, event_id: str, event: str, retry: int, piece: int
 ) -> None:
