@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from services.wire import json_text
+from services.wire.model_names import canonical
 
 MAX_CHARACTERS: Final = 200
 READ_CHARACTERS: Final = 1000
@@ -33,8 +34,8 @@ _PLACES: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_DEFAULT_PLACE: Final = r"(?:registry\.ollama\.ai/)?(?:library/)?"
-"""What Ollama puts before the name of a model of the public registry."""
+_NAME: Final = re.compile(r"(?<![\w./\\@~-])\w(?:[\w./:-]*\w)?(?![\w/\\@]|:/)")
+"""What may be a model's name: it stands alone, and is no part of a path."""
 _PAGE: Final = re.compile(r"\s*<(?:!doctype|\?xml|html|head|body)\b", re.IGNORECASE)
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -56,12 +57,12 @@ def scrubbed(words: object, asked: str | None = None) -> str:
 
 
 def _without_places(text: str, asked: str | None) -> str:
-    name = re.sub(rf"^{_DEFAULT_PLACE}|:latest$", "", asked or "", flags=re.IGNORECASE)
-    if not name:
-        return _PLACES.sub("…", text)
-    whole_name = rf"(?<![\w./\\@-]){_DEFAULT_PLACE}({re.escape(name)})(?![\w/\\@]|[.-]\w|:\d)"
-    parts = re.split(whole_name, text, flags=re.IGNORECASE)  # words and the name by turns
-    return "".join(part if at % 2 else _PLACES.sub("…", part) for at, part in enumerate(parts))
+    clean, end = "", 0
+    for word in _NAME.finditer(text) if asked else ():
+        if asked and canonical(word[0]) == canonical(asked):  # Ollama writes the registry and the tag, too
+            clean += _PLACES.sub("…", text[end : word.start()]) + asked.strip()
+            end = word.end()
+    return clean + _PLACES.sub("…", text[end:])
 
 
 def _innermost(words: object) -> str:
