@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
-from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception, refused_by
+from proxy.providers import ollama_refusal
+from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception, refused, refused_by
 from proxy.requests import NDJSON, wants_frames
 from proxy.stream import Stream
 from proxy.transport import READ_ONLY, UNAVAILABLE, Transport
@@ -66,7 +67,7 @@ class OllamaHandlers:
         model = asked.get("model") if isinstance(asked, dict) else None
         if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARACTERS:
             raise Refused(Failed(Code.INVALID_REQUEST, "model is required"))
-        return await self._passed(self._transport.show(model))
+        return await self._passed(self._transport.show(model), model)
 
     async def _answer(self, request: web.Request, parse: Parse) -> web.StreamResponse:
         accepted = time.monotonic()
@@ -108,13 +109,14 @@ class OllamaHandlers:
         return read
 
     @staticmethod
-    async def _passed(asking: Awaitable[Answer]) -> web.Response:
+    async def _passed(asking: Awaitable[Answer], model: str | None = None) -> web.Response:
         try:
             answer = await asking
         except CallFailed as exc:
             raise Refused(UNAVAILABLE) from exc
-        content_type = answer.headers.get("content-type", "application/json")
-        return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": content_type})
+        if (refusal := ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)) is not None:
+            raise refused(refusal.failed, refusal.wait_s)
+        return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
 
 
 class _Gathering:

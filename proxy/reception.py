@@ -159,5 +159,9 @@ class Reception:
 def refused_by(stream: Stream) -> Refused:
     """Return the failure of a stream as an HTTP status, with the wait that the model server asked for."""
     assert isinstance(stream.log.end, Failed)
-    wait_s = stream.retry_after_s
-    return Refused(stream.log.end, retry_after_s=None if wait_s is None else math.ceil(wait_s))
+    return refused(stream.log.end, stream.retry_after_s)
+
+
+def refused(failed: Failed, wait_s: float | None) -> Refused:
+    """Return ``failed`` as an HTTP status; ``wait_s`` is how long the model server asked to wait, in seconds."""
+    return Refused(failed, retry_after_s=None if wait_s is None else math.ceil(wait_s))

@@ -14,6 +14,7 @@ import orjson
 from proxy.providers import ollama_refusal
 from proxy.providers.adapter import LastWord, Question, Refusal
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
+from proxy.providers.ollama_refusal import NO_ANSWER
 from proxy.stream_log import StreamLog
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall, Usage
@@ -38,8 +39,6 @@ _INTEGERS: Final = frozenset(
 """The numbers that Ollama documents: another type is wrong. What is not known yet may have any."""
 
 _TRUNCATED: Final = Failed(Code.UPSTREAM_TRUNCATED, "The model server ended its answer without saying it was done.")
-_NOT_ITS_LANGUAGE: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not an answer.")
-
 _DOES_NOT_STOP: Final = Failed(
     Code.UPSTREAM_ERROR, "The model server did not stop where it was told to.", retryable=False
 )
@@ -76,7 +75,7 @@ class OllamaAdapter:
                 if (end := self._line(value, log)) is not None:
                     return end
         except LineTooLong:
-            return _NOT_ITS_LANGUAGE
+            return NO_ANSWER
         return None
 
     def end(self, log: StreamLog, *, broke_off: bool = False) -> LastWord | Failed:
@@ -90,7 +89,7 @@ class OllamaAdapter:
             if end is not None:
                 return end
         understood = self._spoke or self._content_lines > 0
-        return _NOT_ITS_LANGUAGE if self._foreign and not understood else _TRUNCATED
+        return NO_ANSWER if self._foreign and not understood else _TRUNCATED
 
     @property
     def silent(self) -> bool:
@@ -121,7 +120,7 @@ class OllamaAdapter:
             self._foreign = True
             return None
         if any(weight > TOOL_CALL_BYTES for _, weight in said.calls):
-            return _NOT_ITS_LANGUAGE
+            return NO_ANSWER
         failed = self._record(said.thinking, said.text, said.calls, log) or (_skip(log) if said.left_out else None)
         return failed or (_last_word(value, log) if said.done else None)
 
@@ -160,7 +159,7 @@ class OllamaAdapter:
 
 def _skip(log: StreamLog) -> Failed | None:
     log.skipped_lines += 1
-    return _NOT_ITS_LANGUAGE if log.skipped_lines >= SKIPPED_LINES_MAX else None
+    return NO_ANSWER if log.skipped_lines >= SKIPPED_LINES_MAX else None
 
 
 def _most_content_lines(num_predict: int | None) -> float:

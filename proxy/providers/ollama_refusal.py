@@ -16,6 +16,7 @@ from proxy.providers.scrubbing import scrubbed
 from services.wire import json_text
 from services.wire.events import Code, Failed
 
+NO_ANSWER: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not an answer.")
 _TOLD: Final = {400: Code.INVALID_REQUEST, 404: Code.MODEL_NOT_FOUND}
 """What Ollama means by these, if it was Ollama who said them."""
 _SHAPE: Final = frozenset({"error", "Status", "StatusCode", "signin_url"})
@@ -60,6 +61,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: str | N
     if status == 500:
         return Refusal(failed, "500", again=failed.may_retry, wait_s=_retry_after_s(headers))
     return Refusal(replace(failed, retryable=status >= 500 and failed.may_retry), "other", again=False)
+
+
+def of_passed(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> Refusal | None:
+    """Return what is wrong with an answer that is passed through; None if it may be: an object of JSON under 200."""
+    if status != 200:
+        return refusal(status, headers, body, asked)
+    return None if _object_in(body) else Refusal(NO_ANSWER, "other", again=False)
 
 
 def _failed(message: str) -> Failed:

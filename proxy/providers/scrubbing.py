@@ -44,7 +44,7 @@ def scrubbed(words: object, asked: str | None = None) -> str:
     """Return the first line of ``words`` without places, at most 200 characters; "" where there are no words.
 
     Args:
-        asked: the model's name as it was asked for: it stays, whatever it looks like.
+        asked: the model's name as it was asked for: it stays, whatever it looks like and however it is spelled.
     """
     text = _innermost(words).strip()
     if _PAGE.match(text):  # a web server's, passed on as if it were words
@@ -58,9 +58,11 @@ def scrubbed(words: object, asked: str | None = None) -> str:
 
 def _without_places(text: str, asked: str | None) -> str:
     clean, end = "", 0
-    for word in _NAME.finditer(text) if asked else ():
-        if asked and canonical(word[0]) == canonical(asked):  # Ollama writes the registry and the tag, too
-            clean += _PLACES.sub("…", text[end : word.start()]) + asked.strip()
+    name = canonical(asked) if asked else ""
+    for word in _NAME.finditer(text) if name else ():
+        if canonical(word[0]) == name:  # Ollama writes the public registry before it
+            path = word[0].split("/")[-1 - name.count("/") :]
+            clean += _PLACES.sub("…", text[end : word.start()]) + "/".join(path)
             end = word.end()
     return clean + _PLACES.sub("…", text[end:])
 

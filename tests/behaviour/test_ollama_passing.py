@@ -134,6 +134,33 @@ async def other_server(answer: bytes) -> AsyncIterator[str]:
             writer.close()
 
 
+PAGE: Final = b"<html>portal.example.com wants you to sign in</html>"
+ERROR: Final = b'{"error":"open /root/.ollama/models/manifests: permission denied"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "words"),
+    [
+        (200, PAGE, Code.UPSTREAM_MALFORMED, "The model server sent what is not an answer."),
+        (404, PAGE, Code.UPSTREAM_ERROR, "The model server answered 404."),
+        (504, PAGE, Code.UPSTREAM_ERROR, "The model server answered 504."),
+        (500, ERROR, Code.UPSTREAM_ERROR, "open …: permission denied"),
+    ],
+)
+async def test_a_page_does_not_pass_through_nor_do_words_that_name_a_place(
+    status: int, body: bytes, code: Code, words: str, chain: Chain
+) -> None:
+    """What stands before the model server answers these routes, too."""
+    head = b"HTTP/1.1 %d Odd\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    async with other_server(head + body) as url:
+        proxy = await asyncio.to_thread(chain.another_proxy, OLLAMA_URL=url)
+        async with Client(proxy.url) as client:
+            answers = [await client.get("/api/tags"), await client.get("/api/version")]
+        proxy.stop()
+
+    assert [refused_as_ollama(answer, code) for answer in answers] == [words, words]
+
+
 async def test_what_passes_through_is_bounded_in_bytes(chain: Chain) -> None:
     listed = json.dumps({"models": [], "more": "x" * PASSED_BYTES}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

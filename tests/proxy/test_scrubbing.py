@@ -64,12 +64,13 @@ def test_ordinary_words_survive(words: str) -> None:
 
 
 ASKED = [
-    ("registry.ollama.ai/library/x:latest does not support tools", "x", "x does not support tools"),
-    ("registry.ollama.ai/library/x:latest does not support tools", "X:latest", "X:latest does not support tools"),
-    ("registry.ollama.ai/library/x:8b has no template", " library/x:8b\n", "library/x:8b has no template"),
+    ("registry.ollama.ai/library/x:latest does not support tools", "x", "x:latest does not support tools"),
+    ("registry.ollama.ai/library/x:latest does not support tools", "X:latest", "x:latest does not support tools"),
+    ("registry.ollama.ai/library/x:8b has no template", " library/x:8b\n", "x:8b has no template"),
+    ("registry.ollama.ai/team/x:latest has none", "team/x", "team/x:latest has none"),
     ("model 'hf.co/someone/x:Q4_0' not found", "hf.co/someone/x:Q4_0", "model 'hf.co/someone/x:Q4_0' not found"),
     ("model 'gpt-4.1.2' not found, next", "gpt-4.1.2", "model 'gpt-4.1.2' not found, next"),
-    ("model 'team.example/a/b' not found", "team.example/a/b:latest", "model 'team.example/a/b:latest' not found"),
+    ("model 'team.example/a/b' not found", "team.example/a/b:latest", "model 'team.example/a/b' not found"),
     ("open /models/x/y: x is missing", "x", "open …: x is missing"),
     ("dial x:11434 and x.internal", "x", "dial … and …"),
     ("registry.ollama.ai/library/y:latest has none", "x", "… has none"),
