@@ -96,8 +96,8 @@ class Timeline:
         ended = self.ended or self.accepted
         return Timing(
             queue_ms=_ms(spent["admission"]),
-            load_ms=_ms(spent["load"]) if last_word else None,
-            prefill_ms=_ms(spent["prefill"]) if last_word else None,
+            load_ms=_ms(spent["load"]) if last_word and last_word.load_s is not None else None,
+            prefill_ms=_ms(spent["prefill"]) if last_word and last_word.prefill_s is not None else None,
             ttft_ms=None if self.first_content is None else _ms(self.first_content - self.accepted),
             total_ms=_ms(ended - self.accepted),
             tokens_per_s=self.tokens_per_s(usage),

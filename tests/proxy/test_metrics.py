@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from prometheus_client.exposition import generate_latest
@@ -101,6 +102,26 @@ async def test_a_load_is_what_took_longer_than_a_look_at_a_loaded_model(load_s: 
         metrics.stream_ended(stage.stream)
 
     assert sample(metrics, f"ollama_model_loads_total{{{MODEL}}}") == loads
+
+
+@pytest.mark.parametrize(
+    ("usage", "source", "tokens"),
+    [(Usage(None, 11), "usage", (None, 11)), (Usage(5, None), "none", (5, None)), (None, "none", (None, None))],
+)
+async def test_a_count_that_was_not_given_is_no_sample(
+    usage: Usage | None, source: str, tokens: tuple[int | None, int | None]
+) -> None:
+    metrics = new_metrics()
+    async with a_stream() as stage:
+        lived(stage, replace(WORD, usage=usage))
+        metrics.stream_ended(stage.stream)
+
+    assert sample(metrics, f'llm_usage_source_total{{source="{source}"}}') == 1
+    for kind, count in zip(("input", "output"), tokens, strict=True):
+        labels = f'{{{MODEL},type="{kind}"}}'
+        assert sample(metrics, f"llm_request_tokens_count{labels}") == (count is not None)
+        assert sample(metrics, f"llm_request_tokens_sum{labels}") == (count or 0)
+        assert sample(metrics, f"llm_tokens_total{labels}") == (count or 0)
 
 
 async def test_skipped_lines_are_violations() -> None:

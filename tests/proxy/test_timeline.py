@@ -94,6 +94,15 @@ def test_without_the_last_word_load_and_prefill_are_not_known() -> None:
     assert (timing.load_ms, timing.prefill_ms, timing.tokens_per_s) == (None, None, None)
 
 
+@pytest.mark.parametrize("load_s", [None, 1.5])
+@pytest.mark.parametrize("prefill_s", [None, 2.0])
+def test_a_duration_that_the_model_server_did_not_give_is_null(load_s: float | None, prefill_s: float | None) -> None:
+    """Not said is not zero."""
+    timing = lived().timing(said(load_s, prefill_s), None)
+
+    assert (timing.load_ms is None, timing.prefill_ms is None) == (load_s is None, prefill_s is None)
+
+
 def test_a_stream_that_ended_in_line_has_no_first_token() -> None:
     timing = Timeline(10.0, entered=10.0, ended=12.0).timing(None, None)
 
