@@ -12,7 +12,9 @@ metrics         stock collectors, label policy, loop lag, the /metrics applicati
 families        metrics as they are declared, listed for README's table
 stream_metrics  the families that both servers have; stream_record is what is counted of one stream
 http_metrics    requests by route; process_metrics and log_metrics: what a process and its log tell of themselves
+http_server     aiohttp's server without a word of its own: what is answered where no handler is asked
 health, edge    what both servers answer to probes and people; what they demand of any request
+hosts, accept   which Host is this machine's; which media type a client prefers
 tasks           background tasks that are held, named and awaited
 sink            the chunked SSE sink that both servers write through
 http_client     HTTP/1.1 calls whose bytes are pushed; http_connection is one socket of it

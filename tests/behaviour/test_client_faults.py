@@ -110,6 +110,19 @@ async def test_a_body_that_drips_is_given_up(chain: Chain) -> None:
     assert calls_of(chain, model.name) == []
 
 
+async def test_a_large_picture_on_a_slow_line_gets_through(chain: Chain) -> None:
+    """C7: each 64 KiB that came is a second more."""
+    model = scripted(tokens=3)
+    whole = request(body_of(model.name, message="x" * (3 << 16)))
+    async with SocketClient.connected(chain.gateway.port) as client:
+        await client.send(whole[: 5 << 15])
+        await asyncio.sleep(BODY_TIMEOUT_S + 0.5)  # the slow line: what is tested
+        await client.send(whole[5 << 15 :])
+        answer = await client.until_end()
+
+    assert (answer.status, answer.reason) == (200, "stop")
+
+
 async def drip(client: SocketClient, data: bytes) -> None:
     with contextlib.suppress(OSError):
         for byte in data:
