@@ -11,7 +11,7 @@ from tests.clients.calls import NOT_OFFERED, Call
 _TIMES: Final = frozenset(
     {"created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "expires_at"}
 )
-_PLACE: Final = re.compile(r"registry\.ollama\.ai\S+|…")
+_PLACE: Final = re.compile(r"registry\.ollama\.ai/library/")
 
 
 @dataclass
@@ -102,7 +102,7 @@ def _place(said: dict[str, Any]) -> str:
     error = said["error"]
     if error is None or (found := _PLACE.search(error["text"])) is None:
         return ""
-    error["text"] = _PLACE.sub("…", error["text"])
+    error["text"] = _PLACE.sub("", error["text"])
     return found[0]
 
 
