@@ -5,6 +5,7 @@ A breach is raised as aiohttp's HTTP exception of the right status, whose ``text
 """
 
 import asyncio
+import contextlib
 import re
 import secrets
 import socket
@@ -100,11 +101,17 @@ def break_off(request: web.BaseRequest) -> None:
     Called where the exception is handled, if there is one.
     """
     log.error("response.broken_off", request_id=request.get(REQUEST_ID), exc_info=sys.exc_info()[1])
-    if (transport := request.transport) is not None:
-        sock = transport.get_extra_info("socket")
-        if request.version < (1, 1) and sock is not None:  # its body ends with a FIN: only a reset is no proper end
+    if request.transport is not None:
+        never_end_properly(request)
+        request.transport.abort()
+
+
+def never_end_properly(request: web.BaseRequest) -> None:
+    """Let the close that follows be a reset where a mere one is the proper end of a body: below HTTP/1.1."""
+    sock = None if request.transport is None else request.transport.get_extra_info("socket")
+    if request.version < (1, 1) and sock is not None:
+        with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        transport.abort()
 
 
 async def name_no_software(_request: web.Request, response: web.StreamResponse) -> None:

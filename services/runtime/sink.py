@@ -123,10 +123,12 @@ class ChunkedSink:
 
     def close(self) -> None:
         """Send what is buffered, then close without the last chunk: the answer is not over."""
+        edge.never_end_properly(self._request)
         self._transport.close()
 
     def abort(self) -> None:
         """Close now; what is buffered is lost. Only this frees a client that does not read."""
+        edge.never_end_properly(self._request)
         self._transport.abort()
 
     def break_off(self) -> None:

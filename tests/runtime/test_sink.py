@@ -134,6 +134,16 @@ async def test_a_close_sends_what_is_buffered_and_no_last_chunk() -> None:
         assert await stage.client.rest() == b"9\r\ndata: x\n\n\r\n"
 
 
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_below_http_1_1_where_a_close_is_a_proper_end_it_is_a_reset(how: str) -> None:
+    async with a_sink(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n") as stage:
+        await stage.client.until(b"\r\n\r\n")
+        getattr(stage.sink, how)()
+
+        with pytest.raises(ConnectionResetError):
+            await stage.client.until(b"what never comes")
+
+
 async def test_an_abort_closes_a_client_that_does_not_read() -> None:
     async with a_sink(receive_buffer_bytes=4096) as stage:
         stage.block()
