@@ -27,8 +27,7 @@ _IN_VAIN: Final = re.compile(
     | \b(?:process|runner)\ has\ terminated                    # while it loaded: later it is "unexpected EOF"
     | \bwaiting\ for\ .*\bto\ start\b
     | \brequires\ more\ system\ memory\b
-    | \b(?:failed|unable|error|cannot)\ (?:to\ )?load(?:ing)?\b
-    | \bfailed\ to\ load\b
+    | \b(?:failed|unable|error|cannot)\ (?:to\ )?load(?:ing)?\b    # a file or a tensor of the model
     | \bunknown\ model\ architecture\b
     """,
     re.VERBOSE | re.IGNORECASE,

@@ -98,7 +98,7 @@ def _status_of_500(said: dict[str, Any]) -> Any:
 
 
 def _place(said: dict[str, Any]) -> str:
-    """Return the host that Ollama's words name, if they do, and put in its place what we do: our errors name none."""
+    """Return the host that Ollama's words name, if they do, and leave it out as we do: our errors name none."""
     error = said["error"]
     if error is None or (found := _PLACE.search(error["text"])) is None:
         return ""
