@@ -35,7 +35,8 @@ class ClientConnection:
 
     ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
     stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens. One that ``asks`` for a
-    new answer is judged by how it got it, a refusal included.
+    new answer is judged by how it got it, a refusal included. ``label`` is its model in the metrics, decided once, when
+    its stream is here.
     """
 
     request_id: str
@@ -45,6 +46,7 @@ class ClientConnection:
     asks: bool = False
     began: bool = False
     model: str = ""
+    label: str | None = None
     stream_id: str = ""
     conversation_id: str | None = None
     follower: Follower | None = None
@@ -80,7 +82,7 @@ class ClientConnection:
         data = end.data if end is not None and end.event == "done" else {}
         usage = (data.get("usage") or {}) if self.began else {}
         output_tokens: int | None = usage.get("output_tokens")
-        rate = timeline.tokens_per_s(output_tokens)
+        decode_s = self.relay.decode_s if self.relay else None
         proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if self.began else None
         return StreamRecord(
             kind=self.kind,
@@ -90,8 +92,7 @@ class ClientConnection:
             duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
             ttft_s=since(timeline.accepted, timeline.first_content) if self.began else None,
             first_answer_s=since(timeline.accepted, timeline.first_answer) if self.began else None,
-            time_per_token_s=1 / rate if rate else None,
-            tokens_per_s=rate,
+            tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s),
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),

@@ -42,10 +42,10 @@ class GatewayMetrics(StreamMetrics):
     def connection_ended(self, connection: ClientConnection) -> StreamRecord:
         """A connection is over: count it, and return what there was to count."""
         record = connection.record()
-        self.stream_finished(record)
+        label = self.stream_finished(record, connection.label)
         self.blocked.inc(connection.timeline.blocked_s)
         if record.good is not None:
-            self.goodput.labels(self.models.label(record.model), str(record.good).lower()).inc()
+            self.goodput.labels(label, str(record.good).lower()).inc()
         if connection.relay is not None:
             self.violations.labels("proxy", "broken_hop").inc(connection.relay.violations)
         if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:

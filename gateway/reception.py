@@ -139,15 +139,12 @@ class Reception:
     async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: Sink) -> None:
         connection.relay = relay
         connection_started(connection)
-        self._metrics.stream_began(connection.model, connection.kind)
         try:
             await relay.run(sink)
         except asyncio.CancelledError:
             if relay.end_reason is None:  # else it was our own cut that closed the connection
                 self._hops.client_left(connection, hop, unseen=False)
             raise
-        finally:
-            self._metrics.stream_left(connection.model)
         connection.reason = relay.end_reason
 
     def _watch(self, sink: ChunkedSink, relay: Relay) -> SinkWatch:
@@ -164,6 +161,7 @@ class Reception:
         headers = hop.head.result().headers
         connection.stream_id = headers.get("x-stream-id", "")
         connection.model = connection.model or headers.get("sluice-model", "")
+        connection.label = self._metrics.stream_began(connection.model, connection.kind)
         start_fields: Mapping[str, Any] = {
             "request_id": connection.request_id,
             "heartbeat_s": plain(self._settings.heartbeat_s),
@@ -173,8 +171,9 @@ class Reception:
             connection.timeline,
             request_id=connection.request_id,
             position=position,
+            began=connection.began,
             start_fields=start_fields,
             again=lambda number: self._hops.follow_again(connection, number),
-            gap_seen=self._metrics.gap_observer(connection.model, connection.kind),
+            gap_seen=self._metrics.gap_observer(connection.label, connection.kind),
             chunk_passed=self._metrics.chunk_passed,
         )

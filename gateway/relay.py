@@ -51,6 +51,7 @@ class Relay:
 
     Args:
         again: follows the stream again after a number; None when it cannot be had.
+        began: whether this connection began the stream: only then it is known how long the first token took here.
         start_fields: the gateway's own fields of `start`.
         gap_seen: told the seconds between two reads with content.
         chunk_passed: told the seconds from a read to the return of its write, of one read in sixteen.
@@ -62,6 +63,7 @@ class Relay:
         *,
         request_id: str,
         position: int,
+        began: bool,
         start_fields: Mapping[str, Any],
         again: Callable[[int], Awaitable[Hop | None]],
         gap_seen: Callable[[float], None],
@@ -75,8 +77,7 @@ class Relay:
         self._again = again
         self._gap_seen = gap_seen
         self._chunk_passed = chunk_passed
-        self._content_reads = 0
-        self._from_start = position == 0
+        self._began = began
         self._reader = NativeReader(position)
         self._first_number = position
         self._hop: Hop | None = None
@@ -92,12 +93,19 @@ class Relay:
         self.violations = 0  # times that a hop brought what no proxy writes
         self.marked = 0  # frames that are no content, for the count of chunks
         self.end: MarkedFrame | None = None
+        self.model_server: Mapping[str, Any] = {}  # the model server's own last numbers
         self.end_reason: str | None = None
 
     @property
     def chunks(self) -> int:
         """Content events that passed: numbers grow by one for each event, merged or not."""
         return max(0, self._reader.last_number - self._first_number - self.marked)
+
+    @property
+    def decode_s(self) -> float | None:
+        """How long the model server says that it decoded, None where it did not say."""
+        decode_ns = self.model_server.get("eval_duration")
+        return None if decode_ns is None else decode_ns / 1e9
 
     @property
     def bytes_out(self) -> int:
@@ -193,7 +201,7 @@ class Relay:
 
     def _pass_on(self, frames: bytes, now: float) -> None:
         takes_more = self._write(frames)
-        if self._content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
+        if self._timeline.content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
             self._handed_on(now)
         if self.end is not None:
             self._timeline.answered = now
@@ -224,7 +232,7 @@ class Relay:
             if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
                 timeline.max_gap_s = gap_s
         timeline.last_content = now
-        self._content_reads += 1
+        timeline.content_reads += 1
 
     def _first_frames_left(self) -> None:
         """What came before there was a sink has been handed to it."""
@@ -245,7 +253,8 @@ class Relay:
             frame.data.update(self._start_fields)
         else:
             self.end = frame
-            if frame.event == "done" and self._from_start and self._timeline.first_content is not None:
+            self.model_server = frame.data.pop("model_server", self.model_server)
+            if frame.event == "done" and self._began and self._timeline.first_content is not None:
                 ttft_s = self._timeline.first_content - self._timeline.accepted
                 frame.data["gateway"] = {"ttft_ms": round(ttft_s * 1000, 1)}
         return marked_frame(frame)

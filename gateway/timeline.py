@@ -30,6 +30,7 @@ class Timeline:
     last_written: float | None = None
     ended: float | None = None
     blocked_s: float = 0.0
+    content_reads: int = 0
     max_gap_s: float = 0.0  # between two reads with content
 
     @property
@@ -96,6 +97,12 @@ class Timeline:
         spent[stage] = max(0.0, min(seconds, spent["upstream"]))
         spent["upstream"] -= spent[stage]
 
-    def tokens_per_s(self, output_tokens: int | None) -> float | None:
-        """Return (output tokens - 1) / (last - first content); None below two tokens or without a count."""
-        return output_rate(output_tokens, self.first_content, self.last_content)
+    def tokens_per_s(self, output_tokens: int | None, decode_s: float | None) -> float | None:
+        """Return the rate of the answer as it came here, None without the model server's count.
+
+        Args:
+            decode_s: how long the model server says that it decoded.
+        """
+        return output_rate(
+            output_tokens, self.first_content, self.last_content, pieces=self.content_reads, decode_s=decode_s
+        )

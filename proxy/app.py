@@ -145,6 +145,7 @@ class ProxyService:
 
     def _produce(self, stream: Stream, place: Place) -> Coroutine[Any, Any, None]:
         settings = self._settings
+        stream.label = self.metrics.stream_began(stream.model, stream.request.kind)
         report.stream_started(stream)
         producer = Producer(
             stream,

@@ -96,7 +96,7 @@ class ProxyMetrics(StreamMetrics):
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content."""
-        return self.gap_observer(stream.model, stream.request.kind)
+        return self.gap_observer(stream.label, stream.request.kind)
 
     def upstream_closed(self, seconds: float) -> None:
         """So long after a stop the upstream connection was closed."""
@@ -105,15 +105,14 @@ class ProxyMetrics(StreamMetrics):
     def stream_ended(self, stream: Stream) -> StreamRecord:
         """A stream has given everything back: count it, and return what there was to count."""
         record = record_of(stream)
-        self.stream_left(stream.model)
-        self.stream_finished(record)
+        label = self.stream_finished(record, stream.label)
         self.usage_source.labels("none" if record.output_tokens is None else "usage").inc()
         self.late.inc(stream.log.late)
         for kind, tokens in (("input", record.input_tokens), ("output", record.output_tokens)):
             if tokens is not None:
-                self.request_tokens.child(self.models.label(stream.model), kind).observe(tokens)
+                self.request_tokens.child(label, kind).observe(tokens)
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
-            self.loads.labels(self.models.label(stream.model)).inc()
+            self.loads.labels(label).inc()
         self.violations.labels("ollama", "skipped_line").inc(stream.log.skipped_lines)
         for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
             if record.reason == code:
@@ -137,7 +136,6 @@ def record_of(stream: Stream) -> StreamRecord:
     assert end is not None
     assert timeline.ended is not None
     usage = end.usage if isinstance(end, Finished) else None
-    rate = timeline.tokens_per_s(usage)
     return StreamRecord(
         kind=stream.request.kind,
         model=stream.model,
@@ -146,8 +144,7 @@ def record_of(stream: Stream) -> StreamRecord:
         duration_s=timeline.ended - timeline.accepted,
         ttft_s=since(timeline.accepted, timeline.first_content),
         first_answer_s=since(timeline.accepted, timeline.first_answer),
-        time_per_token_s=1 / rate if rate else None,
-        tokens_per_s=rate,
+        tokens_per_s=timeline.tokens_per_s(stream.last_word),
         stages=timeline.stages(stream.last_word),
         chunks=stream.log.chunks,
         input_tokens=None if usage is None else usage.input_tokens,

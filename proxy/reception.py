@@ -69,7 +69,6 @@ class Reception:
                 yield stream, follower
             return
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
-        self._metrics.stream_began(stream.model, asked.kind)
         follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
         try:
             yield stream, follower

@@ -80,6 +80,7 @@ class Stream:
         self.log = stream_log
         self.timeline = timeline
         self.provider = provider
+        self.label = ""  # its model in the metrics, decided once
         self.attempts = 0
         self.last_word: LastWord | None = None
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
@@ -238,7 +239,7 @@ class Stream:
             usage=usage,
             chunks=self.log.chunks,
             bytes=self.log.text_bytes,
-            timing=self.timeline.timing(word, usage),
+            timing=self.timeline.timing(word),
             served_by=ServedBy(self.provider, self.model, self.attempts) if self.attempts else None,
             skipped_lines=self.log.skipped_lines,
             last_word=word.fields if word else {},

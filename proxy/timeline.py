@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.providers.adapter import LastWord
-from services.runtime.stages import output_rate, spread
-from services.wire.events import Timing, Usage
+from services.runtime.stages import milliseconds, output_rate, spread
+from services.wire.events import Timing
 
 STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
 
@@ -30,6 +30,7 @@ class Timeline:
     answered: float | None = None
     ended: float | None = None
     last_written: float | None = None
+    content_reads: int = 0
     max_gap_s: float = 0.0  # between two reads with content
 
     def stages(self, last_word: LastWord | None) -> dict[str, float]:
@@ -50,8 +51,31 @@ class Timeline:
         )
         spent = spread(self.accepted, ended, steps, STAGES)
         if last_word is not None:
-            _split_wait(spent, last_word)
+            self._as_it_says(spent, last_word)
         return spent
+
+    def _as_it_says(self, spent: dict[str, float], last_word: LastWord) -> None:
+        """Split the wait for the first content as the model server says; what it does not name is its own queue.
+
+        What it decoded longer than content came it held back: behind the last content as long as it went on, else
+        before the first.
+        """
+        wait, spent["unknown"] = spent["unknown"], 0.0
+        spent["load"] = min(last_word.load_s or 0.0, wait)
+        spent["prefill"] = min(last_word.prefill_s or 0.0, wait - spent["load"])
+        spent["backend_queue"] = wait - spent["load"] - spent["prefill"]
+        held_back = max(0.0, (last_word.decode_s or 0.0) - spent["decode"])
+        behind = min(held_back, self._silent_end_s(), spent["post"])
+        before = min(held_back - behind, spent["backend_queue"])
+        spent["post"] -= behind
+        spent["backend_queue"] -= before
+        spent["decode"] += behind + before
+
+    def _silent_end_s(self) -> float:
+        """How long the model server said nothing between its last content and its last word."""
+        return (
+            0.0 if self.answered is None or self.last_content is None else max(0.0, self.answered - self.last_content)
+        )
 
     @property
     def added_first_token_s(self) -> float | None:
@@ -90,7 +114,7 @@ class Timeline:
         queued = 0.0 if self.permitted is None or self.entered is None else self.permitted - self.entered
         return (self.asked or self.accepted) - self.accepted - queued
 
-    def timing(self, last_word: LastWord | None, usage: Usage | None) -> Timing:
+    def timing(self, last_word: LastWord | None) -> Timing:
         """Return the `timing` of a `done` frame."""
         spent = self.stages(last_word)
         ended = self.ended or self.accepted
@@ -98,23 +122,24 @@ class Timeline:
             queue_ms=_ms(spent["admission"]),
             load_ms=_ms(spent["load"]) if last_word and last_word.load_s is not None else None,
             prefill_ms=_ms(spent["prefill"]) if last_word and last_word.prefill_s is not None else None,
+            decode_ms=milliseconds(last_word.decode_s) if last_word else None,
             ttft_ms=None if self.first_content is None else _ms(self.first_content - self.accepted),
             total_ms=_ms(ended - self.accepted),
-            tokens_per_s=self.tokens_per_s(usage),
+            tokens_per_s=self.tokens_per_s(last_word),
         )
 
-    def tokens_per_s(self, usage: Usage | None) -> float | None:
-        """Return (output tokens - 1) / (last - first content); None below two tokens or without a report."""
-        return output_rate(usage.output_tokens if usage else None, self.first_content, self.last_content)
+    def tokens_per_s(self, last_word: LastWord | None) -> float | None:
+        """Return the rate of the answer, None without the model server's count."""
+        if last_word is None or last_word.usage is None:
+            return None
+        return output_rate(
+            last_word.usage.output_tokens,
+            self.first_content,
+            self.last_content,
+            pieces=self.content_reads,
+            decode_s=last_word.decode_s,
+        )
 
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-def _split_wait(spent: dict[str, float], last_word: LastWord) -> None:
-    """Split the wait for the first content as the model server says; what it does not name is its own queue."""
-    wait, spent["unknown"] = spent["unknown"], 0.0
-    spent["load"] = min(last_word.load_s or 0.0, wait)
-    spent["prefill"] = min(last_word.prefill_s or 0.0, wait - spent["load"])
-    spent["backend_queue"] = wait - spent["load"] - spent["prefill"]

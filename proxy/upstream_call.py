@@ -126,6 +126,7 @@ class UpstreamCall:
             if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
                 timeline.max_gap_s = gap_s
         timeline.last_content = now
+        timeline.content_reads += 1
         if timeline.first_answer is None and self._stream.log.chunks > self._stream.log.thinking_chunks:
             timeline.first_answer = now
         if first:

@@ -29,6 +29,7 @@ class LastWord:
     usage: Usage | None
     load_s: float | None
     prefill_s: float | None
+    decode_s: float | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -184,6 +184,7 @@ def _last_word(line: Mapping[str, Any], log: StreamLog) -> LastWord:
         None if counts == (None, None) else Usage(*counts),
         load_s=_seconds(numbers.get("load_duration")),
         prefill_s=_seconds(numbers.get("prompt_eval_duration")),
+        decode_s=_seconds(numbers.get("eval_duration")),
         fields={"done_reason": said, **numbers} if isinstance(said, str) else numbers,
     )
 

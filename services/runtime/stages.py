@@ -27,11 +27,29 @@ def since(start: float, moment: float | None) -> float | None:
     return None if moment is None else moment - start
 
 
-def output_rate(output_tokens: int | None, first: float | None, last: float | None) -> float | None:
-    """Return (output tokens - 1) / (last - first content) per second; None below two tokens or without a count."""
-    if output_tokens is None or output_tokens < 2 or first is None or last is None or last <= first:
+def output_rate(
+    tokens: int | None, first: float | None, last: float | None, *, pieces: int, decode_s: float | None
+) -> float | None:
+    """Return an answer's tokens per second: as its content came, or, where it was held back, as the model server says.
+
+    Content that comes in a burst shows how it was passed on and not how it was made: fewer than half as many pieces as
+    tokens, or all of them within half of the time that the model server decoded (PROTOCOL.md, "The numbers of `done`").
+
+    Args:
+        tokens: as the model server counted them.
+        first, last: the moments of the first and the last content.
+        pieces: reads that brought content.
+        decode_s: how long the model server says that it decoded.
+
+    Returns:
+        (tokens - 1) / (last - first); of a burst tokens / decode_s; None below two tokens or where it cannot be known.
+    """
+    if tokens is None or tokens < 2:
         return None
-    return round((output_tokens - 1) / (last - first), 2)
+    span_s = 0.0 if first is None or last is None else last - first
+    if 2 * pieces >= tokens and span_s > (decode_s or 0.0) / 2:
+        return round((tokens - 1) / span_s, 2)
+    return round(tokens / decode_s, 2) if decode_s else None
 
 
 def milliseconds(seconds: float | None) -> float | None:

@@ -93,22 +93,32 @@ class StreamMetrics(Families):
         for name in names[:PREPARED_MODELS]:
             self._with_model(self.models.label(name), PREPARED_KIND)
 
-    def stream_began(self, model: str, kind: str = PREPARED_KIND) -> None:
-        """A stream, or a connection, was accepted: the series of a model begin at zero here at the latest."""
+    def stream_began(self, model: str, kind: str = PREPARED_KIND) -> str:
+        """A stream, or a connection, was accepted: the series of a model begin at zero here at the latest.
+
+        Returns:
+            The label under which all of it is counted. Looked up again it could be another: models are listed and
+            deleted while it runs.
+        """
         label = self.models.label(model)
         self._with_model(label, kind)
         self._running[label] += 1
         self.active.labels(label).inc()
+        return label
 
-    def stream_left(self, model: str) -> None:
-        """It has given everything back."""
-        label = self.models.label(model)
-        self._running[label] -= 1
-        self.active.labels(label).dec()
+    def stream_finished(self, record: StreamRecord, label: str | None) -> str:
+        """It ended; called exactly once for each, the refused ones too. Of its stages this tier's own are counted.
 
-    def stream_finished(self, record: StreamRecord) -> None:
-        """It ended; called exactly once for each, the refused ones too. Of its stages this tier's own are counted."""
-        model = self.models.label(record.model)
+        Args:
+            label: what :meth:`stream_began` said; None if it was refused before.
+
+        Returns:
+            The label under which it was counted.
+        """
+        model = self.models.label(record.model) if label is None else label
+        if label is not None:
+            self._running[label] -= 1
+            self.active.labels(label).dec()
         if model == OTHER_MODEL and record.model:
             self.dropped_labels.labels(MODEL).inc()
         self.finished.labels(model, record.reason).inc()
@@ -124,10 +134,11 @@ class StreamMetrics(Families):
         self._observe(self.added, ("total",), record.added_total_s)
         for stage in self._stages:
             self.stage.child(model, stage).observe(record.stages[stage])
+        return model
 
-    def gap_observer(self, model: str, kind: str = PREPARED_KIND) -> Callable[[float], None]:
+    def gap_observer(self, label: str, kind: str = PREPARED_KIND) -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content: looked up once a stream."""
-        return self.gaps.child(*self._op(kind, self.models.label(model))).observe
+        return self.gaps.child(*self._op(kind, label)).observe
 
     def show_connections(self, count: Callable[[], Connections]) -> None:
         """Let the scrape count the connections to the upstream server."""

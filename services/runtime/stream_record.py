@@ -11,7 +11,7 @@ from services.runtime.stages import milliseconds
 class StreamRecord:
     """What one tier knows of one stream at its end; times in seconds, None where there is no such number.
 
-    ``stages`` add up to ``duration_s``. The rate and the time per token are None without the model server's count.
+    ``stages`` add up to ``duration_s``. ``tokens_per_s`` is what :func:`~services.runtime.stages.output_rate` says.
     ``upstream_s`` and ``first_chunk_s`` are of the call to the next server; ``added_*`` is what this tier itself took.
     ``good`` is the verdict on all that was promised of an answer, None where it is not judged.
     """
@@ -23,7 +23,6 @@ class StreamRecord:
     duration_s: float
     ttft_s: float | None
     first_answer_s: float | None
-    time_per_token_s: float | None
     tokens_per_s: float | None
     stages: Mapping[str, float]
     chunks: int
@@ -35,6 +34,11 @@ class StreamRecord:
     added_first_token_s: float | None = None
     added_total_s: float | None = None
     good: bool | None = None
+
+    @property
+    def time_per_token_s(self) -> float | None:
+        """The pace from the reader's side."""
+        return 1 / self.tokens_per_s if self.tokens_per_s else None
 
     def log_fields(self) -> dict[str, Any]:
         """Return what both tiers' `stream.finished` lines say of it; the stages add up to ``dur_ms``."""

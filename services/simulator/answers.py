@@ -100,6 +100,7 @@ class Answer:
         for index, piece in enumerate(speech(self._model, self._ask)):
             if script.rate and (index or piece.tokens > 1):
                 owed_s += (piece.tokens if index else piece.tokens - 1) * self._gap_s(dice)
+            timing.first_ns = timing.first_ns or self._clock.ticks_ns()  # before the wait: a call is held back
             if owed_s and index % script.burst == 0:
                 yield Wait(owed_s)
                 owed_s = 0.0
@@ -107,7 +108,6 @@ class Answer:
             if self._spent > limit:
                 break
             timing.last_ns = self._clock.ticks_ns()
-            timing.first_ns = timing.first_ns or timing.last_ns
             yield piece
         if self._spent >= limit:
             self._spent, self._reason = int(limit), "length"

@@ -206,11 +206,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time of a stream went, in milliseconds by the proxy's clock; None where it is not known."""
+    """Where the time of a stream went, in milliseconds by the proxy's clock; None where it is not known.
+
+    ``decode_ms`` alone is the model server's own word: what it held back, no clock of ours saw.
+    """
 
     queue_ms: float
     load_ms: float | None
     prefill_ms: float | None
+    decode_ms: float | None
     ttft_ms: float | None
     total_ms: float
     tokens_per_s: float | None

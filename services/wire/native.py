@@ -65,7 +65,7 @@ def plain(seconds: float) -> float:
 
 
 def done_data(done: Finished) -> dict[str, Any]:
-    """Return the data of a `done` frame; ``last_word`` is the model server's and stays out."""
+    """Return the data of a `done` frame; ``last_word`` is the model server's, for the hop alone."""
     return {
         "type": "done",
         "finish_reason": done.reason,
@@ -150,7 +150,7 @@ class NativeFrames:
             case ToolResult():
                 return {"type": "tool_result", **asdict(event)}
             case Finished():
-                return done_data(event)
+                return {**done_data(event), "model_server": event.last_word}
             case Failed():
                 return {"type": "error", **error_object(event, self._request_id), **skipped(event.skipped_lines)}
             case _:

@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 
 import gateway.reception
 from gateway.app import GatewayService
-from gateway.metrics import GatewayMetrics
 from gateway.relay import Relay
 from gateway.settings import GatewaySettings
 from proxy.app import ProxyService
@@ -63,8 +62,6 @@ RELAY: Final = {
     "the relay writes": Step(Relay, "_write", 2),
     "the hop is read": Step(NativeReader, "feed", 3),
     "the connection is told": Step(gateway.reception, "connection_started"),
-    "the stream is counted": Step(GatewayMetrics, "stream_began"),
-    "the stream is counted no more": Step(GatewayMetrics, "stream_left"),
 }
 DIALECTS: Final = {"a frame": Step(SeedFrames, "frames", 3), "a line": Step(OllamaLines, "frames", 3)}
 STEPS: Final = {**SINK, **FOLLOWER, **RELAY, **DIALECTS}

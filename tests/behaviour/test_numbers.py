@@ -87,7 +87,9 @@ async def test_an_answer_that_was_cancelled_knows_its_chunks_and_bytes_but_no_us
     assert tokens >= 10
     assert answer.text == "".join(model.tokens[:tokens])
     assert done(answer)["bytes"] == len(answer.text.encode())
-    assert [done(answer)["timing"][name] for name in ("load_ms", "prefill_ms", "tokens_per_s")] == [None] * 3
+    assert [done(answer)["timing"][name] for name in ("load_ms", "prefill_ms", "decode_ms", "tokens_per_s")] == [
+        None
+    ] * 4
 
 
 async def test_text_of_more_than_64_kibibytes_in_a_line_becomes_several_events(client: Client) -> None:
@@ -141,7 +143,7 @@ async def test_timing_tells_load_prefill_first_token_and_the_pace(client: Client
     model = scripted(tokens=11, rate=20, load=0.4, prefill=0.3)
     timing = done(await client.chat(model.name))["timing"]
 
-    assert list(timing) == ["queue_ms", "load_ms", "prefill_ms", "ttft_ms", "total_ms", "tokens_per_s"]
+    assert list(timing) == ["queue_ms", "load_ms", "prefill_ms", "decode_ms", "ttft_ms", "total_ms", "tokens_per_s"]
     assert 400 - EARLY_MS <= timing["load_ms"] < 700
     assert 300 - EARLY_MS <= timing["prefill_ms"] < 600
     assert 700 - 2 * EARLY_MS <= timing["ttft_ms"] < 1200
@@ -169,18 +171,37 @@ async def test_there_is_no_rate_below_two_tokens(tokens: int, client: Client) ->
     assert (done(answer)["timing"]["tokens_per_s"] is None) is (tokens < 2)
 
 
-async def test_the_gateways_own_first_token_is_told_on_a_connection_from_the_start_alone(
+async def test_an_answer_that_was_held_back_is_as_fast_as_the_model_server_says(chain: Chain, client: Client) -> None:
+    """It came in one piece: nobody's clock but the model server's saw its tokens, and their time is decode."""
+    name = "tooler:rate=100,prefill=0.1,load=0"
+    answer = await client.chat(name, tools=[CLOCK])
+    await asyncio.to_thread(eventually, lambda: len(finished(chain, answer)) == 2)
+    timing, tokens = done(answer)["timing"], done(answer)["usage"]["output_tokens"]
+    proxys, gateways = finished(chain, answer)
+
+    assert timing["decode_ms"] > 50
+    assert timing["tokens_per_s"] == pytest.approx(1000 * tokens / timing["decode_ms"], rel=0.02)
+    assert [proxys["rate_tps"], gateways["rate_tps"]] == [pytest.approx(timing["tokens_per_s"], rel=0.02)] * 2
+    assert proxys["stages"]["decode_ms"] == pytest.approx(timing["decode_ms"], abs=0.1)
+    assert proxys["stages"]["backend_queue_ms"] < timing["decode_ms"] / 2
+    assert "model_server" not in done(answer)
+
+
+async def test_the_gateways_own_first_token_is_told_on_the_connection_that_began_the_stream_alone(
     chain: Chain, client: Client
 ) -> None:
     """It began to wait before the proxy did, so it waited longer."""
     whole = await client.chat(scripted(tokens=5, prefill=0.2).name)
     path = f"{whole.stream_id}?after=2"
     resumed = await client.get(f"/api/chat/stream/{path}")
+    from_the_start = await client.get(f"/api/chat/stream/{whole.stream_id}")
     async with Client(chain.proxy.url) as direct:
         native = await direct.get(f"/api/streams/{path}", NATIVE)
 
     assert done(whole)["gateway"]["ttft_ms"] >= done(whole)["timing"]["ttft_ms"] >= 200 - EARLY_MS
     assert "gateway" not in done(resumed)
+    assert from_the_start.text == whole.text
+    assert "gateway" not in done(from_the_start)
     assert "gateway" not in done(native)
     assert done(resumed)["timing"] == done(whole)["timing"]
 
@@ -210,6 +231,12 @@ async def test_the_metrics_grow_by_what_the_answers_say(chain: Chain, client: Cl
         after = server.metrics()
 
         assert {name: total(after, name) - total(before[server.module], name) for name in said} == said
+
+
+def finished(chain: Chain, answer: Answer) -> list[dict[str, Any]]:
+    """The lines of an answer's end, the proxy's first."""
+    told = [*chain.proxy.events("stream.finished"), *chain.gateway.events("stream.finished")]
+    return [line for line in told if line["stream_id"] == answer.stream_id]
 
 
 def nobody_streams(server: Server) -> bool:

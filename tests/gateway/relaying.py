@@ -20,7 +20,7 @@ OWN = {"request_id": "mine-0001", "heartbeat_s": 5, "conversation_id": "c_8f"}
 class Scene:
     """A relay between a client and the hops that it is given."""
 
-    def __init__(self, *hops: Hop | None, room: int = 1_000_000, position: int = 0) -> None:
+    def __init__(self, *hops: Hop | None, room: int = 1_000_000, position: int = 0, began: bool = True) -> None:
         self.sink = ListSink(room)
         self.hops = list(hops)
         self.asked_again: list[int] = []
@@ -32,6 +32,7 @@ class Scene:
             self.timeline,
             request_id="mine-0001",
             position=position,
+            began=began,
             start_fields=OWN,
             again=self._again,
             gap_seen=self.gaps.append,
@@ -59,9 +60,9 @@ class Scene:
 
 @asynccontextmanager
 async def relaying(
-    hop: ListHop, *again: Hop | None, room: int = 1_000_000, position: int = 0
+    hop: ListHop, *again: Hop | None, room: int = 1_000_000, position: int = 0, began: bool = True
 ) -> AsyncIterator[tuple[Scene, "asyncio.Task[None]"]]:
-    scene = Scene(*again, room=room, position=position)
+    scene = Scene(*again, room=room, position=position, began=began)
     task = scene.begin(hop)
     await turns()
     try:

@@ -27,7 +27,8 @@ from services.wire.native import NativeFrames, Numbered
 STREAM_ID = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WITHIN_S = 5.0
 START: Numbered = (1, Started(STREAM_ID, "llama3.2", 5))
-TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, ttft_ms=1, total_ms=1900, tokens_per_s=19.5)
+TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, decode_ms=1690, ttft_ms=1, total_ms=1900, tokens_per_s=19.5)
+LAST_WORD = {"eval_count": 34, "eval_duration": 1_690_000_000}
 
 
 def tokens(*texts: str, after: int = 1) -> list[Numbered]:
@@ -43,7 +44,7 @@ def called(number: int) -> Numbered:
 
 
 def done(number: int, reason: FinishReason = FinishReason.STOP) -> Numbered:
-    return number, Finished(reason, Usage(12, 34), 2, 5, TIMING, ServedBy("ollama", "llama3.2", 1))
+    return number, Finished(reason, Usage(12, 34), 2, 5, TIMING, ServedBy("ollama", "llama3.2", 1), last_word=LAST_WORD)
 
 
 def failed(number: int, code: Code = Code.UPSTREAM_ERROR) -> Numbered:

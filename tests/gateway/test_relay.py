@@ -154,10 +154,30 @@ async def test_an_error_passes_under_the_client_s_own_connection_and_ends_it() -
 async def test_a_connection_that_joined_later_says_nothing_of_a_first_token() -> None:
     """Its clock saw a replay, not the model."""
     hop = ListHop()
-    async with relaying(hop, position=1) as (scene, _):
+    async with relaying(hop, position=1, began=False) as (scene, _):
         hop.brings(tokens("a"), done(3))
 
         assert "gateway" not in orjson.loads(scene.events[-1].data)
+
+
+async def test_a_connection_that_did_not_begin_its_stream_says_nothing_of_a_first_token_from_the_start_either() -> None:
+    """A resume from 0, and a repeated key, saw a replay, too: it said 2 ms."""
+    hop = ListHop()
+    async with relaying(hop, began=False) as (scene, _):
+        hop.brings(START, tokens("a"), done(3))
+
+        assert "gateway" not in orjson.loads(scene.events[-1].data)
+
+
+async def test_the_model_server_s_own_numbers_end_at_the_gateway() -> None:
+    """Its metrics and other dialects need them; a client's `done` is as PROTOCOL says."""
+    hop = ListHop()
+    async with relaying(hop) as (scene, _):
+        hop.brings(START, tokens("a"), done(3))
+
+        assert "model_server" not in orjson.loads(scene.events[-1].data)
+        assert scene.relay.model_server == {"eval_count": 34, "eval_duration": 1_690_000_000}
+        assert scene.relay.decode_s == 1.69
 
 
 async def test_what_follows_the_end_is_dropped() -> None:

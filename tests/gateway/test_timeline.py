@@ -19,6 +19,7 @@ def lived() -> Timeline:
         asked=101.0,
         first_content=103.0,
         last_content=111.0,
+        content_reads=81,
         answered=111.0,
         ended=111.5,
     )
@@ -84,12 +85,13 @@ def test_the_time_a_client_held_the_hop_up_is_its_own() -> None:
 
 @pytest.mark.parametrize(("tokens", "rate"), [(None, None), (0, None), (1, None), (2, 0.12), (81, 10.0)])
 def test_the_rate_is_that_of_the_tokens_after_the_first(tokens: int | None, rate: float | None) -> None:
-    assert lived().tokens_per_s(tokens) == rate
+    assert lived().tokens_per_s(tokens, 8.0) == rate
 
 
-def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once() -> None:
+def test_there_is_no_rate_without_content_unless_the_model_server_timed_what_came_at_once() -> None:
     unseen, at_once = Timeline(1.0, ended=2.0), lived()
     at_once.last_content = at_once.first_content
 
-    assert unseen.tokens_per_s(9) is None
-    assert at_once.tokens_per_s(9) is None
+    assert unseen.tokens_per_s(9, None) is None
+    assert at_once.tokens_per_s(9, None) is None
+    assert at_once.tokens_per_s(9, 4.5) == 2.0

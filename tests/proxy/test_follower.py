@@ -5,7 +5,7 @@ from proxy.stream_log import RUN_BYTES
 from services.wire.events import ConnectionEnd, Finished, FinishReason, Phase, Status, Thinking, Timing, Token
 from tests.proxy.stage import ListSink, StreamStage, Words, a_stream, turns
 
-DONE = Finished(FinishReason.STOP, None, 0, 0, Timing(0, None, None, None, 1, None), None)
+DONE = Finished(FinishReason.STOP, None, 0, 0, Timing(0, None, None, None, None, 1, None), None)
 
 
 def finish(stage: StreamStage) -> None:

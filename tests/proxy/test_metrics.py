@@ -22,9 +22,10 @@ def lived(stage: StreamStage, end: LastWord | Failed | FinishReason) -> None:
     """Give the stream a life of 10 s: in line 1 s, connecting 0.5 s, waiting 2 s, speaking 5 s."""
     timeline = stage.stream.timeline
     start = timeline.accepted
-    stage.stream.attempts = 1
+    stage.stream.attempts, stage.stream.label = 1, "llama3.2"
     timeline.entered, timeline.permitted, timeline.asked = start, start + 1, start + 1.5
     timeline.first_content, timeline.first_answer, timeline.last_content = start + 3.5, start + 4, start + 8.5
+    timeline.content_reads = 10
     stage.say("Hel", "lo")
     stage.stream.finish(end)
     timeline.ended = start + 10

@@ -137,7 +137,10 @@ def test_usage_is_what_the_server_counted_and_a_wrong_counter_is_absent(
 # --- ends
 
 
-@pytest.mark.parametrize(("field", "part"), [("load_duration", "load_s"), ("prompt_eval_duration", "prefill_s")])
+@pytest.mark.parametrize(
+    ("field", "part"),
+    [("load_duration", "load_s"), ("prompt_eval_duration", "prefill_s"), ("eval_duration", "decode_s")],
+)
 def test_a_duration_that_was_not_said_is_none(field: str, part: str) -> None:
     _, end, _ = fed([said(done=True, fields={name: COUNTERS[name] for name in COUNTERS if name != field})])
 

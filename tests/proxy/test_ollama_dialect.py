@@ -43,7 +43,7 @@ CALLS = [
 
 def ended(reason: FinishReason = FinishReason.STOP, *, skipped_lines: int = 0) -> Finished:
     last_word = {} if reason in {FinishReason.CANCELLED, FinishReason.ABANDONED} else LAST_WORD
-    timing = Timing(0, None, None, None, 1, None)
+    timing = Timing(0, None, None, None, None, 1, None)
     return Finished(reason, Usage(5, 21), 4, 7, timing, None, skipped_lines, last_word)
 
 

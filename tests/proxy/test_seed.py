@@ -27,7 +27,7 @@ from services.wire.native import Numbered
 from services.wire.sse import ServerSentEvent, SseDecoder
 
 ID = "k3fa.4MZ6ABCDEFGHIJKLMNOPQRSTUV"
-TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, ttft_ms=210, total_ms=1900, tokens_per_s=19.5)
+TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, decode_ms=1690, ttft_ms=210, total_ms=1900, tokens_per_s=19.5)
 DONE = Finished(FinishReason.STOP, Usage(12, 34), 33, 161, TIMING, ServedBy("ollama", "llama3.2", 1))
 SEED: Dialect = SeedFrames(ID, request_id="r-1", model="llama3.2")
 EVENTS: list[Numbered] = [

@@ -9,7 +9,7 @@ from services.wire.events import Code, Failed, Finished, FinishReason, Phase, Se
 from tests.proxy.stage import STREAM_ID, StreamStage, a_stream, eventually, turns
 
 FAILED = Failed(Code.UPSTREAM_ERROR, "words")
-WORD = LastWord(FinishReason.STOP, Usage(3, 9), 0.5, 0.25, {"eval_count": 9})
+WORD = LastWord(FinishReason.STOP, Usage(3, 9), 0.5, 0.25, fields={"eval_count": 9})
 SHORT_S = 0.05
 
 

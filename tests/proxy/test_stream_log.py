@@ -26,7 +26,7 @@ MIB = 1 << 20
 FRAME_BYTES = 65_536
 START = Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "llama3.2", 5.0)
 CALL = ToolCall("call_1", "clock", {"tz": "UTC"})
-DONE = Finished(FinishReason.STOP, None, 0, 0, Timing(0, None, None, None, 1, None), None)
+DONE = Finished(FinishReason.STOP, None, 0, 0, Timing(0, None, None, None, None, 1, None), None)
 FAILED = Failed(Code.UPSTREAM_ERROR, "words")
 
 

@@ -106,7 +106,7 @@ async def test_the_time_a_reader_took_nothing_is_its_follower_s_and_adds_up(metr
 
 async def test_the_sizes_of_a_request_are_distributed_by_model_and_type(metrics: ProxyMetrics) -> None:
     async with a_stream() as stage:
-        metrics.stream_began("llama3.2")
+        stage.stream.label = metrics.stream_began("llama3.2")
         stage.stream.finish(WORD)
         metrics.stream_ended(stage.stream)
 
@@ -117,7 +117,7 @@ async def test_the_sizes_of_a_request_are_distributed_by_model_and_type(metrics:
 
 async def test_content_that_comes_when_a_stream_is_over_is_counted_with_it(metrics: ProxyMetrics) -> None:
     async with a_stream() as stage:
-        metrics.stream_began("llama3.2")
+        stage.stream.label = metrics.stream_began("llama3.2")
         stage.stream.finish(FinishReason.CANCELLED)
         stage.stream.log.text(Token, "too late")
         metrics.stream_ended(stage.stream)

@@ -12,8 +12,13 @@ MOMENTS = ("entered", "permitted", "asked", "first_content", "last_content")
 SECONDS = st.floats(0, 100, allow_subnormal=False)
 
 
-def said(load_s: float | None = 0.0, prefill_s: float | None = 0.0, usage: Usage | None = None) -> LastWord:
-    return LastWord(FinishReason.STOP, usage, load_s, prefill_s)
+def said(
+    load_s: float | None = 0.0,
+    prefill_s: float | None = 0.0,
+    decode_s: float | None = None,
+    usage: Usage | None = None,
+) -> LastWord:
+    return LastWord(FinishReason.STOP, usage, load_s, prefill_s, decode_s)
 
 
 def lived() -> Timeline:
@@ -26,13 +31,14 @@ def lived() -> Timeline:
         first_content=105.75,
         first_answer=106.0,
         last_content=115.75,
+        content_reads=20,
         ended=116.0,
     )
 
 
 @given(
     gaps=st.lists(SECONDS, min_size=1, max_size=len(MOMENTS) + 1),
-    word=st.none() | st.builds(said, st.none() | SECONDS, st.none() | SECONDS),
+    word=st.none() | st.builds(said, st.none() | SECONDS, st.none() | SECONDS, st.none() | SECONDS),
 )
 def test_the_stages_add_up_to_the_total_however_far_the_stream_came(gaps: list[float], word: LastWord | None) -> None:
     """Each prefix of the moments is a way to end: in line, connecting, waiting, decoding."""
@@ -80,46 +86,98 @@ def test_a_model_server_that_says_more_than_we_measured_is_cut_to_the_wait(
     assert (stages["load"], stages["prefill"], stages["backend_queue"]) == split
 
 
+def test_the_time_that_the_model_server_decoded_and_sent_nothing_is_decode() -> None:
+    """With tools or a format it does so; it was backend_queue, against which README advises fewer permits."""
+    timeline = lived()
+    timeline.first_content = timeline.last_content = 115.75
+
+    stages = timeline.stages(said(load_s=1.5, prefill_s=2.0, decode_s=10.0))
+
+    assert (stages["decode"], stages["backend_queue"], stages["prefill"], stages["post"]) == (10.0, 0.5, 2.0, 0.25)
+
+
+def test_the_time_that_it_decoded_behind_the_last_content_is_decode_too() -> None:
+    timeline = lived()
+    timeline.last_content, timeline.answered = 107.75, 115.75
+
+    stages = timeline.stages(said(load_s=1.5, prefill_s=2.0, decode_s=10.25))
+
+    assert (stages["decode"], stages["backend_queue"], stages["post"]) == (10.25, 0.25, 0.25)
+
+
+def test_an_answer_of_which_nothing_was_shown_was_decoded_as_long_as_the_model_server_says() -> None:
+    timeline = lived()
+    timeline.first_content = timeline.last_content = None
+
+    stages = timeline.stages(said(load_s=1.5, prefill_s=2.0, decode_s=10.0))
+
+    assert (stages["decode"], stages["backend_queue"]) == (10.0, 0.75)
+
+
+def test_a_model_server_that_says_it_decoded_longer_than_it_was_asked_is_cut_to_the_wait() -> None:
+    stages = lived().stages(said(load_s=1.5, prefill_s=2.0, decode_s=99.0))
+
+    assert (stages["decode"], stages["backend_queue"], stages["post"]) == (10.5, 0.0, 0.25)
+
+
+def test_the_rate_of_an_answer_that_was_held_back_is_the_model_server_s() -> None:
+    timeline = lived()
+    timeline.first_content = timeline.last_content
+    timeline.content_reads = 1
+
+    assert timeline.tokens_per_s(said(decode_s=10.0, usage=Usage(5, 200))) == 20.0
+
+
 def test_the_timing_of_a_done_frame_is_in_milliseconds() -> None:
-    timing = lived().timing(said(1.5, 2.0), Usage(3, 21))
+    timing = lived().timing(said(1.5, 2.0, 10.0, Usage(3, 21)))
 
     assert timing == Timing(
-        queue_ms=1000.0, load_ms=1500.0, prefill_ms=2000.0, ttft_ms=5750.0, total_ms=16_000.0, tokens_per_s=2.0
+        queue_ms=1000.0,
+        load_ms=1500.0,
+        prefill_ms=2000.0,
+        decode_ms=10_000.0,
+        ttft_ms=5750.0,
+        total_ms=16_000.0,
+        tokens_per_s=2.0,
     )
 
 
 def test_without_the_last_word_load_and_prefill_are_not_known() -> None:
-    timing = lived().timing(None, None)
+    timing = lived().timing(None)
 
-    assert (timing.load_ms, timing.prefill_ms, timing.tokens_per_s) == (None, None, None)
+    assert (timing.load_ms, timing.prefill_ms, timing.decode_ms, timing.tokens_per_s) == (None,) * 4
 
 
 @pytest.mark.parametrize("load_s", [None, 1.5])
 @pytest.mark.parametrize("prefill_s", [None, 2.0])
-def test_a_duration_that_the_model_server_did_not_give_is_null(load_s: float | None, prefill_s: float | None) -> None:
+@pytest.mark.parametrize("decode_s", [None, 3.0])
+def test_a_duration_that_the_model_server_did_not_give_is_null(
+    load_s: float | None, prefill_s: float | None, decode_s: float | None
+) -> None:
     """Not said is not zero."""
-    timing = lived().timing(said(load_s, prefill_s), None)
+    timing = lived().timing(said(load_s, prefill_s, decode_s))
+    given = [number is not None for number in (timing.load_ms, timing.prefill_ms, timing.decode_ms)]
 
-    assert (timing.load_ms is None, timing.prefill_ms is None) == (load_s is None, prefill_s is None)
+    assert given == [number is not None for number in (load_s, prefill_s, decode_s)]
 
 
 def test_a_stream_that_ended_in_line_has_no_first_token() -> None:
-    timing = Timeline(10.0, entered=10.0, ended=12.0).timing(None, None)
+    timing = Timeline(10.0, entered=10.0, ended=12.0).timing(None)
 
     assert (timing.queue_ms, timing.ttft_ms, timing.total_ms) == (2000.0, None, 2000.0)
 
 
 @pytest.mark.parametrize("usage", [None, Usage(5, 0), Usage(5, 1)])
 def test_there_is_no_rate_below_two_tokens_or_without_a_report(usage: Usage | None) -> None:
-    assert lived().tokens_per_s(usage) is None
+    assert lived().tokens_per_s(said(decode_s=2.0, usage=usage)) is None
 
 
-def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once() -> None:
+def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once_and_nobody_timed_it() -> None:
     unseen, at_once = Timeline(1.0, ended=2.0), lived()
     at_once.last_content = at_once.first_content
 
-    assert unseen.tokens_per_s(Usage(5, 9)) is None
-    assert at_once.tokens_per_s(Usage(5, 9)) is None
+    assert unseen.tokens_per_s(said(usage=Usage(5, 9))) is None
+    assert at_once.tokens_per_s(said(usage=Usage(5, 9))) is None
 
 
 # --- what the proxy itself added

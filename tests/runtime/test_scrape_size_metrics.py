@@ -28,12 +28,11 @@ def lived(metrics: StreamMetrics, model: str, kind: str, reason: str = "stop") -
     """One stream of a model, from its beginning to its end."""
     stages = dict.fromkeys(("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode"), 0.1)
     stages |= dict.fromkeys(("network", "client_blocked", "post", "unknown"), 0.1)
-    metrics.stream_began(model, kind)
-    metrics.gap_observer(model, kind)(0.1)
-    metrics.stream_left(model)
-    record = StreamRecord(kind, model, reason, reason != "stop", 1, 0.1, 0.1, 0.1, 10, stages, 9, 9, 9)
+    label = metrics.stream_began(model, kind)
+    metrics.gap_observer(label, kind)(0.1)
+    record = StreamRecord(kind, model, reason, reason != "stop", 1, 0.1, 0.1, 10, stages, 9, 9, 9)
     measured = replace(record, max_gap_s=0.1, upstream_s=1, first_chunk_s=0.1, added_first_token_s=0, added_total_s=0)
-    metrics.stream_finished(measured)
+    metrics.stream_finished(measured, label)
 
 
 def listed(make: Callable[[], StreamMetrics]) -> StreamMetrics:

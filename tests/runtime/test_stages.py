@@ -30,18 +30,38 @@ def test_a_stage_that_comes_twice_has_both_its_times() -> None:
     assert spent["wait"] == 4.0
 
 
+RATES = [
+    # tokens, first and last, pieces, decode_s -> rate
+    ("the steps between tokens", 11, (1.0, 2.0), 11, 1.0, 10.0),
+    ("two tokens have one step", 2, (0.0, 0.5), 2, 0.5, 2.0),
+    ("the model server's durations are not needed", 11, (1.0, 2.0), 11, None, 10.0),
+    ("one token has no pace", 1, (0.0, 1.0), 1, 1.0, None),
+    ("no token has none", 0, (0.0, 1.0), 1, 1.0, None),
+    ("without a count there is none", None, (0.0, 1.0), 9, 1.0, None),
+    ("two pieces of 200 tokens", 200, (5.0, 5.001), 2, 10.0, 20.0),
+    ("all of it in one read", 200, (5.0, 5.0), 1, 10.0, 20.0),
+    ("just fewer than half as many pieces as tokens", 21, (0.0, 2.0), 10, 3.0, 7.0),
+    ("half as many", 20, (0.0, 2.0), 10, 3.0, 9.5),
+    ("within half of the decoding", 21, (0.0, 2.0), 21, 4.0, 5.25),
+    ("just not within half of it", 21, (0.0, 2.0), 21, 3.9, 10.0),
+    ("a burst whose decoding nobody timed", 200, (5.0, 5.001), 2, None, None),
+    ("a burst that took no time to decode", 200, (5.0, 5.0), 200, 0.0, None),
+    ("no content, but tokens that were not shown", 40, (None, None), 0, 2.0, 20.0),
+    ("nothing at all is known", 5, (None, None), 0, None, None),
+]
+
+
 @pytest.mark.parametrize(
-    ("tokens", "first", "last", "rate"),
-    [(11, 1.0, 2.0, 10.0), (2, 0.0, 0.5, 2.0), (1, 0.0, 1.0, None), (None, 0.0, 1.0, None), (5, None, None, None)],
+    ("tokens", "moments", "pieces", "decode_s", "rate"), [row[1:] for row in RATES], ids=[row[0] for row in RATES]
 )
-def test_a_rate_is_of_the_steps_between_tokens(
-    tokens: int | None, first: float | None, last: float | None, rate: float | None
+def test_a_rate_is_of_what_came_or_of_a_burst_what_the_model_server_says(
+    tokens: int | None,
+    moments: tuple[float | None, float | None],
+    pieces: int,
+    decode_s: float | None,
+    rate: float | None,
 ) -> None:
-    assert output_rate(tokens, first, last) == rate
-
-
-def test_tokens_that_came_at_once_have_no_rate() -> None:
-    assert output_rate(10, 3.0, 3.0) is None
+    assert output_rate(tokens, *moments, pieces=pieces, decode_s=decode_s) == rate
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(1.23456, 1234.6), (0.0, 0.0), (None, None)])

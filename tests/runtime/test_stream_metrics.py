@@ -18,7 +18,6 @@ RECORD = StreamRecord(
     duration_s=2.0,
     ttft_s=0.5,
     first_answer_s=0.75,
-    time_per_token_s=0.05,
     tokens_per_s=20.0,
     stages={"pre": 0.25, "post": 0.5, "another tier's": 1.25},
     chunks=30,
@@ -61,7 +60,7 @@ def _parted(line: str) -> tuple[str, str, str]:
 def changed(metrics: StreamMetrics, record: StreamRecord) -> dict[str, float]:
     """What a finished stream adds, the statistics of the process left out."""
     before = samples(metrics.registry)
-    metrics.stream_finished(record)
+    metrics.stream_finished(record, None)
     after = samples(metrics.registry)
     ours = (name for name in after if name.startswith(("llm_", "gen_ai_")) and "_bucket" not in name)
     return {name: after[name] - before.get(name, 0) for name in ours if after[name] != before.get(name, 0)}
@@ -98,7 +97,6 @@ def test_what_is_not_known_is_not_counted(metrics: StreamMetrics) -> None:
         RECORD,
         ttft_s=None,
         first_answer_s=None,
-        time_per_token_s=None,
         tokens_per_s=None,
         input_tokens=None,
         output_tokens=None,
@@ -128,10 +126,9 @@ def test_a_model_that_nobody_listed_shares_one_label(metrics: StreamMetrics) -> 
     """S9, T20: random names make no series."""
     before = len(samples(metrics.registry))
     for number in range(300):
-        metrics.stream_began(f"random-{number}")
-        metrics.stream_finished(replace(RECORD, model=f"random-{number}"))
-        metrics.gap_observer(f"random-{number}")(0.1)
-        metrics.stream_left(f"random-{number}")
+        label = metrics.stream_began(f"random-{number}")
+        metrics.gap_observer(label)(0.1)
+        metrics.stream_finished(replace(RECORD, model=f"random-{number}"), label)
     after = samples(metrics.registry)
 
     assert len(after) == before
@@ -144,9 +141,7 @@ def test_a_deleted_model_s_series_go_when_another_needs_the_place(metrics: Strea
     for number in range(200):
         name = f"m{number}"
         metrics.models_listed([name])
-        metrics.stream_began(name)
-        metrics.stream_finished(replace(RECORD, model=name))
-        metrics.stream_left(name)
+        metrics.stream_finished(replace(RECORD, model=name), metrics.stream_began(name))
     seen = samples(metrics.registry)
     labels = {name.partition('request_model="')[2].partition('"')[0] for name in seen if 'request_model="' in name}
 
@@ -155,10 +150,10 @@ def test_a_deleted_model_s_series_go_when_another_needs_the_place(metrics: Strea
 
 
 def test_a_model_that_is_deleted_while_its_stream_runs_keeps_its_series(metrics: StreamMetrics) -> None:
-    metrics.stream_began("llama3.2")
+    label = metrics.stream_began("llama3.2")
     metrics.models_listed([f"m{number}" for number in range(20)])
     running = samples(metrics.registry)[f"llm_streams_active{{{MODEL}}}"]
-    metrics.stream_left("llama3.2")
+    metrics.stream_finished(RECORD, label)
     left = samples(metrics.registry)[f"llm_streams_active{{{MODEL}}}"]
     metrics.models_listed([f"m{number}" for number in range(20)])
 
@@ -169,11 +164,24 @@ def test_a_model_that_is_deleted_while_its_stream_runs_keeps_its_series(metrics:
 def test_what_runs_is_counted_up_and_down(metrics: StreamMetrics) -> None:
     name = f"llm_streams_active{{{MODEL}}}"
     metrics.stream_began("llama3.2")
-    metrics.stream_began("llama3.2")
+    label = metrics.stream_began("llama3.2")
     both = samples(metrics.registry)[name]
-    metrics.stream_left("llama3.2")
+    metrics.stream_finished(RECORD, label)
 
     assert (both, samples(metrics.registry)[name]) == (2, 1)
+
+
+def test_a_model_that_is_listed_while_its_stream_runs_is_counted_under_the_label_it_began_with(
+    metrics: StreamMetrics,
+) -> None:
+    """Looked up again at the end, the gauges stood at 1 and at -1 for ever."""
+    label = metrics.stream_began("new")
+    metrics.models_listed(["llama3.2", "new"])
+    metrics.stream_finished(replace(RECORD, model="new"), label)
+    seen = samples(metrics.registry)
+
+    assert {value for name, value in seen.items() if name.startswith("llm_streams_active")} == {0}
+    assert seen[f'llm_streams_finished_total{{gen_ai_request_model="{OTHER_MODEL}",reason="stop"}}'] == 1
 
 
 @pytest.mark.parametrize(("kind", "operation"), [("chat", "chat"), ("generate", "text_completion")])

@@ -23,7 +23,7 @@ from services.wire.events import (
     shutting_down,
 )
 
-TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
+TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, decode_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
 
 # PROTOCOL.md, "Errors": code, HTTP status before the stream, retryable.
 TABLE = {

@@ -41,7 +41,7 @@ from services.wire.sse import ServerSentEvent, SseDecoder
 from tests.wire.cuts import PIECES, cut_anywhere, pieces_of
 
 ID = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, ttft_ms=210, total_ms=1900, tokens_per_s=19.5)
+TIMING = Timing(queue_ms=3, load_ms=0, prefill_ms=120, decode_ms=1690, ttft_ms=210, total_ms=1900, tokens_per_s=19.5)
 DONE = Finished(
     FinishReason.STOP,
     usage=Usage(12, 34),
@@ -83,7 +83,7 @@ def rejoined(runs: Sequence[bytes | MarkedFrame]) -> bytes:
 
 
 def test_the_frames_are_those_of_the_protocol_s_example() -> None:
-    """PROTOCOL.md, "Events", byte for byte; a tool call's ``extra`` and the last word stay out."""
+    """PROTOCOL.md, "Events", byte for byte; with the hop's own ``model_server``; a tool call's ``extra`` stays out."""
     frames = frames_of(WHOLE)
 
     assert (
@@ -100,8 +100,9 @@ def test_the_frames_are_those_of_the_protocol_s_example() -> None:
             f'id: {ID}-5\nevent: token\ndata: {{"type":"token","content":"Hello"}}\n\n'
             f'id: {ID}-6\nevent: done\ndata: {{"type":"done","finish_reason":"stop",'
             '"usage":{"input_tokens":12,"output_tokens":34},"chunks":33,"bytes":161,'
-            '"timing":{"queue_ms":3,"load_ms":0,"prefill_ms":120,"ttft_ms":210,"total_ms":1900,"tokens_per_s":19.5},'
-            '"served_by":{"provider":"ollama","model":"llama3.2","attempts":1}}\n\n'
+            '"timing":{"queue_ms":3,"load_ms":0,"prefill_ms":120,"decode_ms":1690,'
+            '"ttft_ms":210,"total_ms":1900,"tokens_per_s":19.5},'
+            '"served_by":{"provider":"ollama","model":"llama3.2","attempts":1},"model_server":{"eval_count":34}}\n\n'
         ).encode()
     )
 
@@ -112,11 +113,13 @@ def test_an_event_alone_and_among_others_is_the_same_frame(number: int) -> None:
 
 
 def test_an_end_without_a_report_says_null_and_names_its_skipped_lines() -> None:
-    end = Finished(FinishReason.CANCELLED, None, 0, 0, Timing(0, None, None, None, 1, None), None, skipped_lines=2)
+    end = Finished(
+        FinishReason.CANCELLED, None, 0, 0, Timing(0, None, None, None, None, 1, None), None, skipped_lines=2
+    )
 
     data = orjson.loads(dispatched(frames_of([(2, end)]))[0].data)
 
-    assert (data["usage"], data["served_by"], data["skipped_lines"]) == (None, None, 2)
+    assert (data["usage"], data["served_by"], data["skipped_lines"], data["model_server"]) == (None, None, 2, {})
 
 
 def test_a_failure_is_an_error_frame_under_the_reader_s_own_request_id() -> None:
