@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.beacon import add_beacon
 from gateway.catalog import Catalog
 from gateway.connection import ClientConnections
 from gateway.cors import allow_origins
@@ -131,6 +132,7 @@ class GatewayService:
             metrics=self.metrics,
         )
         Handlers(reception, self._upstream, self._catalog).add_routes(app.router)
+        add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         return app
 
     @web.middleware

@@ -6,6 +6,7 @@ from typing import Final
 from gateway.connection import ClientConnection
 from gateway.timeline import OWN_STAGES
 from services.runtime.families import Family
+from services.runtime.histogram import TTFT_BUCKETS_S
 from services.runtime.stream_metrics import MODEL, StreamMetrics
 from services.runtime.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
@@ -37,6 +38,9 @@ class GatewayMetrics(StreamMetrics):
         self.violations.labels("proxy", "broken_hop")
         self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
         self.unsent_max = self.gauge("llm_client_unsent_bytes_max", "of the client that has most still to take")
+        self._browser_ttft = self.histogram(
+            "llm_browser_time_to_first_token_seconds", "Send to first text painted, as pages told", TTFT_BUCKETS_S
+        ).child()
         self._made_with_models(self._make_verdicts)
 
     def connection_ended(self, connection: ClientConnection) -> StreamRecord:
@@ -55,6 +59,10 @@ class GatewayMetrics(StreamMetrics):
     def show_unsent(self, most: Callable[[], int]) -> None:
         """Let the scrape see the most that a client has still to take, in bytes."""
         self.unsent_max.set_function(most)
+
+    def page_painted(self, seconds: float) -> None:
+        """A page told how long its person waited for the first text."""
+        self._browser_ttft.observe(seconds)
 
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""

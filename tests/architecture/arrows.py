@@ -44,7 +44,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("connection",),
         ("relay", "gathering", "catalog"),
         ("capabilities",),
-        ("hop", "timeline", "goodput", "cors", "upstream"),
+        ("hop", "timeline", "goodput", "cors", "upstream", "beacon"),
         ("errors",),
         ("settings",),
     ),

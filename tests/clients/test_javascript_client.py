@@ -1,21 +1,18 @@
 """The official JavaScript client at the proxy, against itself at the model server."""
 
-import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.chain import ROOT, Chain
+from tests.chain import Chain
 from tests.clients.calls import BREAKS, CALLS, HELLO, Call
 from tests.clients.outcome import Outcome, Row, differences
-from tests.machine import lacking
+from tests.npm_packages import installed
 
 HERE: Final = Path(__file__).parent
-INSTALL_TIMEOUT_S: Final = 50.0
 ASK_TIMEOUT_S: Final = 30.0
 CLIENT: Final = "JavaScript"
 ODD: Final = Call(
@@ -32,22 +29,8 @@ BROKEN: Final = [
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """Where the client is installed: once for each lock file, beside the virtual environment."""
-    if reason := lacking("node", "npm"):
-        pytest.skip(reason)
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = ROOT / ".venv" / "javascript" / hashlib.sha256(lock).hexdigest()[:12]
-    if not (folder / "node_modules" / "ollama").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
-        installing = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            installing, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"npm ci did not work here: {done.stderr.strip().rpartition(chr(10))[2]}")
-    return folder
+    """Where the client is installed."""
+    return installed(HERE)
 
 
 Pairs = dict[str, tuple[Outcome, Outcome]]

@@ -6,11 +6,14 @@ import { fill, h, icon, iconButton } from "./dom.js";
 import { failureCard } from "./failure-card.js";
 import { MarkdownView } from "./markdown.js";
 import { phaseWords } from "./phase.js";
-import { timingFooter } from "./timing-view.js";
+import { liveFacts, timingFooter } from "./timing-view.js";
 import { ToolRows } from "./tool-rows.js";
 import { span, t, whole } from "./words.js";
 
 /** @typedef {import("./answer.js").Answer} Answer */
+
+/** A number that changes faster cannot be read. */
+const LIVE_EVERY_MS = 500;
 
 /**
  * @typedef {object} Actions
@@ -31,6 +34,7 @@ export class AnswerView {
   #footer = h("div", { class: "footer" });
   #touched = false; // a person opened or closed the thinking: it is theirs from then on
   #endDrawn = "";
+  #liveAt = 0;
 
   /**
    * @param {Answer} answer @param {import("./libraries.js").Libraries} libraries @param {Actions} actions
@@ -68,13 +72,9 @@ export class AnswerView {
     const drawn = this.markdown.show(answer.text, over);
     this.#drawPhase(over ? null : phase);
     if (over || versions.count > 1) this.#drawEnd(over, versions);
+    else this.#drawLive();
     this.element.classList.toggle("growing", !over);
     return drawn;
-  }
-
-  /** Draw again what the end of the answer shows: the library came, or a version was added. */
-  refresh() {
-    this.#endDrawn = "";
   }
 
   /** @param {boolean} over */
@@ -107,6 +107,14 @@ export class AnswerView {
     this.#endDrawn = state;
     fill(this.#end, over ? this.#endWords() : null, over && answer.failure ? this.#card(answer.failure) : null);
     fill(this.#footer, versionSwitch(versions), over && !isEmpty(answer) ? this.#buttons() : null, over ? timingFooter(answer) : null);
+  }
+
+  #drawLive() {
+    const now = Date.now();
+    if (now < this.#liveAt) return;
+    this.#liveAt = now + LIVE_EVERY_MS;
+    const facts = liveFacts(this.answer);
+    if (facts !== null) fill(this.#footer, h("span", { class: "facts" }, facts));
   }
 
   #endWords() {

@@ -81,6 +81,9 @@ export function take(answer, event, now) {
   return null;
 }
 
+/** Finish reasons that are no whole answer. @type {Record<string, Status>} */
+const ENDS = { cancelled: "stopped", abandoned: "interrupted" };
+
 /** @type {Record<string, (answer: Answer, data: any, now: number, first: number) => void>} */
 const APPLY = {
   start(answer, data) {
@@ -114,7 +117,7 @@ const APPLY = {
   done(answer, data) {
     answer.finish = data.finish_reason;
     answer.done = data;
-    answer.status = { cancelled: "stopped", abandoned: "interrupted" }[String(data.finish_reason)] ?? "sent";
+    answer.status = ENDS[String(data.finish_reason)] ?? "sent";
   },
   error(answer, data) {
     const { code, message, retryable, request_id: requestId, stage } = data.error;

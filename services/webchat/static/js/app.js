@@ -1,58 +1,181 @@
 /** Puts the page together. */
 
+import { Announcer } from "./announcer.js";
+import { Attachments } from "./attachments.js";
+import { Banners } from "./banners.js";
+import { Beacon } from "./beacon.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { copy } from "./copying.js";
+import { DEMO_TOOLS } from "./demo-tools.js";
 import { byId } from "./dom.js";
+import { drawEmpty } from "./empty.js";
 import { Gateway } from "./gateway.js";
 import { Libraries } from "./libraries.js";
+import { Menu } from "./menu.js";
+import { Models } from "./models.js";
+import { notifyEnd } from "./notifying.js";
+import { ParametersDrawer } from "./parameters.js";
+import { Picker } from "./picker.js";
+import { Rail } from "./rail.js";
 import { Scrolling } from "./scrolling.js";
+import { Settings } from "./settings.js";
+import { listenForShortcuts } from "./shortcuts.js";
 import { openStore } from "./store.js";
 import { Thread } from "./thread.js";
+import { t } from "./words.js";
 
 /** @typedef {{version: string, gateway: string, body_bytes: number, libraries: Record<string, string>}} Config */
 
 /** How often libraries that are still being installed are looked for. */
 const LOOK_AGAIN_MS = 3000;
+const HINT_MS = 6000;
 
 /** @returns {Promise<Config>} */
 async function readConfig() {
   return (await fetch("/config.json", { cache: "no-store" })).json();
 }
 
+/** What stands under the composer when nothing else has to. @param {Models} models @param {string} model that is chosen */
+function usualHint(models, model) {
+  const place = byId("hint");
+  const was = place.dataset.usual ?? "";
+  const keys = matchMedia("(pointer: coarse)").matches ? "" : t("hint");
+  place.dataset.usual = models.meant(model)?.simulated ? t("simulatedHint") : keys;
+  if (place.textContent === was) place.textContent = place.dataset.usual;
+}
+
+/** Show `words` under the composer for a while. @param {string} words */
+function hint(words) {
+  const place = byId("hint");
+  place.textContent = words;
+  setTimeout(() => place.textContent === words && (place.textContent = place.dataset.usual ?? ""), HINT_MS);
+}
+
 async function main() {
+  const settings = new Settings();
+  const banners = new Banners();
   const config = await readConfig();
-  const store = await openStore(() => undefined);
+  const store = await openStore((what) => banners.show("store", t(`store_${what}`), { dismiss: true }));
   const gateway = new Gateway(config.gateway);
   const chat = new Chat(gateway, store, config.body_bytes);
+  if (new URLSearchParams(location.search).get("tools") === "demo") chat.demoTools = DEMO_TOOLS;
+  const models = new Models(gateway);
   const libraries = new Libraries();
+  const thread = makeThread(chat, libraries, config);
+  const composer = makeComposer(chat, models, thread, config);
+  const rail = new Rail(chat, settings, () => composer.focus());
+  const picker = new Picker(chat, models);
+  new ParametersDrawer(chat, models);
+  new Menu(chat, settings, config.version);
+  const connection = new Connection(chat, gateway, (state) => showLine(banners, state, config));
+  listenForShortcuts({
+    stop: () => chat.stop(),
+    startNew: () => rail.startNew(),
+    search: () => rail.focusSearch(),
+    model: () => picker.open(),
+    copyAnswer: () => void copyLast(chat.thread.findLast((one) => one.role === "assistant")?.text),
+    copyCode: () => void copyLast([...document.querySelectorAll(".code-block code")].at(-1)?.textContent),
+  });
+  watch(chat, models, settings, rail);
+  await chat.begin();
+  void models.refresh();
+  void connection.ask();
+  void lookForLibraries(libraries, thread, banners, config);
+  Object.assign(globalThis, { sluice: { chat, libraries, models } }); // for the console, and for our tests
+  composer.focus();
+  document.documentElement.dataset.ready = "";
+}
+
+/** @param {Chat} chat @param {Libraries} libraries @param {Config} config */
+function makeThread(chat, libraries, config) {
   const scrolling = new Scrolling(byId("scroll"), byId("latest"));
+  const beacon = new Beacon(chat.gateway);
   const thread = new Thread(byId("thread"), chat, libraries, scrolling, {
     again: (id) => void chat.again(id),
     edit: (id, text) => void chat.edit(id, text),
     turnTo: (id) => void chat.turnTo(id),
     gateway: config.gateway,
   });
-  const composer = new Composer(/** @type {HTMLFormElement} */ (byId("composer")), {
+  chat.onasked = (id) => beacon.asked(id);
+  thread.ondraw = (answer) => beacon.drawn(answer);
+  return thread;
+}
+
+/** @param {Chat} chat @param {Models} models @param {Thread} thread @param {Config} config */
+function makeComposer(chat, models, thread, config) {
+  const form = /** @type {HTMLFormElement} */ (byId("composer"));
+  const attachments = new Attachments(form, config.body_bytes, hint);
+  const composer = new Composer(form, {
     send: (text) => {
-      if (text.trim() === "") return false;
-      scrolling.toEnd();
-      void chat.send(text, []);
+      if (text.trim() === "" && attachments.waiting.length === 0) return false;
+      thread.scrolling.toEnd();
+      void chat.send(text, attachments.taken()).then(() => chat.leftOut && hint(t("leftOut", { count: chat.leftOut })));
       return true;
     },
     stop: () => chat.stop(),
   });
   for (const name of ["thread", "answer", "ended"]) chat.addEventListener(name, () => composer.show(chat.running !== undefined));
-  const look = async (/** @type {Config} */ told) => {
-    const had = libraries.lexer !== null;
-    await libraries.found(told.libraries).catch(() => undefined);
-    if (!had && libraries.lexer !== null) thread.refresh();
-    if (!libraries.lexer) setTimeout(async () => look(await readConfig().catch(() => told)), LOOK_AGAIN_MS);
+  for (const name of ["changed", "chosen"]) models.addEventListener(name, () => attachments.show(models.meant(chat.open.model)));
+  chat.addEventListener("thread", () => attachments.show(models.meant(chat.open.model)));
+  return composer;
+}
+
+/** @param {Chat} chat @param {Models} models @param {Settings} settings @param {Rail} rail */
+function watch(chat, models, settings, rail) {
+  const announcer = new Announcer(settings);
+  const titles = () => {
+    byId("title").textContent = chat.open.title || t("newChat");
+    document.title = chat.open.title ? `${chat.open.title} · ${t("appName")}` : t("appName");
+    usualHint(models, chat.open.model);
+    drawEmpty(chat.open.leaf === null, models, chat.open.model);
   };
-  await chat.begin();
-  void look(config);
-  composer.focus();
-  Object.assign(globalThis, { sluice: { chat, libraries } }); // for the console, and for our tests
-  document.documentElement.dataset.ready = "";
+  for (const name of ["thread", "list"]) chat.addEventListener(name, titles);
+  for (const name of ["changed", "chosen"]) models.addEventListener(name, titles);
+  titles();
+  chat.addEventListener("answer", (event) => {
+    const answer = chat.tree.get(/** @type {CustomEvent<string>} */ (event).detail);
+    if (answer?.role === "assistant") announcer.changed(answer);
+  });
+  chat.addEventListener("ended", (event) => {
+    const { detail: id } = /** @type {CustomEvent<string>} */ (event);
+    void models.refresh(); // it may be loaded now
+    const answer = chat.tree.get(id);
+    if (answer?.role === "assistant") announcer.ended(answer);
+    if (settings.choices.notify) void tellEnd(chat, id, rail);
+  });
+}
+
+/** @param {Chat} chat @param {string} id @param {Rail} rail */
+async function tellEnd(chat, id, rail) {
+  const answer = await chat.store.message(id);
+  const conversation = chat.conversations.find((one) => one.id === answer?.conversation);
+  if (answer?.role === "assistant" && conversation) notifyEnd(conversation.title, answer, () => void chat.show(conversation.id).then(rail.opened));
+}
+
+/** @param {Banners} banners @param {import("./connection.js").State} state @param {Config} config */
+function showLine(banners, state, config) {
+  if (state === "offline") banners.show("line", t("bannerOffline"));
+  else if (state === "unreachable") banners.show("line", t("unreachable", { origin: config.gateway || location.origin }));
+  else banners.hide("line");
+}
+
+/** @param {string | null | undefined} text */
+async function copyLast(text) {
+  if (text && (await copy(text))) hint(t("copied"));
+}
+
+/** @param {Libraries} libraries @param {Thread} thread @param {Banners} banners @param {Config} config */
+async function lookForLibraries(libraries, thread, banners, config) {
+  await libraries.found(config.libraries).catch(() => undefined);
+  if (libraries.lexer) {
+    banners.hide("plain");
+    thread.refresh();
+    return;
+  }
+  banners.show("plain", t("plainText"), { calm: true, dismiss: true });
+  setTimeout(async () => lookForLibraries(libraries, thread, banners, await readConfig().catch(() => config)), LOOK_AGAIN_MS);
 }
 
 void main();

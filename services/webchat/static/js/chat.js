@@ -28,7 +28,10 @@ export class Chat extends EventTarget {
   tabs = new Tabs((told) => this.#heard(told));
   /** @type {unknown[] | undefined} tools that are offered to the model for show */
   demoTools;
+  /** How many older messages did not fit into the newest request. */
   leftOut = 0;
+  /** Told as an answer is asked for. @type {(id: string) => void} */
+  onasked = () => undefined;
 
   /** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} store @param {number} bodyBytes */
   constructor(gateway, store, bodyBytes) {
@@ -99,9 +102,11 @@ export class Chat extends EventTarget {
     this.#say("thread");
   }
 
-  /** Stop the newest answer of the open branch. */
+  /** Stop the newest answer of the open branch; return whether there was one. */
   stop() {
-    this.running?.stop();
+    const running = this.running;
+    running?.stop();
+    return running !== undefined;
   }
 
   /** Change what is kept of a conversation. @param {Conversation} conversation @param {Partial<Conversation>} changes */
@@ -156,6 +161,7 @@ export class Chat extends EventTarget {
     this.tree.set(answer.id, answer);
     this.open.leaf = answer.id;
     this.open.updated = answer.at;
+    this.onasked(answer.id);
     this.#run(answer); // before it is stored: the question leaves at once
     this.#say("thread");
     this.tabs.tell({ kind: "message", message: answer });

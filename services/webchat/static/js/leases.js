@@ -87,7 +87,7 @@ class ChannelLeases {
   #heard({ claim, rank, refused, freed }) {
     if (freed !== undefined) this.#freed.dispatchEvent(new Event(freed));
     const ours = this.#claims.get(claim ?? refused ?? "");
-    if (refused !== undefined && ours?.rank === rank) ours.refused = true;
+    if (refused !== undefined && ours && ours.rank === rank) ours.refused = true;
     if (claim === undefined || rank === undefined) return;
     const oursIsOlder = ours && !ours.refused && ours.rank < rank; // of two claims at once the older wins
     if (this.#held.has(claim) || oursIsOlder) this.#channel.postMessage({ refused: claim, rank });

@@ -13,7 +13,7 @@ export class Thread {
   /** @type {Set<string>} */
   #dirty = new Set();
   #asked = false;
-  /** Told after an answer was drawn. @type {(id: string) => void} */
+  /** Told after an answer was drawn. @type {(answer: import("./answer.js").Answer) => void} */
   ondraw = () => undefined;
 
   /**
@@ -50,7 +50,7 @@ export class Thread {
     this.#draw();
   }
 
-  /** Read all answers again: the Markdown library came. */
+  /** Draw all of it again: the Markdown library came. */
   refresh() {
     this.show();
   }
@@ -84,7 +84,7 @@ export class Thread {
       const view = this.#views.get(id);
       if (view instanceof QuestionView) view.draw(this.#versions(view.question));
       else if (view && !view.draw(this.chat.runs.get(id)?.phase ?? null, this.#versions(view.answer))) this.#changed(id);
-      if (view instanceof AnswerView) this.ondraw(id);
+      if (view instanceof AnswerView) this.ondraw(view.answer);
     }
     this.scrolling.grew();
   }

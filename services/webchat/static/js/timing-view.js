@@ -1,8 +1,94 @@
-/** The line under an answer, and the popover that says where its time went. */
+/** The line under an answer: how fast it came; and the popover that says where its time went. */
 
-export { timingFooter };
+import { liveRate } from "./answer.js";
+import { copyFrom } from "./copying.js";
+import { h, iconButton } from "./dom.js";
+import { place } from "./popover.js";
+import { partsOf } from "./timing.js";
+import { span, t, tenth, whole } from "./words.js";
 
-/** @param {import("./answer.js").Answer} _answer */
-function timingFooter(_answer) {
-  return null;
+/** @typedef {import("./answer.js").Answer} Answer */
+
+/** The line under an answer that is over. @param {Answer} answer */
+export function timingFooter(answer) {
+  const facts = factsOf(answer);
+  const details = detailsOf(answer);
+  if (facts.length === 0 && !details) return null;
+  return h("span", { class: "timing" }, h("span", { class: "facts" }, facts.join(" · ")), details);
+}
+
+/** The line under an answer that grows; null until there is something to measure. @param {Answer} answer */
+export function liveFacts(answer) {
+  const rate = liveRate(answer);
+  return rate === null ? null : t("liveRate", { rate: tenth(rate) });
+}
+
+/** @param {Answer} answer */
+function factsOf(answer) {
+  const { timing, usage, gateway } = answer.done ?? {};
+  const ttft = gateway?.ttft_ms ?? timing?.ttft_ms;
+  return [
+    answer.model,
+    typeof ttft === "number" ? t("firstToken", { time: span(ttft) }) : "",
+    typeof timing?.tokens_per_s === "number" ? t("rate", { rate: tenth(timing.tokens_per_s) }) : "",
+    typeof usage?.output_tokens === "number" ? t("tokens", { count: whole(usage.output_tokens) }) : "",
+  ].filter((fact) => fact !== "");
+}
+
+/** @param {Answer} answer */
+function detailsOf(answer) {
+  const parts = partsOf(answer.done);
+  if (parts.length === 0 && !answer.stream) return null;
+  const id = `time-${answer.id}`;
+  const panel = h(
+    "div",
+    { id, popover: "auto", class: "popover time", role: "dialog", "aria-label": t("whereTime") },
+    h("h3", {}, t("whereTime")),
+    parts.length ? bar(parts) : h("p", { class: "note" }, t("noTimes")),
+    parts.length ? legend(parts) : null,
+    identities(answer),
+  );
+  const button = iconButton("info", t("whereTime"), () => place(panel, button), { popovertarget: id });
+  return h("span", {}, button, panel);
+}
+
+/** @param {import("./timing.js").Part[]} parts */
+function bar(parts) {
+  return h(
+    "div",
+    { class: "time-bar", "aria-hidden": "true" },
+    parts.map(({ name, ms }) => {
+      const piece = h("span", { class: `part part-${name}` });
+      piece.style.flexGrow = String(ms);
+      return piece;
+    }),
+  );
+}
+
+/** @param {import("./timing.js").Part[]} parts */
+function legend(parts) {
+  const total = parts.reduce((sum, part) => sum + part.ms, 0);
+  const row = (/** @type {import("./timing.js").Part} */ { name, ms }) =>
+    h("div", {}, h("dt", {}, h("span", { class: `dot part-${name}` }), t(`part_${name}`)), h("dd", {}, span(ms)));
+  return h("dl", { class: "time-legend" }, parts.map(row), h("div", { class: "sum" }, h("dt", {}, t("part_sum")), h("dd", {}, span(total))));
+}
+
+/** What an operator searches for. @param {Answer} answer */
+function identities(answer) {
+  const { served_by: server } = answer.done ?? {};
+  const rows = [
+    ["idStream", answer.stream],
+    ["idRequest", answer.requestId],
+    ["servedBy", server ? [server.provider, server.server, server.model].filter(Boolean).join(" · ") : ""],
+    ["attempts", server?.attempts > 1 ? String(server.attempts) : ""],
+  ];
+  return h(
+    "dl",
+    { class: "identities" },
+    rows
+      .filter(([, value]) => value)
+      .map(([key, value]) =>
+        h("div", {}, h("dt", {}, t(String(key))), h("dd", {}, h("code", {}, value), iconButton("copy", t("copyThis", { what: t(String(key)) }), (event) => copyFrom(event, String(value))))),
+      ),
+  );
 }
