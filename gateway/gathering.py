@@ -75,7 +75,8 @@ class GatheringSink:
             case "thinking":
                 self._thinking.append(data["content"])
             case "tool_call":
-                self._calls.append({key: data[key] for key in ("call_id", "name", "arguments")})
+                function = {"name": data["name"], "arguments": data["arguments"]}
+                self._calls.append({"id": data["call_id"], "function": function})
             case "start":
                 self._model = data["model"]
             case "done" | "error":

@@ -94,8 +94,20 @@ async def test_the_calls_of_a_whole_answer_are_listed(client: Client) -> None:
     calls = whole["message"]["tool_calls"]
 
     assert (whole["message"]["content"], whole["finish_reason"]) == ("", "tool_calls")
-    assert [(call["name"], list(call["arguments"])) for call in calls] == [("clock", ["tz"])] * 2
-    assert len({call["call_id"] for call in calls}) == 2
+    functions = [call["function"] for call in calls]
+    assert [(function["name"], list(function["arguments"])) for function in functions] == [("clock", ["tz"])] * 2
+    assert len({call["id"] for call in calls}) == 2
+
+
+async def test_the_message_of_a_whole_answer_is_taken_back_as_it_is(chain: Chain, client: Client) -> None:
+    asked = asking("tooler:seed=29", tools=[TOOL])
+    said = json.loads((await client.ask(WHOLE, asked)).body)["message"]
+    result = {"role": "tool", "tool_name": "clock", "tool_call_id": said["tool_calls"][0]["id"], "content": "12:00"}
+    again = {"model": asked["model"], "tools": [TOOL], "messages": [{"role": "user", "content": "hi"}, said, result]}
+    answer = await client.ask(WHOLE, again)
+
+    assert answer.status == 200
+    assert chain.calls("tooler:seed=29")[-1]["body"]["messages"][1:] == [said, result]
 
 
 async def test_a_whole_answer_may_take_longer_than_the_commit_of_a_stream(client: Client) -> None:

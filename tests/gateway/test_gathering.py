@@ -21,7 +21,7 @@ def test_a_whole_answer_says_what_its_frames_said() -> None:
         "role": "assistant",
         "content": "Hello",
         "thinking": "hm",
-        "tool_calls": [{"call_id": "call_1", "name": "clock", "arguments": {"tz": "UTC"}}],
+        "tool_calls": [{"id": "call_1", "function": {"name": "clock", "arguments": {"tz": "UTC"}}}],
     }
     assert (whole["model"], whole["finish_reason"]) == ("llama3.2", "stop")
     assert whole["usage"] == {"input_tokens": 12, "output_tokens": 34}
