@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from proxy import report
 from proxy.admission import Admission, Place
+from proxy.embedding import EmbedHandlers
 from proxy.errors import answer
 from proxy.handlers import Handlers
 from proxy.metrics import ProxyMetrics
@@ -19,7 +20,7 @@ from proxy.ollama_handlers import OllamaHandlers
 from proxy.phases import Phases
 from proxy.producer import Deadlines, Producer
 from proxy.providers.ollama import OllamaAdapter
-from proxy.reception import Reception
+from proxy.reception import Reception, name_dropped
 from proxy.settings import ProxySettings
 from proxy.stream import Stream
 from proxy.streams import Streams
@@ -132,6 +133,10 @@ class ProxyService:
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
         OllamaHandlers(self._transport, reception).add_routes(app.router)
+        EmbedHandlers(
+            self._settings, self._transport, reception=reception, streams=self.streams, admission=self._admission
+        ).add_routes(app.router)
+        app.on_response_prepare.append(name_dropped)
         return app
 
     @web.middleware

@@ -17,7 +17,9 @@ from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused
 
 _OUR_PATHS: Final = ("/api/generate/stream", "/api/chat/stream", "/api/streams", "/api/followers")
-_NOT_OFFERED: Final = "Not offered here. The proxy answers chat, generate, tags, ps, version and show."
+_NOT_OFFERED: Final = (
+    "Not offered here. The proxy answers chat, generate, embed, embeddings, tags, ps, version and show."
+)
 _HEALTH_PATHS: Final = ("/health", "/livez", "/readyz")
 
 

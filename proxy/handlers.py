@@ -12,6 +12,7 @@ from proxy.settings import ProxySettings
 from proxy.streams import Streams
 from services.runtime import edge
 from services.wire import chat
+from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Refused
 
 
@@ -40,7 +41,7 @@ class Handlers:
         """POST /api/chat/stream."""
         return await self.start(request, chat.proxy_chat)
 
-    async def start(self, request: web.Request, parse: Parse) -> web.StreamResponse:
+    async def start(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         """Start a stream and answer with its frames."""
         accepted = time.monotonic()
         asked = await self._reception.asked(request, parse)

@@ -6,11 +6,10 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Final
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from proxy.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
+from proxy.dialects.ollama import STOPPED, OllamaLines, OllamaObject, empty_object, was_stopped
 from proxy.providers import ollama_refusal
 from proxy.reception import BODY_BYTES, BODY_S, Parse, Reception, refused, refused_by
 from proxy.requests import NDJSON, wants_frames
@@ -21,7 +20,6 @@ from services.runtime.http_client import Answer, CallFailed
 from services.wire import chat, sse
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, Finished, Refused, skipped
-from services.wire.model_names import MAX_MODEL_CHARACTERS
 
 LINES: Final = {"Content-Type": NDJSON, **sse.UNBUFFERED}
 OBJECT_BYTES: Final = 8 << 20
@@ -60,20 +58,16 @@ class OllamaHandlers:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST /api/show: its body is rebuilt, not forwarded."""
         raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
-        try:
-            asked = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            asked = None
-        model = asked.get("model") if isinstance(asked, dict) else None
-        if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARACTERS:
-            raise Refused(Failed(Code.INVALID_REQUEST, "model is required"))
+        model = chat.shown_model(raw)
         return await self._passed(self._transport.show(model), model)
 
-    async def _answer(self, request: web.Request, parse: Parse) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         accepted = time.monotonic()
         asked = await self._reception.asked(request, parse)
         if wants_frames(request):
             return await self._reception.answer_sse(request, asked, accepted)
+        if asked.order is not None:
+            return await self._obeyed(asked, asked.order)
         if asked.stream is False:
             return await self._whole(request, asked, accepted)
         return await self._lines(request, asked, accepted)
@@ -102,21 +96,34 @@ class OllamaHandlers:
             headers = {"Content-Type": "application/json; charset=utf-8", "X-Stream-Id": stream.id}
             return _stopped(stream) or web.Response(body=gathered.whole(stream.log.end), headers=headers)
 
+    async def _obeyed(self, asked: ModelRequest, order: str) -> web.StreamResponse:
+        """Answer an order to load or unload a model that there is, and leave the model server as it is.
+
+        The ``ollama`` command line asks so before a chat; what is in memory is not one client's to decide.
+        """
+        assert asked.model is not None
+        await self._fetched(self._transport.show(asked.model), asked.model)
+        return edge.json_response(empty_object(asked.kind, asked.model, _ollamas_time(), done_reason=order))
+
     def _reader_of(self, name: str) -> Handler:
         async def read(_request: web.Request) -> web.StreamResponse:
             return await self._passed(self._transport.read(name))
 
         return read
 
+    async def _passed(self, asking: Awaitable[Answer], model: str | None = None) -> web.Response:
+        answer = await self._fetched(asking, model)
+        return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
+
     @staticmethod
-    async def _passed(asking: Awaitable[Answer], model: str | None = None) -> web.Response:
+    async def _fetched(asking: Awaitable[Answer], model: str | None) -> Answer:
         try:
             answer = await asking
         except CallFailed as exc:
             raise Refused(UNAVAILABLE) from exc
         if (refusal := ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)) is not None:
             raise refused(refusal.failed, refusal.wait_s)
-        return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
+        return answer
 
 
 class _Gathering:

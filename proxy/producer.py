@@ -31,14 +31,14 @@ IDLE_FACTOR: Final = 4
 LAST_CHUNK_S: Final = 1.0
 """How long after its last word a model server may take to end the body; the connection can be kept if it does."""
 
-_FIRST_TOKEN: Final = Failed(
+FIRST_TOKEN_TIMEOUT: Final = Failed(
     Code.UPSTREAM_TIMEOUT, "The model server gave no first token in time.", stage=Stage.FIRST_TOKEN
 )
 _IDLE: Final = Failed(Code.UPSTREAM_TIMEOUT, "The model server fell silent.", stage=Stage.IDLE)
 _TOTAL: Final = Failed(
     Code.UPSTREAM_TIMEOUT, "The answer took longer than an answer may take.", stage=Stage.TOTAL, retryable=False
 )
-_QUEUE_TIMEOUT: Final = Failed(
+QUEUE_TIMEOUT: Final = Failed(
     Code.QUEUE_TIMEOUT, "The model is busy and the wait in line was too long. Ask again later."
 )
 _INTERNAL: Final = Failed(Code.INTERNAL, "Something went wrong here. Ask the operator to read the log.")
@@ -145,7 +145,7 @@ class Producer:
             result = "admitted"
         except TimeoutError:
             result = "timeout"
-            stream.finish(_QUEUE_TIMEOUT)
+            stream.finish(QUEUE_TIMEOUT)
             return False
         finally:
             self._witness.permit_waited(result, time.monotonic() - (timeline.entered or timeline.accepted))
@@ -227,7 +227,7 @@ class Producer:
             return None
         total_due = (self._stream.timeline.permitted or now) + deadlines.total_s
         if not asking.has_content:
-            due, failed = asking.asked_at + deadlines.first_token_s, _FIRST_TOKEN
+            due, failed = asking.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT
         else:
             due, failed = (asking.last_byte_at or now) + self._idle_s, _IDLE
         if now >= total_due:

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
+import structlog
 from aiohttp import web
 
 from proxy.dialects.dialect import Dialect
@@ -28,8 +29,27 @@ HOP_WRITE_TIMEOUT_S: Final = 300.0
 """A gateway may be paused for a client that still takes some: the log's size bounds it before this does."""
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]{1,256}")
 
+DROPPED: Final = web.RequestKey("dropped", tuple)
+"""The names of what was dropped of a body, for every shape of its answer."""
+
+log = structlog.get_logger()
+
 Entered = TypeVar("Entered")
-Parse = Callable[[bytes], chat.ModelRequest]
+Asked = TypeVar("Asked", chat.ModelRequest, chat.EmbedRequest)
+Asked_co = TypeVar("Asked_co", chat.ModelRequest, chat.EmbedRequest, covariant=True)
+
+
+class Parse(Protocol[Asked_co]):
+    """Reads a body, and lets those of chat.ALLOWABLE through that the operator allows."""
+
+    def __call__(self, raw: bytes, *, allowed: Collection[str]) -> Asked_co:
+        """Return what the body asks, or raise chat.BadBody."""
+
+
+async def name_dropped(request: web.Request, response: web.StreamResponse) -> None:
+    """Say which of Ollama's fields were dropped, whatever the answer is: for ``on_response_prepare``."""
+    if dropped := request.get(DROPPED):
+        response.headers["Sluice-Dropped"] = ", ".join(dropped)
 
 
 class Reception:
@@ -40,14 +60,19 @@ class Reception:
         self._streams = streams
         self._metrics = metrics
 
-    async def asked(self, request: web.Request, parse: Parse) -> chat.ModelRequest:
-        """Read the body of a request for an answer.
+    async def asked(self, request: web.Request, parse: Parse[Asked]) -> Asked:
+        """Read the body of a request for an answer, and note what is dropped of it.
 
         Raises:
             chat.BadBody: it is not one.
             web.HTTPException: it is too long, or did not come in time.
         """
-        return parse(await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S))
+        raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
+        asked = parse(raw, allowed=self._settings.allow_fields)
+        if asked.dropped:
+            request[DROPPED] = asked.dropped
+            log.debug("request.fields_dropped", request_id=request[edge.REQUEST_ID], fields=list(asked.dropped))
+        return asked
 
     @contextlib.asynccontextmanager
     async def started(
@@ -92,7 +117,12 @@ class Reception:
             stream.leave(follower)
 
     async def answer_sse(self, request: web.Request, asked: chat.ModelRequest, accepted: float) -> web.StreamResponse:
-        """Start a stream and answer with its frames, in the dialect that the request asks for."""
+        """Start a stream and answer with its frames, in the dialect that the request asks for.
+
+        Raises:
+            chat.BadBody: nothing is said, and frames have no answer to an order to load a model.
+        """
+        chat.demand_content(asked)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
         async with self.started(request, asked, dialect, accepted) as (stream, follower):
             await self.answered(stream, stream.committed)

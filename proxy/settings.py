@@ -3,9 +3,10 @@
 import secrets
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
+from services.wire.chat import ALLOWABLE
 
 
 def _new_instance() -> str:
@@ -31,6 +32,9 @@ class ProxySettings(ProcessSettings):
     hosts: CommaList = Field(
         (),
         description="names in Host answered beside this machine's, where it listens on loopback; * = all",
+    )
+    allow_fields: CommaList = Field(
+        (), description=f"dropped fields that reach the model server all the same, for everyone: {', '.join(ALLOWABLE)}"
     )
     permits: int = Field(
         1, ge=1, le=1024, description="answers at once per model; the server's OLLAMA_NUM_PARALLEL, whose default is 1"
@@ -73,6 +77,13 @@ class ProxySettings(ProcessSettings):
     def instance_name(self) -> str:
         """What log lines call this process."""
         return self.instance
+
+    @field_validator("allow_fields")
+    @classmethod
+    def _may_be_allowed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(name not in ALLOWABLE for name in names):
+            raise ValueError(f"expected any of {', '.join(ALLOWABLE)}, separated by commas")
+        return names
 
     @model_validator(mode="after")
     def _keep_covers_grace(self) -> Self:

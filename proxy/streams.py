@@ -85,11 +85,7 @@ class Streams:
         """
         self._refuse_if_closed(caller)
         assert request.model is not None
-        try:
-            place = self._admission.enter(request.model, chance=random.random())  # noqa: S311 a jitter
-        except NotAdmitted as full:
-            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
-            raise Refused(failed, retry_after_s=full.retry_after_s) from full
+        place = self.enter(request.model)
         stream = self._create(request, caller, accepted)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
         if (position := place.position) is not None:
@@ -97,6 +93,20 @@ class Streams:
             stream.commit()
         self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
         return stream
+
+    def enter(self, model: str) -> Place:
+        """Take a permit of a model, or a place in its line.
+
+        Raises:
+            Refused: draining, or the line is full.
+        """
+        if self.draining:
+            raise shutting_down(random.random())  # noqa: S311 a jitter
+        try:
+            return self._admission.enter(model, chance=random.random())  # noqa: S311 a jitter
+        except NotAdmitted as full:
+            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
+            raise Refused(failed, retry_after_s=full.retry_after_s) from full
 
     def keyed(self, request: ModelRequest, caller: Caller) -> Stream | None:
         """Return the stream that this owner's Idempotency-Key names, None if it has to be started.

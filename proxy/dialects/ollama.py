@@ -110,6 +110,12 @@ class OllamaObject:
         return orjson.dumps({**body, "done": True, **end.last_word, **skipped(end.skipped_lines)})
 
 
+def empty_object(kind: str, model: str, now: str, *, done_reason: str) -> dict[str, Any]:
+    """Return the answer to who said nothing: the model is loaded, or unloaded."""
+    said = {"response": ""} if kind == "generate" else {"message": {"role": "assistant", "content": ""}}
+    return {"model": model, "created_at": now, **said, "done": True, "done_reason": done_reason}
+
+
 def was_stopped(end: Finished) -> bool:
     """Whether the answer was ended by somebody's decision, so that it is not whole."""
     return end.reason in _STOPS

@@ -17,6 +17,8 @@ ROUTES: Final[Mapping[str, Sequence[str]]] = {  # the first method is the one th
     "/api/show": ("POST",),
     "/api/generate": ("POST",),
     "/api/chat": ("POST",),
+    "/api/embed": ("POST",),
+    "/api/embeddings": ("POST",),
     WITNESS: ("GET", "DELETE"),
 }
 

@@ -14,7 +14,7 @@ import orjson
 
 from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
-from services.simulator import byte_faults, models, refusals, replies, routes
+from services.simulator import byte_faults, embeddings, models, refusals, replies, routes
 from services.simulator.alarms import Alarms
 from services.simulator.answers import Answer, Clock, Timing
 from services.simulator.faults import ERROR_WORDS
@@ -119,6 +119,8 @@ class Simulator:
         return json_reply({})._replace(body=orjson.dumps(self.witness.report(after)))
 
     def _known(self, path: str, exchange: Exchange) -> Reply:
+        if path in embeddings.PATHS:
+            return self._embedded(path, exchange)
         if path != "/api/show":
             return routes.simple_reply(path, self._loaded)
         try:
@@ -126,6 +128,18 @@ class Simulator:
             full_name = name if ":" in name else f"{name}:latest"
             refusals.refuse_name("chat", name, is_model_name(name))
             return json_reply(models.show(refusals.found(self._find(name), full_name)))
+        except Refused as exc:
+            return error(exc.status, exc.text)
+
+    def _embedded(self, path: str, exchange: Exchange) -> Reply:
+        body = bytes(exchange.request.body)
+        try:
+            fields = embeddings.read_fields(path, body)
+            name = fields.get("model", "")
+            if exchange.call is not None:
+                self.witness.asks(exchange.call, name, _parsed(body))
+            refusals.refuse_name("generate", name, is_model_name(name))
+            return json_reply(embeddings.answer(path, refusals.found(self._find(name), name), fields))
         except Refused as exc:
             return error(exc.status, exc.text)
 

@@ -11,15 +11,26 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from services.wire import json_text
 from services.wire.events import Code
+from services.wire.json_text import loads
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 from services.wire.schema import is_schema
 
-MAX_DEPTH: Final = 32
+MAX_DEPTH: Final = 160
+"""Levels of a body: what was streamed comes back as history, six levels down, and an attack does not."""
 MAX_MESSAGES: Final = 1000
 MAX_IMAGES: Final = 16
 MAX_TOOLS: Final = 128
@@ -32,6 +43,12 @@ _FLOAT32: Final = 3.4028234663852886e38
 _INT32: Final = 2**31
 _INT64: Final = 2**63
 
+_GATEWAY_ROLES: Final = ("system", "user", "assistant", "tool")
+_MAX_ROLE: Final = 64  # characters
+_THINK_WORD: Final = re.compile(r"[A-Za-z]{1,16}")
+_MAX_TOOL_TYPE: Final = 64  # characters
+_MAX_DURATION: Final = 32  # characters of a Go duration
+_LINE_BREAKS: Final = {ord("\r"): None, ord("\n"): None}
 _IMAGE_HEAD: Final = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 
 
@@ -46,9 +63,10 @@ class BadBody(Exception):
 
 
 def _think(value: object) -> object:
-    if isinstance(value, bool) or value in ("low", "medium", "high"):
+    """Take any word: which of them mean something only the model server knows, and it learns new ones."""
+    if isinstance(value, bool) or (isinstance(value, str) and _THINK_WORD.fullmatch(value)):
         return value
-    raise PydanticCustomError("think", 'must be true, false, "low", "medium" or "high"')
+    raise PydanticCustomError("think", "must be true, false or a word of 1 to 16 letters")
 
 
 def _format(value: object) -> object:
@@ -57,10 +75,45 @@ def _format(value: object) -> object:
     raise PydanticCustomError("format", 'must be "json" or a JSON schema of at most 64 KiB')
 
 
+def _role(value: str) -> str:
+    """Return it as Ollama compares it; a model may have roles of its own (``control``, ``document 1``)."""
+    role = value.lower()
+    if 0 < len(role) <= _MAX_ROLE and role.isprintable():
+        return role
+    raise PydanticCustomError("role", "must be 1 to 64 printable characters")
+
+
+def _gateway_role(value: str) -> str:
+    if (role := value.lower()) in _GATEWAY_ROLES:
+        return role
+    raise PydanticCustomError("role", "must be 'system', 'user', 'assistant' or 'tool'")
+
+
+def _whole(value: object) -> object:
+    """Return a whole number as an integer however it is written: many languages know one kind of number alone."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _keep_alive(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and len(value) <= _MAX_DURATION):
+        return value
+    raise PydanticCustomError("keep_alive", "must be a number of seconds or a duration of at most 32 characters")
+
+
+def _input(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+        return value
+    raise PydanticCustomError("input", "must be a string or a list of strings")
+
+
 def _image(value: str) -> str:
-    """Refuse what is no picture by its first bytes: a URL would make the model server fetch it."""
+    """Refuse what is no picture by its first bytes: a URL would make the model server fetch it.
+
+    Line breaks are part of the base64 that MIME's encoders write, and Go's decoder skips them.
+    """
     try:
-        data = base64.b64decode(value, validate=True)
+        data = base64.b64decode(value.translate(_LINE_BREAKS), validate=True)
     except ValueError:
         data = b""
     if _IMAGE_HEAD.match(data):
@@ -69,15 +122,20 @@ def _image(value: str) -> str:
 
 
 _Float = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
-_Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1)]
-_Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1)]
+_Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
+_Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
 _Name = Annotated[str, Field(min_length=1)]
 _Image = Annotated[str, AfterValidator(_image)]
 _Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]
 
 
 class Part(BaseModel):
-    """An object of a body: strict types, and null is absent."""
+    """An object of a body: strict types, and null is absent.
+
+    ``EMPTY_IS_ABSENT`` names the fields of which Ollama takes the empty string for none, too.
+    """
+
+    EMPTY_IS_ABSENT: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
@@ -89,6 +147,9 @@ class Part(BaseModel):
             return given
         fields = cls.model_fields
         known = {name: given[name] for name in fields if given.get(name) is not None}
+        for name in cls.EMPTY_IS_ABSENT:
+            if known.get(name) == "":
+                del known[name]
         first = next((name for name in given if name not in fields and given[name] is not None), None)
         return known if first is None else {**known, first: None}
 
@@ -108,9 +169,22 @@ class _Options(Part):
     frequency_penalty: _Float | None = None
 
 
+OPTIONS: Final = tuple(_Options.model_fields)
+"""The options that every answer may be asked with."""
+
+
+class _ProxyOptions(_Options):
+    """With those of the runner that an operator may let through: each other value loads the model anew."""
+
+    num_ctx: _Integer | None = None
+    num_thread: _Integer | None = None
+    num_gpu: _Integer | None = None
+    num_batch: _Integer | None = None
+
+
 class _CalledFunction(Part):
     name: _Name
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | None = None
     index: _Integer | None = None
 
 
@@ -120,13 +194,17 @@ class _ToolCall(Part):
 
 
 class _Message(Part):
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Annotated[str, AfterValidator(_role)]
     content: str | None = None
     thinking: str | None = None
     images: _Images | None = None
     tool_calls: Annotated[list[_ToolCall], Field(fail_fast=True)] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+
+
+class _GatewayMessage(_Message):
+    role: Annotated[str, AfterValidator(_gateway_role)]
 
 
 class _OfferedFunction(Part):
@@ -136,28 +214,28 @@ class _OfferedFunction(Part):
 
 
 class _Tool(Part):
-    type: Literal["function"]
+    type: Annotated[str, Field(max_length=_MAX_TOOL_TYPE)] | None = None
     function: _OfferedFunction
 
 
-class Body(Part):
-    """What every body may hold."""
+_Model = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)]
+_KeepAlive = Annotated[int | float | str, PlainValidator(_keep_alive)]
+_Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 
-    model: Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)] | None = None
+
+class Body(Part):
+    """What every body may hold that asks for an answer."""
+
+    EMPTY_IS_ABSENT = frozenset({"format"})
+
+    model: _Model | None = None
     think: Annotated[bool | str, PlainValidator(_think)] | None = None
     format: Annotated[str | dict[str, Any], PlainValidator(_format)] | None = None
     options: _Options | None = None
     stream: bool | None = None
 
 
-class Chat(Body):
-    """The proxy's chat body, which is Ollama's."""
-
-    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
-    tools: Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
-
-
-class Generate(Body):
+class _Generate(Body):
     """What every generate body may hold."""
 
     prompt: str | None = None
@@ -166,10 +244,53 @@ class Generate(Body):
     images: _Images | None = None
 
 
-class ProxyGenerate(Generate):
-    """The proxy's generate body, which is Ollama's."""
+class ProxyBody(Body):
+    """What every body at the proxy may hold, which is Ollama's."""
+
+    options: _ProxyOptions | None = None
+    keep_alive: _KeepAlive | None = None
+
+
+class ProxyChat(ProxyBody):
+    """The proxy's chat body."""
+
+    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
+    tools: _Tools | None = None
+
+
+class ProxyGenerate(ProxyBody, _Generate):
+    """The proxy's generate body."""
 
     raw: bool | None = None
+
+
+class Embed(Part):
+    """The proxy's body of ``/api/embed``."""
+
+    model: _Model | None = None
+    input: Annotated[str | list[str], PlainValidator(_input)] | None = None
+    dimensions: _Integer | None = None
+    truncate: bool | None = None
+    options: _ProxyOptions | None = None
+    keep_alive: _KeepAlive | None = None
+
+
+class Embeddings(Part):
+    """The proxy's body of the older ``/api/embeddings``."""
+
+    model: _Model | None = None
+    prompt: str | None = None
+    options: _ProxyOptions | None = None
+    keep_alive: _KeepAlive | None = None
+
+
+class Show(Part):
+    """The proxy's body of ``/api/show``; ``name`` is what older clients call the model."""
+
+    EMPTY_IS_ABSENT = frozenset({"model", "name"})
+
+    model: _Model | None = None
+    name: _Model | None = None
 
 
 class GatewayBody(Body):
@@ -179,14 +300,16 @@ class GatewayBody(Body):
     conversation_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$")] | None = None
 
 
-class GatewayChat(GatewayBody, Chat):
+class GatewayChat(GatewayBody):
     """The gateway's chat body: ``message`` and ``system`` are short for messages."""
 
+    messages: Annotated[list[_GatewayMessage], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
+    tools: _Tools | None = None
     message: str | None = None
     system: str | None = None
 
 
-class GatewayGenerate(GatewayBody, Generate):
+class GatewayGenerate(GatewayBody, _Generate):
     """The gateway's generate body."""
 
 
@@ -197,10 +320,10 @@ def read(raw: bytes) -> dict[str, Any]:
     """Return the object in ``raw``; of a key given twice the last counts, as it does at Ollama.
 
     Raises:
-        BadBody: not JSON, not an object, or nested deeper than 32.
+        BadBody: not JSON, not an object, or nested deeper than 160.
     """
     try:
-        given = orjson.loads(raw)  # refuses more than 1,024 levels by itself
+        given = loads(raw)  # refuses more than 1,024 levels by itself
     except orjson.JSONDecodeError:
         given = None
     if not isinstance(given, dict) or json_text.is_deeper_than(MAX_DEPTH, given):

@@ -22,7 +22,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "proxy": (
         ("__main__",),
         ("app",),
-        ("handlers", "ollama_handlers"),
+        ("handlers", "ollama_handlers", "embedding"),
         ("reception",),
         ("metrics", "report", "pages", "requests"),
         ("producer", "streams"),

@@ -131,9 +131,7 @@ async def test_stream_is_refused_at_the_gateway_where_the_route_does_the_other(
 # --- bodies that are none, too long or too deep
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"[]", b"null", b"{", b"{}{}", '{"a":1}'.encode("utf-16"), b'{"a":"\\ud800"}'], ids=ascii
-)
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"{}{}", '{"a":1}'.encode("utf-16")], ids=ascii)
 async def test_a_body_that_is_no_object_is_refused(raw: bytes, route: Route, chain: Chain, client: Client) -> None:
     """M14."""
     answer = await posted(client, route, raw)
@@ -149,8 +147,8 @@ async def posted(client: Client, route: Route, raw: bytes) -> Any:
     return parsed(await raw_exchange("127.0.0.1", port, f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw))
 
 
-@pytest.mark.parametrize(("levels", "passes"), [(32, True), (33, False)])
-async def test_a_body_may_be_32_levels_deep(
+@pytest.mark.parametrize(("levels", "passes"), [(160, True), (161, False)])
+async def test_a_body_may_be_160_levels_deep(
     levels: int, passes: bool, route: Route, chain: Chain, client: Client
 ) -> None:
     """M8: in a field that takes any schema; the body itself is the first level."""
@@ -161,7 +159,7 @@ async def test_a_body_may_be_32_levels_deep(
 
     assert len(bodies_at_the_model(chain)) == passes
     if not passes:
-        assert "32 levels" in route.words(answer, Code.INVALID_REQUEST)
+        assert "160 levels" in route.words(answer, Code.INVALID_REQUEST)
 
 
 def of_size(route: Route, size: int) -> bytes:

@@ -23,7 +23,7 @@ PASSED_S: Final = 10.0
 SLACK_S: Final = 3.0
 NOT_OFFERED: Final = {
     "/api/pull": "POST", "/api/push": "POST", "/api/create": "POST", "/api/copy": "POST", "/api/delete": "DELETE",
-    "/api/blobs/sha256:0f1e2d": "POST", "/api/embed": "POST", "/api/embeddings": "POST", "/api/me": "POST",
+    "/api/blobs/sha256:0f1e2d": "POST", "/api/me": "POST",
     "/api/signout": "POST", "/v1/chat/completions": "POST", "/v1/embeddings": "POST", "/api": "GET",
 }  # fmt: skip
 
@@ -49,7 +49,9 @@ async def test_what_is_not_offered_is_a_404_whose_words_say_what_is(path: str, c
 
     words = refused_as_ollama(answer, Code.NOT_FOUND)
     assert "Not offered" in words
-    assert {"chat", "generate", "tags", "ps", "version", "show"} <= set(words.replace(",", "").rstrip(".").split())
+    assert {"chat", "generate", "embed", "embeddings", "tags", "ps", "version", "show"} <= set(
+        words.replace(",", "").rstrip(".").split()
+    )
     assert not [call for call in chain.witness()["calls"] if call["path"] == path]
 
 
@@ -87,6 +89,12 @@ async def test_show_passes_through_and_asks_for_the_model_alone(chain: Chain, cl
     ]
 
 
+async def test_show_takes_the_older_name_of_a_model(client: Client) -> None:
+    newer, older = [await client.ask("/api/show", {name: "thinker"}) for name in ("model", "name")]
+
+    assert (older.status, older.body) == (newer.status, newer.body) == (200, newer.body)
+
+
 def shown(chain: Chain) -> list[dict[str, object]]:
     """Return the calls of /api/show."""
     return [call for call in chain.witness()["calls"] if call["path"] == "/api/show"]
@@ -107,12 +115,20 @@ async def test_show_of_an_unknown_model_is_ollamas_own_404(chain: Chain, client:
     )
 
 
-@pytest.mark.parametrize("body", [{}, {"model": ""}, {"model": 5}, {"name": "story"}, [], {"model": "m" * 257}, None])
-async def test_show_without_a_model_is_refused_by_name(body: object, chain: Chain, client: Client) -> None:
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        *(({}, "model is required"), ({"model": ""}, "model is required"), ({"model": 5}, "model must be a string")),
+        *(({"name": 5}, "name must be a string"), ({"model": "m" * 257}, "model must have at most 256 characters")),
+        *(([], "Send one JSON object"), (None, "Send one JSON object")),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_show_without_a_model_is_refused_by_name(body: object, words: str, chain: Chain, client: Client) -> None:
     before = len(shown(chain))
     answer = await client.ask("/api/show", body)
 
-    assert "model" in refused_as_ollama(answer, Code.INVALID_REQUEST)
+    assert refused_as_ollama(answer, Code.INVALID_REQUEST).startswith(words)
     assert len(shown(chain)) == before
 
 

@@ -61,18 +61,19 @@ NO_FLOAT: Refused = {
     "must be at least -3.4028234663852886e+38": [-3.5e38],
 }
 NO_INTEGER: Refused = {
-    "must be an integer": ["5", 3.5, 3.0, True, [], {}, 2**64],
-    "must be at most 2147483647": [2**31, 2**63 - 1],
+    "must be an integer": ["5", 3.5, True, [], {}],
+    "must be at most 2147483647": [2**31, 2**63 - 1, 2**64, 1e300],
     "must be at least -2147483648": [-(2**31) - 1],
 }
-NO_THINK: Refused = {'must be true, false, "low", "medium" or "high"': ["max", "", "LOW", 0, 1, 1.5, [], {}]}
+NO_THINK: Refused = {
+    "must be true, false or a word of 1 to 16 letters": ["", "x" * 17, "very high", "ё", "low\n", 0, 1, 1.5, [], {}]
+}
 NO_IMAGE: Refused = {
     "must be the plain base64 of a PNG, JPEG, WebP or GIF image": [
         "",
         "https://example.org/cat.png",
         f"data:image/png;base64,{PNG}",
         PNG[:-1],
-        PNG + "\n",
         PNG + "é",
         PNG.replace("A", "*") + "*",
         image(b"RIFF\0\0\0\0WAVE"),
@@ -84,16 +85,20 @@ NO_IMAGE: Refused = {
 }
 NO_SCHEMA: Refused = {
     'must be "json" or a JSON schema of at most 64 KiB': [
-        *("", "yaml", 5, True, [], ["json"]),
+        *(" ", "yaml", 5, True, [], ["json"]),
         *({"type": "objekt"}, {"type": None}, {"type": ["string", 5]}, {"properties": []}),
         schema_of((64 << 10) + 1),
     ]
 }
+NO_KEEP_ALIVE: Refused = {
+    "must be a number of seconds or a duration of at most 32 characters": [True, [], {}, "5" * 33]
+}
 FLOATS = [0, 1, 0.7, -1.5, 3.4e38, -3.4e38]
-INTEGERS = [0, -1, 1, 2**31 - 1, -(2**31)]
+INTEGERS = [0, -1, 1, 2**31 - 1, -(2**31), 128.0, 1e2, -0.0]
 IMAGES = [
     image(head) for head in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF87a", b"GIF89a", b"RIFF\n\0\0\nWEBPVP8 ")
 ]
+IMAGES += ["\r\n".join((IMAGES[0][:7], IMAGES[0][7:], "")), f"\n{PNG}\n"]  # as MIME's encoders break lines
 MESSAGE = ("messages", 0)
 CALLED = ("messages", 1, "tool_calls", 0)
 OFFERED = ("tools", 0)
@@ -105,7 +110,7 @@ FIELDS = [
         ["m", "é" * 256],
         {"must not be empty": [""], "must have at most 256 characters": ["m" * 257]} | NO_STRING,
     ),
-    Field(("think",), ROUTES, [True, False, "low", "medium", "high"], NO_THINK),
+    Field(("think",), ROUTES, [True, False, "low", "medium", "high", "max", "LOW", "x" * 16], NO_THINK),
     Field(
         ("format",),
         ROUTES,
@@ -137,9 +142,16 @@ FIELDS = [
     Field(MESSAGE, CHAT_ROUTES, [], NO_OBJECT),
     Field(
         (*MESSAGE, "role"),
-        CHAT_ROUTES,
+        ("gateway chat",),
         ["user"],
-        {"must be 'system', 'user', 'assistant' or 'tool'": ["User", "developer", "", 5, [], {}]},
+        {"must be 'system', 'user', 'assistant' or 'tool'": ["control", "developer", "", " user"]} | NO_STRING,
+        required=True,
+    ),
+    Field(
+        (*MESSAGE, "role"),
+        ("proxy chat",),
+        ["user", "control", "thinking", "document 1", "é" * 64],
+        {"must be 1 to 64 printable characters": ["", "x" * 65, "user\n", "\0"]} | NO_STRING,
         required=True,
     ),
     Field((*MESSAGE, "content"), CHAT_ROUTES, ["hi", "\0 \u2028 🌊", "x" * 100_000], NO_STRING),
@@ -163,11 +175,15 @@ FIELDS = [
         CHAT_ROUTES,
         [{}, {"a": [None]}],
         {"must be an object": ["{}", 5, []]},
-        required=True,
     ),
     Field(("tools",), CHAT_ROUTES, [[], [TOOL] * 128], {"must have at most 128 items": [[TOOL] * 129]} | NO_LIST),
     Field(OFFERED, CHAT_ROUTES, [], NO_OBJECT),
-    Field((*OFFERED, "type"), CHAT_ROUTES, ["function"], {"must be 'function'": ["", "code", 5, {}]}, required=True),
+    Field(
+        (*OFFERED, "type"),
+        CHAT_ROUTES,
+        ["function", "", "custom"],
+        {"must have at most 64 characters": ["x" * 65]} | NO_STRING,
+    ),
     Field((*OFFERED, "function"), CHAT_ROUTES, [], NO_OBJECT, required=True),
     Field((*OFFERED, "function", "name"), CHAT_ROUTES, ["f"], {"must not be empty": [""]} | NO_STRING, required=True),
     Field((*OFFERED, "function", "description"), CHAT_ROUTES, ["", "tells"], NO_STRING),
@@ -258,7 +274,7 @@ def test_a_value_beyond_its_limits_is_refused_by_name(field: Field, route: str) 
     "raw",
     [
         *(b"", b" ", b"null", b"[]", b'"hi"', b"5", b"{", b'{"a":1', b"{'a':1}", b'{"a":1}x', b"{}{}", b'{"a":NaN}'),
-        *(b'{"a":1e309}', b'{"a":"\\ud800"}', b'{"a":"\xff"}', b'\xef\xbb\xbf{"message":"hi"}'),
+        *(b'{"a":1e309}', b'{"a":"\xff"}', b'\xef\xbb\xbf{"message":"hi"}'),
         '{"message":"hi"}'.encode("utf-16"),
         b"[" * 10_000,
         b"[" * 10_000 + b"]" * 10_000,
@@ -272,7 +288,7 @@ def test_what_is_no_json_object_is_refused_with_what_to_do(route: str, raw: byte
     with pytest.raises(BadBody) as refusal:
         READERS[route](raw)
 
-    assert refusal.value.message == "Send one JSON object, in UTF-8, nested at most 32 levels deep"
+    assert refusal.value.message == "Send one JSON object, in UTF-8, nested at most 160 levels deep"
     assert refusal.value.code is Code.INVALID_REQUEST
 
 
@@ -283,14 +299,14 @@ def nested(levels: int, opening: bytes, closing: bytes) -> bytes:
 @pytest.mark.parametrize(
     "brackets", [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")], ids=["lists", "objects", "both"]
 )
-def test_32_levels_pass_and_33_do_not(brackets: tuple[bytes, bytes]) -> None:
+def test_160_levels_pass_and_161_do_not(brackets: tuple[bytes, bytes]) -> None:
     levels_each = brackets[0].count(b"[") + brackets[0].count(b"{")
     path = (*OFFERED, "function", "parameters")
     head, tail = orjson.dumps(with_field(full_body("proxy chat"), path, {"a": "HERE"})).split(b'"HERE"')
-    room = (32 - 5) // levels_each  # the body, the tools, the tool, its function and the parameters are five
+    room = (160 - 5) // levels_each  # the body, the tools, the tool, its function and the parameters are five
 
     fits = READERS["proxy chat"](head + nested(room, *brackets) + tail)
-    with pytest.raises(BadBody, match="32 levels"):
+    with pytest.raises(BadBody, match="160 levels"):
         READERS["proxy chat"](head + nested(room + 1, *brackets) + tail)
 
     assert field_of(fits.body, path) == {"a": orjson.loads(nested(room, *brackets))}
@@ -298,9 +314,9 @@ def test_32_levels_pass_and_33_do_not(brackets: tuple[bytes, bytes]) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_too_deep_is_refused_in_a_field_that_would_be_dropped_too(route: str) -> None:
-    raw = orjson.dumps(full_body(route))[:-1] + b',"keep_alive":' + nested(32, b"[", b"]") + b"}"
+    raw = orjson.dumps(full_body(route))[:-1] + b',"keep_alive":' + nested(160, b"[", b"]") + b"}"
 
-    with pytest.raises(BadBody, match="32 levels"):
+    with pytest.raises(BadBody, match="160 levels"):
         READERS[route](raw)
 
 
@@ -375,13 +391,3 @@ def test_a_refusal_holds_nothing_of_the_body() -> None:
     assert "CANARY" not in str(refusal.value)
     assert refusal.value.__cause__ is None
     assert refusal.value.__context__ is None
-
-
-@pytest.mark.parametrize(
-    "key", ["Model", "MODEL", "Messages", "Keep_Alive", "mode\u006c ", "\u212aeep_alive"], ids=ascii
-)
-def test_a_key_in_other_letters_never_reaches_the_model_server(key: str) -> None:
-    """Ollama would match it, case folded: bodies are rebuilt, never forwarded."""
-    request = read("proxy chat", full_body("proxy chat") | {key: "x"})
-
-    assert request.body == full_body("proxy chat")

@@ -12,7 +12,6 @@ from services.wire.chat import BadBody, GatewayRequest, ModelRequest
 from tests.wire.requests import (
     CALL,
     GATEWAY_ROUTES,
-    GENERATE_ROUTES,
     PNG,
     PROXY_ROUTES,
     READERS,
@@ -91,11 +90,6 @@ def test_text_or_a_picture_of_the_user_is_enough(said: dict[str, Any]) -> None:
     assert gateway_chat(messages=[{"role": "user", **said}]).body["messages"] == [{"role": "user", **said}]
 
 
-@pytest.mark.parametrize("messages", [[], None])
-def test_a_chat_without_messages_is_no_order_to_load_the_model(messages: list[Any] | None) -> None:
-    assert refusal_of("proxy chat", model="m", messages=messages) == "Message is required"
-
-
 def test_a_chat_of_other_roles_alone_is_ollamas_to_judge() -> None:
     request = asked("proxy chat", model="m", messages=[{"role": "system", "content": "tell a joke"}])
 
@@ -103,9 +97,8 @@ def test_a_chat_of_other_roles_alone_is_ollamas_to_judge() -> None:
 
 
 @pytest.mark.parametrize("prompt", [{}, {"prompt": ""}, {"prompt": None}], ids=str)
-@pytest.mark.parametrize("route", GENERATE_ROUTES)
-def test_an_empty_prompt_is_no_order_to_load_the_model(route: str, prompt: dict[str, Any]) -> None:
-    assert refusal_of(route, model="m", images=[PNG], **prompt) == "Prompt is required"
+def test_an_empty_prompt_is_no_order_to_load_the_model_at_the_gateway(prompt: dict[str, Any]) -> None:
+    assert refusal_of("gateway generate", model="m", images=[PNG], **prompt) == "Prompt is required"
 
 
 @pytest.mark.parametrize("messages", [[], [USER]], ids=str)
@@ -277,11 +270,6 @@ def test_filling_in_the_defaults_leaves_the_request_as_it_was() -> None:
 
 
 OURS_TO_REFUSE = {
-    "chat_load_empty_messages": "loads a model",
-    "chat_unload": "unloads a model",
-    "generate_load_empty_prompt": "loads a model",
-    "generate_unload": "unloads a model",
-    "generate_unload_unloaded": "unloads a model",
     "generate_case_insensitive_keys": "its model is written Model",
     "generate_option_type_num_predict": "1.5 tokens, which Ollama truncates",
     "generate_trailing_garbage": "bytes behind the object, which Ollama ignores",
