@@ -76,7 +76,8 @@ def is_idle(server: Server) -> bool:
     metrics = server.metrics()
     now = ("llm_streams_active", "llm_followers", "llm_admission_queue_length")
     counted = total(metrics, "llm_streams_finished_total")
-    return all(total(metrics, name) == 0 for name in now) and counted == len(server.events("stream.finished"))
+    held = {value for series, value in metrics.items() if series.partition("{")[0] in now}  # -1 and +1 are not 0
+    return held == {0} and counted == len(server.events("stream.finished"))
 
 
 def every_stream_ended_once(server: Server) -> bool:

@@ -52,6 +52,18 @@ def test_a_refusal_at_the_door_is_counted_there_and_a_proxy_s_is_not(*, admitted
     assert sample(metrics, 'llm_admission_rejected_total{reason="overloaded"}') == rejections
 
 
+def test_a_model_that_is_listed_while_its_connection_runs_leaves_no_gauge_behind() -> None:
+    metrics, connection = GatewayMetrics(), new_connection("stop")
+    connection.label, connection.asks = metrics.stream_began("llama3.2"), True
+    metrics.models_listed(["llama3.2"])
+    metrics.connection_ended(connection)
+    other = 'gen_ai_request_model="_OTHER"'
+
+    assert sample(metrics, f"llm_streams_active{{{other}}}") == sample(metrics, f"llm_streams_active{{{MODEL}}}") == 0
+    assert sample(metrics, f'llm_streams_finished_total{{{other},reason="stop"}}') == 1
+    assert sample(metrics, f'llm_goodput_requests_total{{{other},good="true"}}') == 1
+
+
 async def test_what_a_hop_brought_against_the_protocol_is_counted() -> None:
     metrics, hop = new_metrics(), ListHop()
     async with relaying(hop, None) as (scene, task):
