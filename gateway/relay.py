@@ -249,9 +249,9 @@ class Relay:
 
     def _rewritten(self, frame: MarkedFrame) -> bytes:
         self.marked += 1
-        if not frame.is_end:
+        if frame.event == "start":
             frame.data.update(self._start_fields)
-        else:
+        elif frame.is_end:
             self.end = frame
             self.model_server = frame.data.pop("model_server", self.model_server)
             if frame.event == "done" and self._began and self._timeline.first_content is not None:

@@ -5,11 +5,23 @@ server's own last fields as they came. `context` and `logprobs` are not carried;
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import orjson
 
-from services.wire.events import Failed, Finished, FinishReason, Logged, Status, Thinking, Token, ToolCall, skipped
+from services.wire.events import (
+    Failed,
+    Finished,
+    FinishReason,
+    Logged,
+    Started,
+    Status,
+    Thinking,
+    Token,
+    ToolCall,
+    ToolResult,
+    skipped,
+)
 from services.wire.native import Numbered
 
 STOPPED: Final = "The answer was stopped."
@@ -59,8 +71,10 @@ class OllamaLines:
                 return {**last, **skipped(event.skipped_lines)}
             case Failed(message=message):
                 return {"error": message, **skipped(event.skipped_lines)}
-            case _:
+            case Started() | ToolResult():  # Ollama's clients know no such line
                 return None
+            case _:
+                assert_never(event)
 
     def _part(self, text: str, *, done: bool = False, **more: Any) -> dict[str, Any]:
         head = {"model": self._model, "created_at": self._now()}
@@ -84,17 +98,28 @@ class OllamaObject:
     def frames(self, events: Sequence[Numbered]) -> bytes:
         """Keep ``events``; nothing is written before the end."""
         for _, event in events:
-            if isinstance(event, Token | Thinking):
-                (self._text if isinstance(event, Token) else self._thinking).append(event.content)
-                self.bytes += len(event.content.encode())
-            elif isinstance(event, ToolCall):
-                self._calls.append(tool_call(event, len(self._calls)))
-                self.bytes += len(orjson.dumps(event.arguments))
+            self._keep(event)
         return b""
 
     def status(self, _status: Status) -> bytes:
         """Return nothing."""
         return b""
+
+    def _keep(self, event: Logged) -> None:
+        match event:
+            case Token(text):
+                self._text.append(text)
+                self.bytes += len(text.encode())
+            case Thinking(text):
+                self._thinking.append(text)
+                self.bytes += len(text.encode())
+            case ToolCall():
+                self._calls.append(tool_call(event, len(self._calls)))
+                self.bytes += len(orjson.dumps(event.arguments))
+            case Started() | ToolResult() | Finished() | Failed():  # the end is told to `whole`
+                pass
+            case _:
+                assert_never(event)
 
     def whole(self, end: Finished) -> bytes:
         """Return the body of an answer that was not stopped."""

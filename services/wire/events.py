@@ -268,8 +268,10 @@ class Failed:
 
 Content = Thinking | Token | ToolCall
 Terminal = Finished | Failed
+Control = Started | Status | ToolResult | Terminal
+"""What is no content: the gateway counts content as the difference of numbers less the frames of these."""
 Logged = Started | Content | ToolResult | Terminal
-Event = Logged | Status
+Event = Content | Control
 
 EVENT_NAMES: Final[Mapping[type[Event], str]] = {
     Started: "start",

@@ -5,7 +5,7 @@ import pytest
 
 from services.runtime.http_connection import End
 from services.wire import sse
-from services.wire.events import ConnectionEnd
+from services.wire.events import ConnectionEnd, ToolResult
 from tests.gateway.relaying import Scene, relaying
 from tests.gateway.stage import (
     START,
@@ -209,6 +209,22 @@ async def test_chunks_are_counted_by_their_numbers_merged_or_not() -> None:
 
         assert scene.relay.chunks == 9
         assert scene.relay.bytes_out == len(scene.sink.body)
+
+
+async def test_a_tool_s_result_passes_unchanged_and_is_no_chunk() -> None:
+    hop = ListHop()
+    middle = [
+        called(2),
+        (3, ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4.0)),
+        *tokens("noon", after=3),
+    ]
+    async with relaying(hop) as (scene, task):
+        hop.brings(START, middle, done(5))
+        hop.ends()
+        await task
+
+        assert framed(middle) in scene.sink.body
+        assert scene.relay.chunks == 2
 
 
 async def test_the_moments_of_content_are_noted_once_a_read() -> None:

@@ -7,6 +7,8 @@ from services.wire.events import (
     RULES,
     Code,
     ConnectionEnd,
+    Content,
+    Control,
     Event,
     Failed,
     Finished,
@@ -69,6 +71,14 @@ def test_every_code_has_the_status_and_the_rule_of_the_protocol() -> None:
 def test_every_event_has_a_name_and_no_two_share_one() -> None:
     assert set(EVENT_NAMES) == set(get_args(Event))
     assert len(set(EVENT_NAMES.values())) == len(EVENT_NAMES)
+
+
+def test_an_event_is_content_or_control_and_never_both() -> None:
+    """The gateway counts content by numbers less control frames: an event of a new kind has to be one or the other."""
+    content, control = set(get_args(Content)), set(get_args(Control))
+
+    assert content | control == set(get_args(Event)) == set(EVENT_NAMES)
+    assert content & control == set()
 
 
 def test_a_status_is_not_logged_and_only_an_end_is_terminal() -> None:
