@@ -25,6 +25,8 @@ from proxy.settings import ProxySettings
 from proxy.stream import Stream
 from proxy.streams import Streams
 from proxy.transport import Transport
+from proxy.wedge import FLOOR_S
+from proxy.wedge_watch import WedgeWatch
 from services.runtime import edge
 from services.runtime.health import Health, Reachability
 from services.runtime.hosts import Hosts
@@ -38,7 +40,7 @@ from services.runtime.metrics import metrics_port
 from services.runtime.tasks import Tasks
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
-from services.wire.model_names import listed_models
+from services.wire.model_names import canonical, listed_models
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
@@ -49,14 +51,25 @@ GOODBYE_S: Final = 1.0
 
 
 class ProxyService:
-    """The proxy, as its lifecycle sees it."""
+    """The proxy, as its lifecycle sees it.
 
-    def __init__(self, settings: ProxySettings) -> None:
+    Args:
+        wedge_floor_s: how long a wait for the first content is never suspicious.
+    """
+
+    def __init__(self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S) -> None:
         self._settings = settings
         self.metrics = ProxyMetrics()
         self._tasks = Tasks()
         self._transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
-        self._phases = Phases(self._transport, self._tasks)
+        self._wedges = WedgeWatch(
+            self._transport,
+            self._tasks,
+            changed=self.metrics.models_wedged,
+            cures=settings.cure == "unload",
+            floor_s=wedge_floor_s,
+        )
+        self._phases = Phases(self._transport, self._tasks, self._wedges.looked)
         self._admission = Admission(
             permits=settings.permits,
             queue_length=settings.queue_length,
@@ -67,7 +80,11 @@ class ProxyService:
             settings, self._admission, provider=OllamaAdapter.name, produce=self._produce, tasks=self._tasks
         )
         self._health = Health(
-            "proxy", self._reachability, active=lambda: self.streams.running, queued=lambda: self._admission.waiting
+            "proxy",
+            self._reachability,
+            active=lambda: self.streams.running,
+            queued=lambda: self._admission.waiting,
+            wedged=lambda: self._wedges.names,
         )
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self._none_installed = False
@@ -157,6 +174,7 @@ class ProxyService:
             place,
             transport=self._transport,
             phases=self._phases,
+            wedges=self._wedges,
             deadlines=Deadlines(
                 queue_s=settings.queue_timeout_s,
                 first_token_s=settings.first_token_timeout_s,
@@ -191,6 +209,7 @@ class ProxyService:
                 loaded = listed_models(await self._read("ps"))
                 if loaded is not None:  # a frozen runner makes it hang: then the gauges say what was last known
                     self.metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
+                    self._wedges.looked(frozenset(canonical(model.name) for model in loaded))
             await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
 
     async def _read(self, what: str) -> bytes:

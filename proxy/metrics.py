@@ -8,6 +8,7 @@ from proxy.stream import Stream
 from proxy.timeline import STAGES
 from services.runtime.families import Family
 from services.runtime.histogram import TOKENS_BUCKETS
+from services.runtime.metrics import OTHER_MODEL
 from services.runtime.stages import since
 from services.runtime.stream_metrics import MODEL, StreamMetrics
 from services.runtime.stream_record import StreamRecord
@@ -31,7 +32,7 @@ _REASONS: Final = (
     Code.INTERNAL,
 )
 _REJECTIONS: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
-_RETRIES: Final = ("refused", "connect_timeout", "reset", "eof", "429", "500", "502", "503")
+_RETRIES: Final = ("refused", "connect_timeout", "reset", "eof", "429", "500", "502", "503", "wedged")
 
 
 class ProxyMetrics(StreamMetrics):
@@ -62,6 +63,7 @@ class ProxyMetrics(StreamMetrics):
         )
         self.model_loaded = self.gauge("ollama_model_loaded", "1 while the model is in memory", [MODEL])
         self.model_vram = self.gauge("ollama_model_vram_bytes", "graphics memory that the model holds", [MODEL])
+        self.model_wedged = self.gauge("llm_model_wedged", "1 while a loaded model gives content to nobody", [MODEL])
         self.loads = self.counter("ollama_model_loads", "streams that waited for a load", [MODEL])
         self._made_with_models(self._make_model)
 
@@ -70,6 +72,7 @@ class ProxyMetrics(StreamMetrics):
         super().models_listed(names)
         for label in {self.models.label(name) for name in names}:
             self.loads.labels(label)
+            self.model_wedged.labels(label)
 
     def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
         """These models are in memory, with so many bytes of it the graphics card's, and no others."""
@@ -77,6 +80,12 @@ class ProxyMetrics(StreamMetrics):
         for label in self.models.labels:
             self.model_loaded.labels(label).set(label in loaded)
             self.model_vram.labels(label).set(loaded.get(label, 0))
+
+    def models_wedged(self, names: Sequence[str]) -> None:
+        """These models are wedged, and no others."""
+        wedged = {self.models.label(name) for name in names}
+        for label in (*self.models.labels, OTHER_MODEL):
+            self.model_wedged.labels(label).set(label in wedged)
 
     def follower_left(self, follower: Follower) -> None:
         """A reader is gone; slow is one that took nothing for too long, or whose next event has left the log."""

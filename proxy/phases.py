@@ -1,6 +1,7 @@
 """What a stream that has no content yet is waiting for: one look at the model server serves all who wait."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.stream import Stream
@@ -13,6 +14,8 @@ from services.wire.model_names import canonical, listed_models
 PERIOD_S: Final = 1.0
 TIMEOUT_S: Final = 0.5
 """``/api/ps`` can hang for 15 s beside a frozen runner."""
+Loaded = frozenset[str] | None
+"""The canonical names of the models in memory; None where the model server does not say."""
 
 
 class Phases:
@@ -20,11 +23,15 @@ class Phases:
 
     Neither can be seen on the stream: the model server sends nothing before the first token. While anyone waits one
     task asks ``/api/ps``: a model that is absent is loading, one that is there works on the prompt.
+
+    Args:
+        looked: told what each look has found.
     """
 
-    def __init__(self, transport: Transport, tasks: Tasks) -> None:
+    def __init__(self, transport: Transport, tasks: Tasks, looked: Callable[[Loaded], None]) -> None:
         self._transport = transport
         self._tasks = tasks
+        self._looked = looked
         self._waiting: set[Stream] = set()
         self._asking: asyncio.Task[Any] | None = None
 
@@ -40,27 +47,30 @@ class Phases:
 
     async def _ask(self) -> None:
         while self._waiting:
-            loaded = await self._loaded()
+            loaded = await loaded_models(self._transport)
             for stream in tuple(self._waiting):
                 self._show(stream, loaded)
+            self._looked(loaded)
             await asyncio.sleep(PERIOD_S)
 
-    def _show(self, stream: Stream, loaded: "frozenset[str] | None") -> None:
+    def _show(self, stream: Stream, loaded: Loaded) -> None:
         if stream.log.chunks or stream.log.end is not None:
             self._waiting.discard(stream)
             return
         stream.show(Status(_phase(stream.model, loaded)))
 
-    async def _loaded(self) -> "frozenset[str] | None":
-        try:
-            answer = await self._transport.read("ps", timeout_s=TIMEOUT_S)
-        except CallFailed:
-            return None
-        models = listed_models(answer.body) if answer.status == 200 else None
-        return None if models is None else frozenset(canonical(model.name) for model in models)
+
+async def loaded_models(transport: Transport) -> Loaded:
+    """Ask the model server which models are in memory."""
+    try:
+        answer = await transport.read("ps", timeout_s=TIMEOUT_S)
+    except CallFailed:
+        return None
+    models = listed_models(answer.body) if answer.status == 200 else None
+    return None if models is None else frozenset(canonical(model.name) for model in models)
 
 
-def _phase(model: str, loaded: frozenset[str] | None) -> Phase:
+def _phase(model: str, loaded: Loaded) -> Phase:
     if loaded is None:
         return Phase.WAITING
     return Phase.PREFILL if canonical(model) in loaded else Phase.LOADING

@@ -20,6 +20,7 @@ from proxy.providers.adapter import Adapter, Refusal
 from proxy.stream import Stream
 from proxy.transport import Transport, Unreachable
 from proxy.upstream_call import UpstreamCall
+from proxy.wedge_watch import WedgeWatch
 from services.runtime.http_connection import Call
 from services.runtime.watchdog import Watchdog
 from services.wire.events import Code, Failed, FinishReason, Phase, Stage, Status
@@ -94,6 +95,7 @@ class Producer:
         *,
         transport: Transport,
         phases: Phases,
+        wedges: WedgeWatch,
         deadlines: Deadlines,
         adapter_for: Callable[[Stream], Adapter],
         witness: Witness,
@@ -103,11 +105,13 @@ class Producer:
         self._place = place
         self._transport = transport
         self._phases = phases
+        self._wedges = wedges
         self._deadlines = deadlines
         self._adapter_for = adapter_for
         self._witness = witness
         self._ended = ended
-        self._idle_s = deadlines.idle_s * (IDLE_FACTOR if stream.request.wants_tools_or_format else 1)
+        self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
+        self._idle_s = deadlines.idle_s * self._patience
         self._gap_seen = witness.gaps_of(stream)
         self._asking: UpstreamCall | None = None
         self._call: Call | None = None
@@ -180,13 +184,17 @@ class Producer:
     async def _attempt(self, attempt: int, *, fresh: bool) -> Refusal | None:
         """Make one call and return its refusal; None when the stream has its end."""
         self._stream.attempts = attempt
+        await self._wedges.unloaded(self._stream.model)
         adapter = self._adapter_for(self._stream)
-        self._asking = UpstreamCall(self._stream, adapter, self._gap_seen, self._witness.chunk_passed)
+        self._asking = UpstreamCall(
+            self._stream, adapter, self._gap_seen, self._witness.chunk_passed, patience=self._patience
+        )
         try:
             self._call = await self._transport.open(adapter.question(), self._asking, fresh=fresh)
         except Unreachable as exc:
             return exc.refusal
         self._asking.asked_at = time.monotonic()
+        self._wedges.began(self._stream.model, self._asking)
         self._phases.watch(self._stream)
         self._watchdog.start()
         try:
@@ -196,8 +204,9 @@ class Producer:
         finally:
             self._watchdog.stop()
             self._phases.forget(self._stream)
+            self._wedges.ended(self._asking)
             self._call.abort()
-        await self._call.released
+        await self._closed(self._call)
         return refusal
 
     async def _last_chunk(self) -> None:
@@ -206,11 +215,16 @@ class Producer:
         if not isinstance(self._stream.log.end, Failed):
             await asyncio.wait([self._call.released], timeout=LAST_CHUNK_S)
 
+    @staticmethod
+    async def _closed(call: Call) -> None:
+        """Return when its connection is closed; the future itself is not awaited, or a cancellation would cancel it."""
+        await asyncio.wait([call.released])
+
     async def _give_back(self) -> None:
         self._task = None  # nothing may cancel what follows
         if self._call is not None:
             self._call.abort()
-            await self._call.released
+            await self._closed(self._call)
         self._place.leave()
         stream = self._stream
         if stream.stopped_at is not None:

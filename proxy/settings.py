@@ -1,7 +1,7 @@
 """What an operator can turn at the proxy."""
 
 import secrets
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -44,6 +44,10 @@ class ProxySettings(ProcessSettings):
     )
     queue_timeout_s: float = Field(
         120.0, gt=0, description="seconds in the waiting line; then queue_timeout; who would wait longer is overloaded"
+    )
+    cure: Literal["", "unload"] = Field(
+        "",
+        description="unload = a wedged model is unloaded; only where nothing else uses that Ollama; empty = only said",
     )
     connect_timeout_s: float = Field(1.0, gt=0, description="seconds for a TCP connection to the model server")
     first_token_timeout_s: float = Field(

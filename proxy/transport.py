@@ -86,6 +86,16 @@ class Transport:
         request = Request("POST", EMBED_PATHS[name], _JSON, orjson.dumps(body))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
+    async def unload(self, model: str) -> None:
+        """Let the model server take ``model`` out of memory, as soon as nobody uses it.
+
+        Raises:
+            CallFailed: no whole answer came.
+        """
+        body = orjson.dumps({"model": model, "keep_alive": 0, "stream": False})
+        request = Request("POST", "/api/generate", _JSON, body)
+        await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
+
     def connections(self) -> Connections:
         """Count the connections to the model server."""
         return self._client.connections

@@ -30,6 +30,7 @@ class UpstreamCall:
     Args:
         gap_seen: told the seconds between two chunks with content.
         chunk_passed: told the seconds from a read to the return of the last reader's write, of one chunk in sixteen.
+        patience: how many times longer than others it may be silent.
     """
 
     def __init__(
@@ -38,11 +39,14 @@ class UpstreamCall:
         adapter: Adapter,
         gap_seen: Callable[[float], None],
         chunk_passed: Callable[[float], None],
+        *,
+        patience: int = 1,
     ) -> None:
         self._stream = stream
         self._adapter = adapter
         self._gap_seen = gap_seen
         self._chunk_passed = chunk_passed
+        self.patience = patience
         self._chunks_before = stream.log.chunks
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -57,6 +61,21 @@ class UpstreamCall:
     def has_content(self) -> bool:
         """Whether this call has produced content."""
         return self._stream.log.chunks > self._chunks_before
+
+    @property
+    def first_content_at(self) -> float | None:
+        """When its first content came, in seconds."""
+        return self._stream.timeline.first_content if self.has_content else None
+
+    @property
+    def content_at(self) -> float | None:
+        """When its last content came so far, in seconds."""
+        return self._stream.timeline.last_content if self.has_content else None
+
+    @property
+    def is_closed_early(self) -> bool:
+        """Whether neither the connection nor the model server's last word has ended it: who closes it now is early."""
+        return not self.whole and self._stream.last_word is None
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers came: with the first line, in every stream that Ollama was seen to send."""
@@ -94,7 +113,7 @@ class UpstreamCall:
         if end is End.MALFORMED:
             self._settle(_NOT_HTTP)
         elif end is End.STALE:
-            self._give_up(Refusal(_BROKE_OFF, "stale"))
+            self.give_up(Refusal(_BROKE_OFF, "stale"))
         elif self._status not in {0, 200}:
             self._refused()
         else:
@@ -104,19 +123,24 @@ class UpstreamCall:
         """A deadline has passed: a first-token time-out is not repeated, since closing kills the model's load."""
         self._settle(failed)
 
+    def give_up(self, refusal: Refusal) -> None:
+        """The call came to nothing."""
+        if not self.over.done():
+            self.over.set_result(refusal)
+
     def _body_ended(self, end: End) -> None:
         broke_off = end is End.DISCONNECTED
         word = self._adapter.end(self._stream.log, broke_off=broke_off)
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
             self._settle(word)
         elif broke_off:
-            self._give_up(Refusal(_BROKE_OFF, "reset"))
+            self.give_up(Refusal(_BROKE_OFF, "reset"))
         else:
-            self._give_up(Refusal(word, "eof", again=self._adapter.silent))
+            self.give_up(Refusal(word, "eof", again=self._adapter.silent))
 
     def _refused(self) -> None:
         refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
-        self._give_up(refusal)
+        self.give_up(refusal)
 
     def _content_came(self, now: float, *, first: bool) -> None:
         timeline = self._stream.timeline
@@ -148,10 +172,6 @@ class UpstreamCall:
         self._stream.finish(end)
         if not self.over.done():
             self.over.set_result(None)
-
-    def _give_up(self, refusal: Refusal) -> None:
-        if not self.over.done():
-            self.over.set_result(refusal)
 
 
 def _encoded(coding: str) -> Failed:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import orjson
@@ -83,14 +83,21 @@ class Health:
     Args:
         active: how many streams run.
         queued: how many wait.
+        wedged: names of models that are loaded and give content to nobody.
     """
 
     def __init__(
-        self, service: str, upstream: Reachability, *, active: Callable[[], int], queued: Callable[[], int]
+        self,
+        service: str,
+        upstream: Reachability,
+        *,
+        active: Callable[[], int],
+        queued: Callable[[], int],
+        wedged: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._service = service
         self._upstream = upstream
-        self._active, self._queued = active, queued
+        self._active, self._queued, self._wedged = active, queued, wedged
         self._started_at = time.monotonic()
         self.draining = False
 
@@ -114,7 +121,9 @@ class Health:
         return json_response(page, status=200 if self.ready else 503)
 
     async def _health(self, _request: web.Request) -> web.Response:
-        word = "draining" if self.draining else "ok" if self._upstream.is_fresh else "degraded"
+        wedged = list(self._wedged())
+        well = self._upstream.is_fresh and not wedged
+        word = "draining" if self.draining else "ok" if well else "degraded"
         page = {
             "status": word,
             "service": self._service,
@@ -122,6 +131,11 @@ class Health:
             "uptime_s": round(time.monotonic() - self._started_at, 1),
             "active_streams": self._active(),
             "queued": self._queued(),
-            "upstream": {"reachable": self._upstream.is_fresh, "checked_s_ago": self._upstream.checked_s_ago},
+            "upstream": {
+                "reachable": self._upstream.is_fresh,
+                "checked_s_ago": self._upstream.checked_s_ago,
+                **({"wedged_models": wedged} if wedged else {}),
+            },
         }
-        return json_response(page, status=200 if word == "ok" else 503)
+        # 503 sends traffic elsewhere: the other models of an upstream with a wedged one still answer
+        return json_response(page, status=200 if self.ready else 503)

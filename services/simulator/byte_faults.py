@@ -127,8 +127,8 @@ def _trailers(steps: MakerSteps, script: Script, opening: Opening) -> Steps:
         yield Write(b"0\r\n" + fields + b"\r\n") if whole else step
 
 
-def _deaf(steps: MakerSteps, _script: Script, opening: Opening) -> Steps:
-    """Leave the bytes: whether leaving is heard is the exchange's, see simulator.py."""
+def _sound(steps: MakerSteps, _script: Script, opening: Opening) -> Steps:
+    """Leave the bytes: what leaving does is the exchange's and the scheduler's, see simulator.py."""
     return chunked(opening("chunked"), steps)
 
 
@@ -147,5 +147,6 @@ MAKERS: Final[Mapping[str, ByteFault]] = {
     "slow_header": _slow_header,
     "bad_chunk": _broken_off(Raw(b"this is no size\r\n"), SILENCE),
     "trailers": _trailers,
-    "deaf": _deaf,
+    "wedge": _sound,
+    "deaf": _sound,
 }

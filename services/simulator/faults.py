@@ -72,6 +72,7 @@ IN_BYTES: Final[Mapping[str, Fault]] = {
     "slow_header": Fault("the header byte by byte over for= seconds, then the answer", ("for",)),
     "bad_chunk": Fault("after at= tokens a chunk size that is no number, then silence", ("at",)),
     "trailers": Fault("bytes= bytes of trailers after the last chunk", ("bytes",)),
+    "wedge": Fault("a sound answer; whose reader leaves before its end takes its permit along, until an unload"),
     "deaf": Fault("generation goes on to its end and keeps its permit though the reader has left"),
 }
 

@@ -30,6 +30,25 @@ class Runner:
     unload_timer: asyncio.TimerHandle | None = None
     expires_at_s: float = 0.0  # the loop's time; 0 while somebody uses it
 
+    @asynccontextmanager
+    async def permit(self, *, can_be_lost: bool) -> AsyncIterator[None]:
+        """Wait for a permit and hold it while the block runs.
+
+        Args:
+            can_be_lost: whether who leaves inside the block takes it along, as Ollama's #17131 does now and then;
+                only another runner, after an unload, has it again.
+        """
+        await self.permits.acquire()
+        lost = False
+        try:
+            yield
+        except asyncio.CancelledError:
+            lost = can_be_lost
+            raise
+        finally:
+            if not lost:
+                self.permits.release()
+
 
 class Scheduler:
     """The models in memory, and who may use them.

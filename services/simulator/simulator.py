@@ -221,7 +221,8 @@ class Simulator:
                     exchange.reply(json_reply(refusals.empty_answer(ask, "load", rfc3339_nano(time.time_ns()))))
                     return
                 self._refuse_late(ask)
-                async with runner.permits, self._freezing(model.script.fault == "freeze"):
+                fault = model.script.fault
+                async with runner.permit(can_be_lost=fault == "wedge"), self._freezing(fault == "freeze"):
                     timing.permitted_ns = _CLOCK.ticks_ns()
                     self.witness.permitted(call)
                     call.status = 200

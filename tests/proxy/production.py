@@ -13,6 +13,8 @@ from proxy.producer import Deadlines, Producer
 from proxy.providers.adapter import Adapter
 from proxy.providers.ollama import OllamaAdapter
 from proxy.stream import Stream
+from proxy.wedge import FLOOR_S
+from proxy.wedge_watch import WedgeWatch
 from services.runtime.http_connection import End
 from services.wire.chat import ModelRequest
 from services.wire.events import Finished, Token
@@ -70,6 +72,8 @@ class ProducerStage:
         deadlines: Deadlines = LONG,
         in_line: bool = False,
         followed: bool = True,
+        cures: bool = False,
+        wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
         adapter_for: Callable[[Stream], Adapter] = lambda stream: OllamaAdapter(stream.request),
     ) -> None:
@@ -81,6 +85,14 @@ class ProducerStage:
         self.before = self.admission.enter(MODEL, chance=0.5) if in_line else None
         self.place = self.admission.enter(MODEL, chance=0.5)
         self.noted = Noted()
+        self.wedged: list[list[str]] = []
+        self.wedges = WedgeWatch(
+            self.transport,
+            self.tasks,
+            changed=lambda names: self.wedged.append(list(names)),
+            cures=cures,
+            floor_s=wedge_floor_s,
+        )
         self.ended: list[Stream] = []
         self.sink = ListSink()
         self.followed = followed
@@ -88,7 +100,8 @@ class ProducerStage:
             self.stream,
             self.place,
             transport=self.transport,
-            phases=Phases(self.transport, self.tasks),
+            phases=Phases(self.transport, self.tasks, self.wedges.looked),
+            wedges=self.wedges,
             deadlines=deadlines,
             adapter_for=adapter_for,
             witness=self.noted,

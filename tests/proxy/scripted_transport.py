@@ -12,6 +12,7 @@ from proxy.transport import UNAVAILABLE, Transport, Unreachable
 from services.runtime.http_client import Answer, CallFailed
 from services.runtime.http_connection import Call, Connection, End, Reader
 from services.runtime.settings import Origin
+from tests.proxy.stage import turns
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class ScriptedTransport(Transport):
         self.open_when_asked: list[int] = []
         self.connecting_given_up = 0
         self.loaded: list[str] | None = None
+        self.unload_fails = False
+        self.unloaded: list[tuple[str, int]] = []  # and how many connections were open then
         self.closing_s = 0.0
         self.on_close: Callable[[], None] = lambda: None
 
@@ -109,6 +112,13 @@ class ScriptedTransport(Transport):
         if self.loaded is None:
             raise CallFailed("timeout")
         return Answer(200, {}, orjson.dumps({"models": [{"name": model} for model in self.loaded]}))
+
+    async def unload(self, model: str) -> None:
+        await turns()  # as a request does: meanwhile the connections of who waits are closed
+        self.unloaded.append((model, self.open_connections))
+        if self.unload_fails:
+            raise CallFailed("timeout")
+        self.loaded = []
 
     def _closing(self) -> None:
         self.on_close()  # whoever listens when it closes, not when it opened

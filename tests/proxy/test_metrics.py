@@ -161,6 +161,17 @@ def test_a_model_in_memory_is_shown_until_it_is_gone() -> None:
     assert (loaded, gone) == ([1, 42], [0, 0])
 
 
+def test_a_wedged_model_is_shown_until_it_is_healed_and_one_that_is_not_listed_as_other() -> None:
+    metrics = new_metrics()
+    series = [f"llm_model_wedged{{{MODEL}}}", 'llm_model_wedged{gen_ai_request_model="_OTHER"}']
+    shown = [(sample(metrics, series[0]), 0.0)]
+    for wedged in (["llama3.2:latest", "nobody-listed"], ["nobody-listed"], []):
+        metrics.models_wedged(wedged)
+        shown.append((sample(metrics, series[0]), sample(metrics, series[1])))
+
+    assert shown == [(0, 0), (1, 1), (0, 1), (0, 0)]
+
+
 def test_a_model_that_is_deleted_does_not_stay_in_memory_for_ever() -> None:
     metrics = new_metrics()
     metrics.models_loaded({"llama3.2": 42})

@@ -28,7 +28,7 @@ async def waiting(loaded: list[str] | None, streams: int = 1) -> AsyncIterator[t
     """Streams for llama3.2 that wait for their first content."""
     scenes = [StreamStage() for _ in range(streams)]
     transport = Asked(loaded)
-    phases = Phases(transport, scenes[0].tasks)
+    phases = Phases(transport, scenes[0].tasks, lambda _loaded: None)
     try:
         yield transport, phases, scenes
     finally:

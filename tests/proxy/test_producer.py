@@ -78,6 +78,20 @@ async def test_a_failure_in_the_adapter_is_internal_and_gives_everything_back() 
     stage.assert_everything_is_given_back()
 
 
+async def test_who_leaves_while_a_call_that_timed_out_is_closing_gives_the_permit_back() -> None:
+    """The wait for the close was cancelled with its future: whoever waited for that again never went on."""
+    at_once = Deadlines(queue_s=30, first_token_s=0.01, idle_s=30, total_s=30)
+    async with produced(Connects(), deadlines=at_once) as stage:
+        stage.transport.closing_s = 0.05
+        await stage.begin()
+        await eventually(lambda: stage.transport.opened and stage.transport.opened[0].closed, "it timed out")
+        stage.stream.stop(FinishReason.CANCELLED)
+        await stage.over()
+
+    assert stage.end == "upstream_timeout"
+    stage.assert_everything_is_given_back()
+
+
 # --- cancellation at every await
 
 WAITS: dict[str, tuple[list[Attempt], bool]] = {

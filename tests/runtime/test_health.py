@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,12 +15,12 @@ from tests.runtime.served import asked, served
 class Upstream:
     """A server that answers, or does not."""
 
-    def __init__(self, *, answers: bool) -> None:
+    def __init__(self, *, answers: bool, wedged: Sequence[str] = ()) -> None:
         self.answers = answers
         self.asked = 0
         self.told: list[bool] = []
         self.reachability = Reachability(self._probe, self.told.append)
-        self.health = Health("proxy", self.reachability, active=lambda: 3, queued=lambda: 2)
+        self.health = Health("proxy", self.reachability, active=lambda: 3, queued=lambda: 2, wedged=lambda: wedged)
 
     async def _probe(self) -> float | None:
         self.asked += 1
@@ -76,6 +77,23 @@ async def test_the_page_for_people_says_what_runs(word: str, status: int, *, ans
     assert page["upstream"]["reachable"] is answers
     assert page["uptime_s"] >= 0
     assert page["upstream"]["checked_s_ago"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "draining", "status", "word"),
+    [(True, False, 200, "degraded"), (False, False, 503, "degraded"), (True, True, 503, "draining")],
+)
+async def test_an_upstream_with_a_wedged_model_is_degraded_and_still_takes_traffic(
+    word: str, status: int, *, answers: bool, draining: bool
+) -> None:
+    upstream = Upstream(answers=answers, wedged=["llama3.2:latest"])
+    await upstream.reachability.check()
+    upstream.health.draining = draining
+    got_status, page = await upstream.get("/health")
+
+    assert (got_status, page["status"]) == (status, word)
+    assert page["upstream"]["wedged_models"] == ["llama3.2:latest"]
+    assert (await upstream.get("/readyz"))[0] == status
 
 
 async def test_before_the_first_look_nobody_says_when_it_was() -> None:

@@ -77,6 +77,30 @@ async def test_permits_are_as_many_as_num_parallel_says_and_for_each_model_its_o
         assert [call.state for call in calls[3:5]] == [State.QUEUED] * 2
 
 
+async def test_a_wedging_model_loses_the_permit_of_who_leaves_early_and_an_unload_brings_it_back() -> None:
+    """While others wait it is in use, and so still there: as Ollama, it goes when they have left."""
+    name = "sim:tokens=200,rate=100,fault=wedge"
+    async with simulator_with(num_parallel=1) as simulator:
+        whole = await ask(simulator, chat("sim:tokens=3,fault=wedge"))
+        first, leaving = await asking(simulator, chat(name))
+        await eventually(lambda: leaving.tokens > 0)
+        first.leave()
+        await eventually(lambda: leaving.state is State.ENDED)
+        second, waiting = await asking(simulator, chat(name))
+        await ask(simulator, post("/api/generate", {"model": name, "keep_alive": 0}))
+        still_loaded = name in await loaded(simulator)
+        still_waiting = waiting.permitted_at
+        second.leave()
+        await eventually(lambda: waiting.state is State.ENDED)
+        gone = name not in await loaded(simulator)
+        third, answered = await asking(simulator, chat(name))
+        await eventually(lambda: answered.tokens > 0)
+        third.leave()
+
+    assert whole.lines[-1]["done"] is True
+    assert (still_loaded, still_waiting, gone) == (True, None, True)
+
+
 async def test_a_waiting_reader_that_leaves_frees_its_place_and_disturbs_nobody() -> None:
     async with simulator_with(num_parallel=1) as simulator:
         first, running = await asking(simulator, chat("sim:fault=mute"))
