@@ -112,7 +112,7 @@ CALLS: Final[list[Call]] = [
     _administration("push", model="story"),
     _administration("copy", source="story", destination="tale"),
     _administration("delete", model="story"),
-    _administration("embed", model="embedder", input="hello"),
+    Call("embed", "embed", {"model": "embedder", "input": ["hello", "again"]}),
 ]
 """The differences: ``generate`` carries no `context`, nobody's `logprobs` are carried, and administration is absent."""
 

@@ -8,7 +8,7 @@ import httpx
 import ollama
 import pytest
 from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_ollama import ChatOllama
+from langchain_ollama import ChatOllama, OllamaLLM
 
 from tests.chain import Chain
 from tests.clients.calls import BREAKS, CLOCK, HELLO, PNG
@@ -118,3 +118,14 @@ def test_an_answer_that_breaks_off_raises(how: str, way: str, chain: Chain, rows
 def cell(said: dict[str, Any]) -> str:
     """Say it in a cell of the table."""
     return f"{said['error']} {said['status']}" if "error" in said else f"{len(said['content'])} characters"
+
+
+@pytest.mark.parametrize("asked", ["hi", "tell"])
+def test_its_completion_model_gives_what_it_gives_directly(asked: str, chain: Chain) -> None:
+    """It sends `"format": ""` with every call, which means none."""
+    direct, ours = (
+        OllamaLLM(base_url=server.url, model="story", client_kwargs=CLIENT).invoke(asked)
+        for server in (chain.simulator, chain.proxy)
+    )
+
+    assert ours == direct != ""
