@@ -221,7 +221,7 @@ def test_frames_do_not_depend_on_where_the_bytes_were_cut(piece: int) -> None:
     runs = read(pieces_of(body, piece))
 
     assert rejoined(runs) == body
-    assert [run.event for run in runs if isinstance(run, MarkedFrame)] == ["start", "done"]
+    assert [run.event for run in runs if isinstance(run, MarkedFrame)] == ["start", "tool_result", "done"]
 
 
 @given(data=st.data(), texts=st.lists(st.text(min_size=1), max_size=6))
