@@ -11,28 +11,29 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.beacon import add_beacon
-from gateway.catalog import Catalog
-from gateway.connection import ClientConnections
-from gateway.cors import allow_origins
 from gateway.errors import answer
-from gateway.handlers import Handlers
-from gateway.hops import Hops
 from gateway.metrics import GatewayMetrics
-from gateway.reception import Reception
+from gateway.relay.connection import ClientConnections
+from gateway.relay.hops import Hops
+from gateway.relay.upstream import Upstream
+from gateway.report import ConnectionLog
+from gateway.routes.beacon import add_beacon
+from gateway.routes.catalog import Catalog
+from gateway.routes.cors import allow_origins
+from gateway.routes.native import Handlers
+from gateway.routes.responder import Reception
 from gateway.settings import GatewaySettings
-from gateway.upstream import Upstream
-from services.runtime import edge
-from services.runtime.health import Health, Reachability, told_s_ago
-from services.runtime.hosts import Hosts
-from services.runtime.http_client import CallFailed
-from services.runtime.http_server import HttpPort
+from services.http import edge
+from services.http.client import CallFailed
+from services.http.health import Health, Reachability, told_s_ago
+from services.http.hosts import Hosts
+from services.http.server import HttpPort
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
-from services.runtime.log_metrics import LogMetrics
-from services.runtime.metrics import metrics_port
 from services.runtime.tasks import Tasks
+from services.telemetry.log_metrics import LogMetrics
+from services.telemetry.metrics import metrics_port
 from services.wire import native
 from services.wire.events import refused_by_status
 
@@ -130,6 +131,7 @@ class GatewayService:
             connections=self.connections,
             catalog=self._catalog,
             metrics=self.metrics,
+            report=ConnectionLog(self.metrics),
         )
         Handlers(reception, self._upstream, self._catalog).add_routes(app.router)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
-from gateway.connection import ClientConnection
-from gateway.timeline import OWN_STAGES
-from services.runtime.families import Family
-from services.runtime.histogram import TTFT_BUCKETS_S
-from services.runtime.stream_metrics import MODEL, StreamMetrics
-from services.runtime.stream_record import StreamRecord
+from gateway.relay.connection import ClientConnection
+from gateway.relay.timeline import OWN_STAGES
+from services.telemetry.families import Family
+from services.telemetry.histogram import TTFT_BUCKETS_S
+from services.telemetry.stream_metrics import MODEL, StreamMetrics
+from services.telemetry.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 from services.wire.model_names import canonical
 
@@ -63,6 +63,10 @@ class GatewayMetrics(StreamMetrics):
     def page_painted(self, seconds: float) -> None:
         """A page told how long its person waited for the first text."""
         self._browser_ttft.observe(seconds)
+
+    def hop_repeated(self, why: str) -> None:
+        """The proxy is asked once more: a pooled connection was stale, or a hop broke."""
+        self.retries.labels(why).inc()
 
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""

@@ -1,14 +1,14 @@
-"""The server beside the model: one answer is one stream, and its truth lives here.
+"""The server beside the model: the source of truth for each answer.
 
-    handlers ──▶ streams ──▶ producer ──▶ transport ──▶ model server
-        │           │            │  ▲         │ bytes, pushed
-        │           │       admission │       ▼
-        │           │        (permit) └── provider's adapter (pure: lines -> parts of the answer)
-        │           ▼                         │
-        └──▶ follower ◀── dialect ◀── stream_log (pure: numbered events, replay, the first end wins)
+    routes ──▶ streams.registry ──▶ upstream.producer ──▶ upstream.transport ──▶ model server
+      │              │                   │  ▲                   │ bytes, pushed
+      │              │         streams.permits                  ▼
+      │              ▼            (permit) └── upstream.call ── a provider's adapter (pure: bytes -> events)
+      └──▶ streams.follower ◀── a dialect ◀── streams.log (pure: numbered events, replay, the first end wins)
                 │ (pure: events -> frames)
                 ▼ frames, one write per chunk
               client: a gateway, or anyone on this private network
 
-A token crosses from ``transport`` to the follower's sink inside the callback that brought it; tasks only wait.
+A token crosses from ``upstream.transport`` to the follower's sink inside the callback that brought it; tasks only wait.
+Rooms, from the top: routes, upstream, providers, streams; each imports from those below it only.
 """

@@ -11,33 +11,33 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy import report
-from proxy.admission import Admission, Place
-from proxy.embedding import EmbedHandlers
 from proxy.errors import answer
-from proxy.handlers import Handlers
 from proxy.metrics import ProxyMetrics
-from proxy.ollama_handlers import OllamaHandlers
-from proxy.phases import Phases
-from proxy.producer import Deadlines, Producer
 from proxy.providers.ollama import OllamaAdapter
-from proxy.reception import Reception, name_dropped
+from proxy.routes.embedding import EmbedHandlers
+from proxy.routes.ollama import OllamaHandlers
+from proxy.routes.responder import Reception, name_dropped
+from proxy.routes.streams import Handlers
 from proxy.settings import ProxySettings
-from proxy.stream import Stream
-from proxy.streams import Streams
-from proxy.transport import Transport
-from proxy.wedge import FLOOR_S
-from proxy.wedge_watch import WedgeWatch
-from services.runtime import edge
-from services.runtime.health import Health, Reachability
-from services.runtime.hosts import Hosts
-from services.runtime.http_client import CallFailed
-from services.runtime.http_server import HttpPort
+from proxy.streams.permits import Admission, Place
+from proxy.streams.registry import Streams
+from proxy.streams.stream import Stream
+from proxy.upstream.producer import Deadlines, Producer
+from proxy.upstream.progress import Phases
+from proxy.upstream.transport import Transport
+from proxy.upstream.wedge import FLOOR_S
+from proxy.upstream.wedge_watch import WedgeWatch
+from services.http import edge
+from services.http.client import CallFailed
+from services.http.health import Health, Reachability
+from services.http.hosts import Hosts
+from services.http.server import HttpPort
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
-from services.runtime.log_metrics import LogMetrics
-from services.runtime.metrics import metrics_port
 from services.runtime.tasks import Tasks
+from services.telemetry.log_metrics import LogMetrics
+from services.telemetry.metrics import metrics_port
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
 from services.wire.model_names import canonical, listed_models

@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from services.runtime import edge
+from services.http import edge
 from services.wire import native
 from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from proxy.follower import Follower
-from proxy.stream import Stream
-from proxy.timeline import STAGES
-from services.runtime.families import Family
-from services.runtime.histogram import TOKENS_BUCKETS
-from services.runtime.metrics import OTHER_MODEL
-from services.runtime.stages import since
-from services.runtime.stream_metrics import MODEL, StreamMetrics
-from services.runtime.stream_record import StreamRecord
+from proxy.streams.follower import Follower
+from proxy.streams.stream import Stream
+from proxy.streams.timeline import STAGES
+from services.telemetry.families import Family
+from services.telemetry.histogram import TOKENS_BUCKETS
+from services.telemetry.metrics import OTHER_MODEL
+from services.telemetry.stages import since
+from services.telemetry.stream_metrics import MODEL, StreamMetrics
+from services.telemetry.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
 from services.wire.model_names import canonical
 
@@ -86,6 +86,10 @@ class ProxyMetrics(StreamMetrics):
         wedged = {self.models.label(name) for name in names}
         for label in (*self.models.labels, OTHER_MODEL):
             self.model_wedged.labels(label).set(label in wedged)
+
+    def refused_at_the_door(self, code: Code) -> None:
+        """Somebody was not let in: draining, a full line, too many readers."""
+        self.rejected.labels(code).inc()
 
     def follower_left(self, follower: Follower) -> None:
         """A reader is gone; slow is one that took nothing for too long, or whose next event has left the log."""

@@ -2,8 +2,8 @@
 
 import structlog
 
-from proxy.stream import Stream
-from services.runtime.stream_record import StreamRecord
+from proxy.streams.stream import Stream
+from services.telemetry.stream_record import StreamRecord
 from services.wire.events import outcome_of
 
 log = structlog.get_logger()

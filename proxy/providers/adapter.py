@@ -1,11 +1,11 @@
 """What a model server's language must be able to say. Pure: bytes in, parts of an answer out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from proxy.stream_log import StreamLog
-from services.wire.events import Failed, FinishReason, Usage
+from proxy.streams.log import StreamLog
+from services.wire.events import Completion, Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,23 +14,6 @@ class Question:
 
     path: str
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LastWord:
-    """The model server's own end of an answer; only this proves that the answer is whole.
-
-    Attributes:
-        load_s, prefill_s: as it measured them; None where it did not say.
-        fields: its last fields as they came: the reason, and every counter and duration.
-    """
-
-    reason: FinishReason
-    usage: Usage | None
-    load_s: float | None
-    prefill_s: float | None
-    decode_s: float | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +42,11 @@ class Adapter(Protocol):
         """Return what asks the model."""
         ...
 
-    def feed(self, chunk: bytes, log: StreamLog) -> LastWord | Failed | None:
+    def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""
         ...
 
-    def end(self, log: StreamLog, *, broke_off: bool = False) -> LastWord | Failed:
+    def end(self, log: StreamLog, *, broke_off: bool = False) -> Completion | Failed:
         """Return what the end of the body means: only the server's own last word proves an end.
 
         Args:

@@ -12,12 +12,12 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers import ollama_refusal
-from proxy.providers.adapter import LastWord, Question, Refusal
+from proxy.providers.adapter import Question, Refusal
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.providers.ollama_refusal import NO_ANSWER
-from proxy.stream_log import StreamLog
+from proxy.streams.log import StreamLog
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, FinishReason, Thinking, Token, ToolCall, Usage
+from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.model_names import NO_MODEL
 from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
 
@@ -68,7 +68,7 @@ class OllamaAdapter:
         """Return the request; the model server always gets ``stream: true``."""
         return Question(PATHS[self._request.kind], orjson.dumps({**self._request.body, "stream": True}))
 
-    def feed(self, chunk: bytes, log: StreamLog) -> LastWord | Failed | None:
+    def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""
         try:
             for value in self._decoder.feed(chunk):
@@ -78,7 +78,7 @@ class OllamaAdapter:
             return NO_ANSWER
         return None
 
-    def end(self, log: StreamLog, *, broke_off: bool = False) -> LastWord | Failed:
+    def end(self, log: StreamLog, *, broke_off: bool = False) -> Completion | Failed:
         """Return what the end of the body means; a last line without its newline still counts.
 
         Bytes without one readable line are no answer that was cut short but no answer at all.
@@ -103,7 +103,7 @@ class OllamaAdapter:
             return replace(refusal, failed=replace(refusal.failed, message=NO_MODEL))
         return refusal
 
-    def _line(self, value: object, log: StreamLog) -> LastWord | Failed | None:
+    def _line(self, value: object, log: StreamLog) -> Completion | Failed | None:
         if not isinstance(value, dict):  # a BadLine among them
             self._foreign = True
             return _skip(log)
@@ -172,14 +172,14 @@ def _named(call: ToolCall, number: int) -> ToolCall:
     return ToolCall(f"call_{number}", call.name, call.arguments)
 
 
-def _last_word(line: Mapping[str, Any], log: StreamLog) -> LastWord:
+def _last_word(line: Mapping[str, Any], log: StreamLog) -> Completion:
     said = line.get("done_reason")
     reason = FinishReason.LENGTH if said == "length" else FinishReason.STOP
     if reason is FinishReason.STOP and log.tool_calls:
         reason = FinishReason.TOOL_CALLS
     numbers = _numbers(line)
     counts = numbers.get("prompt_eval_count"), numbers.get("eval_count")
-    return LastWord(
+    return Completion(
         reason,
         None if counts == (None, None) else Usage(*counts),
         load_s=_seconds(numbers.get("load_duration")),

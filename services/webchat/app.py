@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.runtime.http_server import HttpPort
+from services.http.server import HttpPort
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter

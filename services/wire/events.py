@@ -4,7 +4,7 @@ The one vocabulary of ends: a ``reason`` in a frame, a metric label or a log lin
 a :class:`ConnectionEnd` or a :class:`Code`, verbatim. PROTOCOL.md's tables are held to this file by a test.
 
 The terminal rule: a log holds exactly one event of :data:`Terminal`, and it is the last one. It is enforced
-where events are numbered, in ``proxy/stream_log.py``, and nowhere else.
+where events are numbered, in ``proxy/streams/log.py``, and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -202,6 +202,23 @@ class Usage:
 
     input_tokens: int | None
     output_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The model server's own end of an answer; only this proves that the answer is whole.
+
+    Attributes:
+        load_s, prefill_s: as it measured them; None where it did not say.
+        fields: its last fields as they came: the reason, and every counter and duration.
+    """
+
+    reason: FinishReason
+    usage: Usage | None
+    load_s: float | None
+    prefill_s: float | None
+    decode_s: float | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def test_the_wire_stands_on_the_standard_library_and_orjson_and_only_bodies_are_
 @pytest.mark.parametrize("server", FLOORS)
 def test_one_module_of_a_server_calls_out(server: str) -> None:
     """Others may name what a call failed with; only one can make calls."""
-    client = "services.runtime.http_client.HttpClient"
+    client = "services.http.client.HttpClient"
     callers = [module.name for module in modules_of(server) if client in module.imports]
 
     assert len(callers) == 1

@@ -29,23 +29,33 @@ def planted(name: str, text: str) -> Modules:
             "import services.runtime.log",
             "services.wire.sse imports services",
         ),
-        (rules.strange_imports, "gateway.hop", "from proxy import settings", "gateway.hop imports proxy.settings"),
+        (
+            rules.strange_imports,
+            "gateway.relay.hop",
+            "from proxy import settings",
+            "gateway.relay.hop imports proxy.settings",
+        ),
         (rules.strange_imports, "proxy.app", "def f():\n    import deploy", "proxy.app imports deploy"),
         (
             rules.upward_imports,
-            "proxy.pages",
-            "from proxy.ollama_handlers import OllamaHandlers",
-            "proxy.pages imports proxy.ollama_handlers, which is above it",
+            "proxy.routes.pages",
+            "from proxy.app import ProxyService",
+            "proxy.routes.pages imports proxy.app, which is above it",
         ),
-        (rules.upward_imports, "gateway.relay", "from gateway import metrics", "gateway.relay imports gateway.metrics"),
+        (
+            rules.upward_imports,
+            "gateway.relay.relay",
+            "from gateway import metrics",
+            "gateway.relay.relay imports gateway.metrics",
+        ),
         (
             rules.upward_imports,
             "proxy.providers.ollama",
-            "from .. import stream",
-            "proxy.providers.ollama imports proxy",
+            "from ..upstream import call",
+            "proxy.providers.ollama imports proxy.upstream.call, which is above it",
         ),
         (rules.upward_imports, "proxy", "from proxy import settings", "proxy imports proxy.settings"),
-        (rules.circles, "proxy.stream_log", "import proxy.stream", "proxy.stream"),
+        (rules.circles, "proxy.streams.log", "import proxy.streams.stream", "proxy.streams.stream"),
     ],
 )
 def test_an_import_against_the_arrows_is_seen(
@@ -54,7 +64,9 @@ def test_an_import_against_the_arrows_is_seen(
     assert any(found.startswith(breach) or breach in found.split(" -> ") for found in rule(planted(name, text)))
 
 
-@pytest.mark.parametrize("name", ["proxy.timeline", "gateway.timeline", "proxy.providers.ollama", "services.wire.sse"])
+@pytest.mark.parametrize(
+    "name", ["proxy.streams.timeline", "gateway.relay.timeline", "proxy.providers.ollama", "services.wire.sse"]
+)
 @pytest.mark.parametrize(
     ("text", "breach"),
     [
@@ -86,8 +98,8 @@ def test_io_a_clock_or_chance_in_what_says_that_it_is_pure_is_seen(name: str, te
 
 def test_a_module_that_begins_to_say_so_is_held_to_it() -> None:
     modules = dict(source())
-    stream = modules["proxy.stream"]
-    modules["proxy.stream"] = replace(stream, text=stream.text.replace('"""', '"""Pure. ', 1))
+    stream = modules["proxy.streams.stream"]
+    modules["proxy.streams.stream"] = replace(stream, text=stream.text.replace('"""', '"""Pure. ', 1))
 
     assert rules.impurities(source()) == []
     assert rules.impurities(modules) != []

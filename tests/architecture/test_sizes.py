@@ -92,7 +92,7 @@ def makes_bare_task(call: ast.Call, *, in_test: bool) -> bool:
 
 
 def test_every_module_is_imported_or_named_by_a_test() -> None:
-    """A test of behaviour names the files whose behaviour it shows: `proxy/handlers.py`."""
+    """A test of behaviour names the files whose behaviour it shows: `proxy/routes/streams.py`."""
     suites = [module for name, module in suite().items() if not within(name, ("tests.architecture",))]
     imported = frozenset().union(*(module.imports for module in suites))
     texts = "\n".join(module.text for module in suites)

@@ -12,26 +12,26 @@ from typing import Any, Final, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-import gateway.reception
 from gateway.app import GatewayService
-from gateway.relay import Relay
+from gateway.relay.relay import Relay
+from gateway.report import ConnectionLog
 from gateway.settings import GatewaySettings
 from proxy.app import ProxyService
-from proxy.dialects.ollama import OllamaLines
-from proxy.dialects.seed import SeedFrames
-from proxy.follower import Follower
 from proxy.metrics import ProxyMetrics
 from proxy.settings import ProxySettings
-from services.runtime.http_server import HttpPort
+from proxy.streams.follower import Follower
+from services.dialects.ollama import OllamaLines
+from services.dialects.seed import SeedFrames
+from services.http.server import HttpPort
+from services.http.sink import ChunkedSink, SinkWatch
 from services.runtime.lifecycle import Service
 from services.runtime.listening import Listener
 from services.runtime.settings import Address, read_settings
-from services.runtime.sink import ChunkedSink, SinkWatch
 from services.wire import native
 from services.wire.native import NativeReader
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain, soon
-from tests.runtime.served import connected
+from tests.http.served import connected
 
 ONE_LINE: Final = (["response.broken_off"], ["follower.failed"])
 
@@ -61,7 +61,7 @@ RELAY: Final = {
     "the relay begins": Step(Relay, "run"),
     "the relay writes": Step(Relay, "_write", 2),
     "the hop is read": Step(NativeReader, "feed", 3),
-    "the connection is told": Step(gateway.reception, "connection_started"),
+    "the connection is told": Step(ConnectionLog, "started"),
 }
 DIALECTS: Final = {"a frame": Step(SeedFrames, "frames", 3), "a line": Step(OllamaLines, "frames", 3)}
 STEPS: Final = {**SINK, **FOLLOWER, **RELAY, **DIALECTS}

@@ -1,6 +1,6 @@
 """The same request under the same Idempotency-Key is one generation, whoever repeats it and whenever.
 
-Of proxy/reception.py and proxy/streams.py.
+Of proxy/routes/responder.py and proxy/streams/registry.py.
 """
 
 import asyncio

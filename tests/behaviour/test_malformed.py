@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from proxy.providers.ollama import OllamaAdapter
-from proxy.stream_log import StreamLog
+from proxy.streams.log import StreamLog
 from services.simulator.prose import pieces, prose
 from services.simulator.speech import SELF, STORY
 from services.wire.chat import ModelRequest

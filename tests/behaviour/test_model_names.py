@@ -14,8 +14,8 @@ from tests.behaviour.connections import calls_of, sample
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain, soon
+from tests.http.served import served
 from tests.reader import Client
-from tests.runtime.served import served
 
 SPELLINGS: Final = ("{}", "library/{}", "registry.ollama.ai/library/{}")
 STORIES: Final = ("story", "STORY", "library/story", "registry.ollama.ai/library/story:latest")

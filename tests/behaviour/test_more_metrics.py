@@ -1,6 +1,6 @@
 """Every family of both servers after a mixed run: the value that the situation implies, or the reason why it has none.
 
-Shows services/runtime/http_metrics.py, log_metrics.py and process_metrics.py in the chain.
+Shows services/telemetry/http_metrics.py, log_metrics.py and process_metrics.py in the chain.
 """
 
 import asyncio

@@ -6,13 +6,13 @@ from typing import Final
 
 import pytest
 
-import proxy.reception
+import proxy.routes.responder
 from services.runtime.settings import Address
 from services.wire.events import Code
 from tests.behaviour.refusals import parsed, refused
 from tests.chain import Chain
+from tests.http.served import connected
 from tests.reader import raw_exchange
-from tests.runtime.served import connected
 
 CANARY: Final = b"sk-canary-4711"
 SOFTWARE: Final = re.compile(rb"aiohttp|python|\d\.\d+\.\d|server:", re.IGNORECASE)
@@ -79,7 +79,7 @@ async def test_a_chunk_that_is_none_is_told_at_once_and_not_when_the_body_s_time
 
     refused(parsed(raw), Code.INVALID_REQUEST)
     assert CANARY not in raw
-    assert time.monotonic() - began < proxy.reception.BODY_S / 2
+    assert time.monotonic() - began < proxy.routes.responder.BODY_S / 2
 
 
 async def test_nothing_of_what_was_refused_is_in_a_log(chain: Chain) -> None:

@@ -1,6 +1,6 @@
 """What the proxy passes through of its model server, what it does not offer, and what it bounds.
 
-Of proxy/ollama_handlers.py.
+Of proxy/routes/ollama.py.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What clients made for Ollama ask of the proxy beside answers: loads, embeddings, fields that it drops.
 
-Of proxy/ollama_handlers.py and proxy/embedding.py.
+Of proxy/routes/ollama.py and proxy/routes/embedding.py.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The proxy as an Ollama: lines, one object or frames, from the same log; and how each of them ends.
 
-Of proxy/ollama_handlers.py and proxy/dialects/ollama.py.
+Of proxy/routes/ollama.py and services/dialects/ollama.py.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from services.runtime.health import FRESH_S
+from services.http.health import FRESH_S
 from tests.behaviour.connections import sample
 from tests.behaviour.gate import common_gate
 from tests.chain import ROOT, Chain, Server, eventually, running_chain

@@ -1,6 +1,6 @@
 """An answer without its stream: the whole at once, what there is of it so far, and which ones run.
 
-Of gateway/handlers.py, gateway/reception.py, gateway/gathering.py and proxy/handlers.py.
+Of gateway/routes/native.py, gateway/routes/responder.py, gateway/relay/gathering.py and proxy/routes/streams.py.
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
 import re
 
-from gateway.timeline import OWN_STAGES
-from proxy.timeline import STAGES
+from gateway.relay.timeline import OWN_STAGES
+from proxy.streams.timeline import STAGES
 from services.wire.events import Code
 from tests.documents.declared import settings_of
 from tests.documents.tables import between, table

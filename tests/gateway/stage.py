@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from gateway.hop import Hop
-from services.runtime.http_connection import Call, Connection, End
+from gateway.relay.hop import Hop
+from services.http.connection import Call, Connection, End
 from services.wire.events import (
     Code,
     Failed,

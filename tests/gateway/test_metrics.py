@@ -5,11 +5,11 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from structlog.testing import capture_logs
 
-from gateway.connection import ClientConnection
 from gateway.metrics import GatewayMetrics, families
-from gateway.report import connection_ended, connection_started
+from gateway.relay.connection import ClientConnection
+from gateway.report import ConnectionLog
 from services.wire.events import Code, ConnectionEnd, FinishReason
-from tests.gateway.relaying import relaying
+from tests.gateway.relay.relaying import relaying
 from tests.gateway.stage import START, ListHop, done, tokens
 
 MODEL = 'gen_ai_request_model="llama3.2"'
@@ -116,7 +116,7 @@ def test_every_name_is_declared_once() -> None:
 )
 def test_the_one_line_of_a_connection_says_whose_doing_its_end_was(reason: str, outcome: str) -> None:
     with capture_logs() as lines:
-        connection_ended(new_connection(reason), new_metrics())
+        ConnectionLog(new_metrics()).ended(new_connection(reason))
 
     assert [(line["event"], line["outcome"], line["reason"]) for line in lines] == [
         ("stream.finished", outcome, str(reason))
@@ -137,8 +137,9 @@ async def test_the_one_line_of_a_connection_holds_its_numbers_and_no_word_of_the
         connection.reason = scene.relay.end_reason
         timeline.ended = (timeline.answered or 0) + 0.5
         with capture_logs() as lines:
-            connection_started(connection)
-            connection_ended(connection, new_metrics())
+            report = ConnectionLog(new_metrics())
+            report.started(connection)
+            report.ended(connection)
     started, finished = lines
     numbers: dict[str, Any] = finished["stages"]
 

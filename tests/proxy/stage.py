@@ -5,11 +5,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from proxy.caller import Caller, Leave, Lifetimes
-from proxy.follower import Follower
-from proxy.stream import Stream
-from proxy.stream_log import StreamLog
-from proxy.timeline import Timeline
+from proxy.streams.caller import Caller, Leave, Lifetimes
+from proxy.streams.follower import Follower
+from proxy.streams.log import StreamLog
+from proxy.streams.stream import Stream
+from proxy.streams.timeline import Timeline
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
 from services.wire.events import EVENT_NAMES, Failed, Finished, Status, Thinking, Token

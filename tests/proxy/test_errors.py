@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from proxy.errors import answer
-from services.runtime import edge
+from services.http import edge
 from services.wire.chat import BadBody
 from services.wire.events import RULES, Code, Failed, Refused
 

@@ -8,17 +8,16 @@ from structlog.testing import capture_logs
 
 from proxy import report
 from proxy.metrics import ProxyMetrics, families, record_of
-from proxy.providers.adapter import LastWord
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, ConnectionEnd, Failed, FinishReason, Thinking, Usage
+from services.wire.events import Code, Completion, ConnectionEnd, Failed, FinishReason, Thinking, Usage
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
-WORD = LastWord(FinishReason.STOP, Usage(5, 11), load_s=0.5, prefill_s=0.25)
+WORD = Completion(FinishReason.STOP, Usage(5, 11), load_s=0.5, prefill_s=0.25)
 MODEL = 'gen_ai_request_model="llama3.2"'
 CANARY = "canary-7f3a9"
 
 
-def lived(stage: StreamStage, end: LastWord | Failed | FinishReason) -> None:
+def lived(stage: StreamStage, end: Completion | Failed | FinishReason) -> None:
     """Give the stream a life of 10 s: in line 1 s, connecting 0.5 s, waiting 2 s, speaking 5 s."""
     timeline = stage.stream.timeline
     start = timeline.accepted
@@ -65,7 +64,7 @@ async def test_a_stream_without_the_last_word_has_no_tokens_and_no_rate() -> Non
     assert (record.output_tokens, record.tokens_per_s, record.time_per_token_s) == (None, None, None)
 
 
-ENDS: list[tuple[LastWord | Failed | FinishReason, str, str]] = [
+ENDS: list[tuple[Completion | Failed | FinishReason, str, str]] = [
     (WORD, "stop", 'llm_usage_source_total{source="usage"}'),
     (FinishReason.CANCELLED, "cancelled", 'llm_usage_source_total{source="none"}'),
     (
@@ -83,7 +82,7 @@ ENDS: list[tuple[LastWord | Failed | FinishReason, str, str]] = [
 
 @pytest.mark.parametrize(("end", "reason", "also"), ENDS)
 async def test_a_stream_s_end_is_counted_once_under_its_reason(
-    end: LastWord | Failed | FinishReason, reason: str, also: str
+    end: Completion | Failed | FinishReason, reason: str, also: str
 ) -> None:
     metrics = new_metrics()
     async with a_stream() as stage:
@@ -99,7 +98,7 @@ async def test_a_stream_s_end_is_counted_once_under_its_reason(
 async def test_a_load_is_what_took_longer_than_a_look_at_a_loaded_model(load_s: float | None, loads: int) -> None:
     metrics = new_metrics()
     async with a_stream() as stage:
-        lived(stage, LastWord(FinishReason.STOP, None, load_s, None))
+        lived(stage, Completion(FinishReason.STOP, None, load_s, None))
         metrics.stream_ended(stage.stream)
 
     assert sample(metrics, f"ollama_model_loads_total{{{MODEL}}}") == loads
@@ -220,7 +219,7 @@ def test_every_name_is_declared_once() -> None:
     ],
 )
 async def test_the_one_line_of_a_stream_says_how_it_ended_and_no_word_of_it(
-    end: LastWord | Failed | FinishReason, outcome: str
+    end: Completion | Failed | FinishReason, outcome: str
 ) -> None:
     """P8, S11."""
     asked = ModelRequest("chat", {**REQUEST.body, "messages": [{"role": "user", "content": CANARY}]})

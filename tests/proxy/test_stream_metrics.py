@@ -6,12 +6,11 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from proxy.metrics import ProxyMetrics, record_of
-from proxy.providers.adapter import LastWord
-from services.wire.events import FinishReason, Token, Usage
+from services.wire.events import Completion, FinishReason, Token, Usage
 from tests.proxy.stage import ListSink, StreamStage, a_stream, turns
 
 MODEL = 'gen_ai_request_model="llama3.2"'
-WORD = LastWord(FinishReason.STOP, Usage(5, 300), load_s=0.0, prefill_s=0.25)
+WORD = Completion(FinishReason.STOP, Usage(5, 300), load_s=0.0, prefill_s=0.25)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from itertools import pairwise
 import uvloop
 
 from services.runtime.watchdog import Watchdog
-from tests.runtime.raw_server import eventually
+from tests.http.raw_server import eventually
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 STEP_S = 0.03

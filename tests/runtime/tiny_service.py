@@ -13,14 +13,14 @@ from aiohttp import web
 from prometheus_client import Counter
 from pydantic import Field
 
-from services.runtime import edge
-from services.runtime.http_server import HttpPort
+from services.http import edge
+from services.http.server import HttpPort
 from services.runtime.lifecycle import main
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
-from services.runtime.log_metrics import LogMetrics
-from services.runtime.metrics import metrics_port, process_registry
 from services.runtime.settings import Address, ProcessSettings
+from services.telemetry.log_metrics import LogMetrics
+from services.telemetry.metrics import metrics_port, process_registry
 
 log = structlog.get_logger()
 

@@ -1,0 +1,161 @@
+"""One client's connection with a stream, from its request to its end, and how many there are."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.relay.goodput import is_good
+from gateway.relay.relay import Relay
+from gateway.relay.timeline import Timeline
+from gateway.relay.upstream import Follower
+from services.http.sink import SinkWatch
+from services.telemetry.stages import since
+from services.telemetry.stream_record import StreamRecord
+from services.wire.events import (
+    Code,
+    ConnectionEnd,
+    Failed,
+    FinishReason,
+    Outcome,
+    Refused,
+    outcome_of,
+    shutting_down,
+)
+
+_NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
+FULL_RETRY_S: Final = 2
+"""When the gateway is full: an answer ends every few seconds among five hundred."""
+
+
+@dataclass(slots=True, eq=False)
+class ClientConnection:
+    """What is known of one connection.
+
+    ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
+    stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens. One that ``asks`` for a
+    new answer is judged by how it got it, a refusal included. ``label`` is its model in the metrics, decided once, when
+    its stream is here.
+    """
+
+    request_id: str
+    route: str
+    kind: str
+    timeline: Timeline
+    asks: bool = False
+    began: bool = False
+    model: str = ""
+    label: str | None = None
+    stream_id: str = ""
+    conversation_id: str | None = None
+    follower: Follower | None = None
+    relay: Relay | None = None
+    watch: SinkWatch | None = None
+    reason: str | None = None
+
+    @classmethod
+    def begin(cls, request_id: str, route: str, kind: str) -> "ClientConnection":
+        """Return the connection of a request that has just come."""
+        return cls(request_id, route, kind, Timeline(time.monotonic()))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer did not come whole for a reason that is not its reader's."""
+        return self.reason is not None and self.reason not in _NO_FAILURE
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whose doing its end was; one that had no stream needed none."""
+        return Outcome.OK if self.reason is None else outcome_of(self.reason)
+
+    def record(self) -> StreamRecord:
+        """Return what is counted and logged of it."""
+        record = self._measured()
+        if not self.asks or self.outcome is Outcome.CLIENT:
+            return record
+        good = self.outcome is Outcome.OK and is_good(record.ttft_s, record.time_per_token_s, record.max_gap_s)
+        return replace(record, good=good)
+
+    def _measured(self) -> StreamRecord:
+        timeline, end = self.timeline, self.relay.end if self.relay else None
+        data = end.data if end is not None and end.event == "done" else {}
+        usage = (data.get("usage") or {}) if self.began else {}
+        output_tokens: int | None = usage.get("output_tokens")
+        decode_s = self.relay.decode_s if self.relay else None
+        proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if self.began else None
+        return StreamRecord(
+            kind=self.kind,
+            model=self.model,
+            reason=str(self.reason),
+            failed=self.failed,
+            duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
+            ttft_s=since(timeline.accepted, timeline.first_content) if self.began else None,
+            first_answer_s=since(timeline.accepted, timeline.first_answer) if self.began else None,
+            tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s),
+            stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
+            chunks=self.relay.chunks if self.relay else 0,
+            input_tokens=usage.get("input_tokens"),
+            output_tokens=output_tokens,
+            max_gap_s=timeline.max_gap_s or None if self.began else None,
+            upstream_s=timeline.upstream_s,
+            first_chunk_s=timeline.first_chunk_s if self.began else None,
+            added_first_token_s=timeline.added_first_token_s if self.began else None,
+            added_total_s=timeline.added_total_s if self.began else None,
+        )
+
+
+@dataclass(slots=True)
+class ClientConnections:
+    """Who is here: the bound on connections with a stream, and whom a drain hands over.
+
+    Args:
+        most: connections with a stream, follows included.
+    """
+
+    most: int
+    draining: bool = False
+    here: set[ClientConnection] = field(default_factory=set)
+    _empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def admit(self, connection: ClientConnection, *, new_stream: bool) -> None:
+        """Let a connection in; the caller says :meth:`gone` in its ``finally``.
+
+        Args:
+            new_stream: it starts one; while draining only those are refused.
+
+        Raises:
+            Refused: draining, or there are as many as there may be.
+        """
+        if self.draining and new_stream:
+            raise shutting_down(random.random())  # noqa: S311 a jitter
+        if len(self.here) >= self.most:
+            failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
+            raise Refused(failed, retry_after_s=FULL_RETRY_S)
+        self.here.add(connection)
+
+    def gone(self, connection: ClientConnection) -> None:
+        """It is over; harmless for one that was never let in."""
+        self.here.discard(connection)
+        if self.draining and not self.here:
+            self._empty.set()
+
+    def begin_drain(self) -> None:
+        """Refuse new streams from now on."""
+        self.draining = True
+        if not self.here:
+            self._empty.set()
+
+    def most_unsent(self) -> int:
+        """Return the most bytes that one client has still to take; read by the scrape's thread, too."""
+        return max((one.watch.unsent for one in tuple(self.here) if one.watch is not None), default=0)
+
+    async def all_gone(self) -> None:
+        """Return when the last one is over; only while draining."""
+        await self._empty.wait()
+
+    def hand_over(self) -> None:
+        """Close what is left after its last whole frame: its client comes back through another gateway."""
+        for connection in tuple(self.here):
+            if connection.relay is not None:
+                connection.relay.cut(ConnectionEnd.HANDED_OVER)

@@ -1,0 +1,70 @@
+"""One call of the proxy, as its reader: a head, then bytes for whoever carries them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.http.connection import Call, End
+
+KEPT_BYTES: Final = 65_536
+"""Most that is kept of a refusal, or of what came before somebody carried it: beyond, the socket holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How a hop began; ``status`` 0 means that it ended without a head, as ``end`` says."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    end: End | None = None
+
+
+class Hop:
+    """One call of the proxy: its head, then bytes for whoever carries them (it is the connection's ``Reader``)."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self.call: Call | None = None
+        self.kept_at: float | None = None  # when the newest of what is kept came
+        self.on_bytes: Callable[[bytes], None] = self._keep
+        self._on_end: Callable[[End], None] = lambda _end: None
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._kept = bytearray()  # a refusal's body, or what came before somebody carried it
+        self._ended: End | None = None
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        """The proxy answers; a refusal's body is still to come."""
+        self._status, self._headers = status, headers
+        if status == 200 and not self.head.done():
+            self.head.set_result(Head(status, headers))
+
+    def on_end(self, end: End) -> None:
+        """The hop is over."""
+        self._ended = end
+        if not self.head.done():
+            self.head.set_result(Head(self._status, self._headers, bytes(self._kept), end))
+        self._on_end(end)
+
+    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[End], None]) -> None:
+        """From now on hand bytes to ``on_bytes``, first those that are here already."""
+        self.on_bytes, self._on_end = on_bytes, on_end
+        if kept := bytes(self._kept):
+            on_bytes(kept)
+        if self._ended is not None:
+            on_end(self._ended)
+
+    def abort(self) -> None:
+        """Close it."""
+        if self.call is not None:
+            self.call.abort()
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what comes before the client's headers are out; past a small amount it waits in the socket."""
+        self.kept_at = time.monotonic()
+        self._kept += data
+        if len(self._kept) >= KEPT_BYTES and self.call is not None:
+            self.call.pause()

@@ -1,0 +1,153 @@
+"""Opening hops to the proxy, and what is owed to it when one does not come about."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
+from gateway.relay.connection import ClientConnection
+from gateway.relay.hop import Head, Hop
+from gateway.relay.upstream import Follower, Upstream
+from services.http.client import CallFailed
+from services.http.connection import Call, End
+from services.runtime.tasks import Tasks
+from services.wire.chat import GatewayRequest
+from services.wire.events import Refused
+
+HEADERS_S: Final = 6.0
+"""The proxy commits after one second at the latest; six without headers and it is stuck."""
+
+Open = Callable[[Hop, Follower, bool], Awaitable[Call]]
+
+
+class HopMetrics(Protocol):
+    """Who counts what becomes of hops."""
+
+    def hop_repeated(self, why: str) -> None:
+        """The proxy is asked once more: a pooled connection was stale, or a hop broke."""
+
+    def hop_closed(self, seconds: float) -> None:
+        """So long after a client left the hop to the proxy was closed."""
+
+
+class Hops:
+    """Starts and follows streams for connections, and tells the proxy when a client left."""
+
+    def __init__(self, upstream: Upstream, metrics: HopMetrics, tasks: Tasks) -> None:
+        self._upstream = upstream
+        self._metrics = metrics
+        self._tasks = tasks
+
+    async def start(
+        self, connection: ClientConnection, asked: GatewayRequest, body: dict[str, object], *, key: str | None = None
+    ) -> Hop:
+        """Start a stream. Once its headers came a second generation is never started.
+
+        Args:
+            key: the client's Idempotency-Key; the proxy joins a repeated one to its stream.
+
+        Raises:
+            Refused: by the proxy, or because there is none.
+        """
+        leave = asked.on_disconnect
+
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
+            return self._upstream.start(asked.kind, body, leave, follower, hop, key=key, fresh=fresh)
+
+        return (await self._open(connection, ask, starts=True))[0]
+
+    async def follow(self, connection: ClientConnection, position: int, *, fresh: bool = False) -> Hop | None:
+        """Follow the connection's stream after a number; None if it is over and nothing follows (204).
+
+        Raises:
+            Refused: by the proxy, or because there is none.
+        """
+
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
+            return self._upstream.follow(connection.stream_id, position, follower, hop, fresh=fresh)
+
+        hop, head = await self._open(connection, ask, starts=False, fresh=fresh)
+        return None if head.status == 204 else hop
+
+    async def follow_again(self, connection: ClientConnection, position: int) -> Hop | None:
+        """Follow again after a hop broke; None if the stream cannot be had.
+
+        On a fresh connection: what broke this one, or silenced it, may have taken the idle ones with it. Where the
+        proxy has not seen it go, the lost follower must not count as one that still reads.
+        """
+        self._metrics.hop_repeated("hop")
+        lost = connection.follower
+        try:
+            hop = await self.follow(connection, position, fresh=True)
+        except Refused:
+            return None
+        self._take_back(lost, unseen=False)
+        return hop
+
+    def client_left(self, connection: ClientConnection, hop: Hop | None, *, unseen: bool) -> None:
+        """Close the hop and say so: from a task of the app, since the handler is cancelled.
+
+        Args:
+            unseen: the client never got the headers, so nobody can come back.
+        """
+        if hop is not None:
+            hop.abort()
+        self._tasks.spawn(self._say_left(connection.follower, hop, unseen=unseen), "depart")
+
+    def _take_back(self, follower: Follower | None, *, unseen: bool) -> None:
+        if follower is not None:
+            self._tasks.spawn(self._upstream.depart(follower, unseen=unseen), "depart")
+
+    async def _say_left(self, follower: Follower | None, hop: Hop | None, *, unseen: bool) -> None:
+        left_at = time.monotonic()
+        if hop is not None and hop.call is not None:
+            await hop.call.released
+            self._metrics.hop_closed(time.monotonic() - left_at)
+        if follower is not None:
+            await self._upstream.depart(follower, unseen=unseen)
+
+    async def _open(
+        self, connection: ClientConnection, ask: Open, *, starts: bool, fresh: bool = False
+    ) -> tuple[Hop, Head]:
+        hop, head = await self._head(connection, ask, fresh=fresh)
+        if head.end is End.STALE:
+            hop, head = await self._ask_once_more(connection, ask, starts=starts)
+        if head.status == 0:
+            self.client_left(connection, hop, unseen=True)
+            raise Refused(DISCONNECTED)
+        if head.status not in {200, 204}:
+            raise refused_by_proxy(head.headers, head.body)
+        return hop, head
+
+    async def _ask_once_more(self, connection: ClientConnection, ask: Open, *, starts: bool) -> tuple[Hop, Head]:
+        """A pooled connection had died, and the proxy may have taken the request all the same: that reader is no more.
+
+        A generation that it began is taken back first, so that at most one runs; but a stream that it followed must
+        not find itself without a reader.
+        """
+        self._metrics.hop_repeated("stale")
+        lost = connection.follower
+        if starts:
+            self._take_back(lost, unseen=True)
+        hop, head = await self._head(connection, ask, fresh=True)
+        if not starts:
+            self._take_back(lost, unseen=False)
+        return hop, head
+
+    async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
+        hop, follower = Hop(), Follower.new(connection.request_id)
+        connection.follower = follower
+        try:
+            async with asyncio.timeout(HEADERS_S):
+                hop.call = await ask(hop, follower, fresh)
+                connection.timeline.asked = connection.timeline.asked or time.monotonic()
+                return hop, await hop.head
+        except CallFailed as exc:
+            raise Refused(UNAVAILABLE) from exc
+        except TimeoutError as exc:
+            self.client_left(connection, hop, unseen=True)
+            raise Refused(DISCONNECTED) from exc
+        except asyncio.CancelledError:
+            self.client_left(connection, hop, unseen=True)
+            raise

@@ -1,0 +1,142 @@
+"""The one place of the gateway that touches the network behind it: start, follow, stop and leave a proxy's streams."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from services.http.client import Answer, CallFailed, Connections, HttpClient
+from services.http.connection import Call, Reader, Request
+from services.runtime.settings import Origin
+
+CONNECT_TIMEOUT_S: Final = 1.0
+ANSWER_S: Final = 10.0
+"""For a stop: it is answered when the model server's socket is closed."""
+DEPART_S: Final = 5.0
+"""For a follower's leaving: past it the proxy lets go by itself."""
+READ_S: Final = 2.0
+READ_BYTES: Final = 8 << 20
+PATHS: Final[Mapping[str, str]] = {"chat": "/api/chat/stream", "generate": "/api/generate/stream"}
+_NATIVE: Final = "text/event-stream;dialect=native"
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """One hop's reader as the proxy knows it: a name nobody can guess, made anew for each hop."""
+
+    name: str
+    request_id: str
+
+    @classmethod
+    def new(cls, request_id: str) -> "Follower":
+        """Return one with a fresh name."""
+        return cls(secrets.token_urlsafe(24), request_id)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each of its requests carries."""
+        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name}
+
+
+class Upstream:
+    """Calls of one proxy."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._client = HttpClient(origin.host, origin.port, connect_timeout_s=CONNECT_TIMEOUT_S)
+
+    async def start(
+        self,
+        kind: str,
+        body: Mapping[str, object],
+        leave: str,
+        follower: Follower,
+        reader: Reader,
+        *,
+        key: str | None = None,
+        fresh: bool = False,
+    ) -> Call:
+        """Ask for a new stream; ``reader`` hears the hop.
+
+        Args:
+            leave: what this client's leaving means, "cancel" or "continue".
+            key: the client's Idempotency-Key.
+            fresh: on a new connection.
+
+        Raises:
+            CallFailed: nothing was sent.
+        """
+        headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        request = Request("POST", PATHS[kind], headers, orjson.dumps(body))
+        return await self._client.open(request, reader, fresh=fresh)
+
+    async def follow(
+        self, stream_id: str, position: int, follower: Follower, reader: Reader, *, fresh: bool = False
+    ) -> Call:
+        """Follow a stream after a number.
+
+        Raises:
+            CallFailed: nothing was sent.
+        """
+        request = Request("GET", f"/api/streams/{stream_id}?after={position}", follower.headers)
+        return await self._client.open(request, reader, fresh=fresh)
+
+    async def stop(self, stream_id: str, request_id: str) -> Answer:
+        """Stop a stream.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        request = Request("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id})
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=ANSWER_S)
+
+    async def snapshot(self, stream_id: str) -> Answer:
+        """Return all that is held of a stream's answer.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        request = Request("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
+
+    async def depart(self, follower: Follower, *, unseen: bool) -> None:
+        """Say that this follower left on purpose; a proxy that does not hear it finds out by itself.
+
+        Args:
+            unseen: its client never got the headers.
+        """
+        headers = {"X-Request-Id": follower.request_id, **({"Sluice-Unseen": "1"} if unseen else {})}
+        request = Request("DELETE", f"/api/followers/{follower.name}", headers)
+        try:
+            await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=DEPART_S)
+        except CallFailed:
+            return
+
+    async def read(self, path: str) -> Answer:
+        """Return what the proxy answers under one of its constant paths.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        return await self._client.fetch(Request("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
+
+    async def show(self, model: str) -> Answer:
+        """Return what the proxy's model server says of one model.
+
+        Raises:
+            CallFailed: no answer came.
+        """
+        headers = {"Content-Type": "application/json"}
+        request = Request("POST", "/api/show", headers, orjson.dumps({"model": model}))
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
+
+    def connections(self) -> Connections:
+        """Count the connections to the proxy."""
+        return self._client.connections
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()

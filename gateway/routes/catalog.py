@@ -1,0 +1,104 @@
+"""Which models may be asked for, as the proxy's model server lists them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gateway.relay.upstream import Upstream
+from gateway.routes.capabilities import Capabilities
+from services.http.client import CallFailed
+from services.wire.events import Code, Failed, Refused
+from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model, listed_models
+
+FRESH_S: Final = 10.0
+"""A list is believed for so long: models come and go by hand."""
+FRESH_EMPTY_S: Final = 1.0
+"""A list without a model to talk to: who was told to install one asks again as soon as it is there."""
+_UNREACHED: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. No model server answers; ask again later.")
+_NONE_CHATS: Final = "No installed model can chat. Install one: `ollama pull llama3.2`, or name one in `model`."
+
+
+class Catalog:
+    """The models, asked for when they are needed and kept for ten seconds.
+
+    Args:
+        default_model: the operator's choice for requests that name none; "" = the first listed that can chat, as long
+            as it is listed.
+    """
+
+    def __init__(self, upstream: Upstream, default_model: str) -> None:
+        self._upstream = upstream
+        self._capabilities = Capabilities(upstream)
+        self._operators_default = default_model
+        self._kept: str | None = None  # the default that was chosen
+        self._listed: Sequence[ListedModel] = ()
+        self._listed_at = -FRESH_S
+
+    async def default(self) -> str:
+        """Return the model that is meant when none is named.
+
+        Raises:
+            Refused: there is none.
+        """
+        if self._operators_default:
+            return self._operators_default
+        listed = await self.models()
+        if self._kept is None:
+            raise Refused(Failed(Code.MODEL_NOT_FOUND, _NONE_CHATS if listed else NO_MODEL))
+        return self._kept
+
+    async def models(self) -> Sequence[ListedModel]:
+        """Return what is listed, in the model server's order.
+
+        Raises:
+            Refused: nobody answers, and what was listed is too old.
+        """
+        if time.monotonic() - self._listed_at >= (FRESH_EMPTY_S if self._kept is None else FRESH_S):
+            listed = await self._ask("/api/tags")
+            if listed is None:
+                raise Refused(_UNREACHED)
+            self._listed, self._listed_at = listed, time.monotonic()
+            self._kept = default_model(listed, self._kept)
+        return self._listed
+
+    async def page(self) -> dict[str, Any]:
+        """Return the answer of ``GET /api/models``.
+
+        Raises:
+            Refused: nobody answers.
+        """
+        models = await self.models()
+        await self._capabilities.learn(models)
+        loaded = {canonical(model.name) for model in await self._ask("/api/ps") or ()}
+        default = canonical(self._operators_default or self._kept or "")
+        return {"models": [self._shown(model, loaded, default) for model in models]}
+
+    async def names(self) -> list[str] | None:
+        """Return the names, for labels; None when nobody answers: a list that nobody gave is not an empty one."""
+        try:
+            return [model.name for model in await self.models()]
+        except Refused:
+            return None
+
+    async def learn(self) -> None:
+        """Look at the listed models that nobody has looked at, so that who asks for the page need not wait."""
+        await self._capabilities.learn(self._listed)
+
+    async def _ask(self, path: str) -> Sequence[ListedModel] | None:
+        try:
+            answer = await self._upstream.read(path)
+        except CallFailed:
+            return None
+        return listed_models(answer.body) if answer.status == 200 else None
+
+    def _shown(self, model: ListedModel, loaded: set[str], default: str) -> dict[str, Any]:
+        name = canonical(model.name)
+        return {
+            "name": model.name,
+            "size": model.size,
+            "family": model.family,
+            "capabilities": self._capabilities.of(model),
+            "loaded": name in loaded,
+            "default": name == default,
+            **({"simulated": True} if model.is_simulated else {}),
+        }

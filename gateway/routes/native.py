@@ -1,0 +1,143 @@
+"""The gateway's native routes: each reads its request, asks the proxy, and lets the tokens pass through callbacks."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from gateway.errors import UNAVAILABLE, refused_by_proxy
+from gateway.relay.connection import ClientConnection
+from gateway.relay.upstream import Upstream
+from gateway.routes.catalog import Catalog
+from gateway.routes.responder import Parse, Reception
+from services.http import edge
+from services.http.client import Answer, CallFailed
+from services.wire import chat
+from services.wire.events import Code, Failed, Refused
+from services.wire.ids import BadPosition, is_stream_id, position_of
+
+JSON: Final = "application/json"
+SSE: Final = "text/event-stream"
+_GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
+_SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
+"""What a list tells of a stream while every caller is anonymous: not its id, which would be the key to it."""
+
+
+class Handlers:
+    """What the gateway answers in its native dialect."""
+
+    def __init__(self, reception: Reception, upstream: Upstream, catalog: Catalog) -> None:
+        self._reception = reception
+        self._upstream = upstream
+        self._catalog = catalog
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve the table of PROTOCOL.md."""
+        router.add_post("/api/chat/stream", self._starting("chat", chat.gateway_chat))
+        router.add_post("/api/generate/stream", self._starting("generate", chat.gateway_generate))
+        router.add_post("/api/chat", self.whole)
+        router.add_get("/api/chat/stream/{id}", self.follow, allow_head=False)
+        router.add_post("/api/chat/stream/{id}/cancel", self.cancel)
+        router.add_get("/api/chat/streams", self.running, allow_head=False)
+        router.add_get("/api/models", self.models, allow_head=False)
+
+    async def whole(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/chat: the whole answer at once."""
+
+        async def work(connection: ClientConnection) -> web.StreamResponse:
+            hop = await self._reception.started(request, connection, partial(chat.gateway_chat, stream=False))
+            answer = await self._reception.gather(connection, hop)
+            return edge.json_response(answer, headers={"X-Stream-Id": connection.stream_id})
+
+        return await self._reception.connected(request, "chat", work)
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/chat/stream/{id}: replay after a number, then live; as JSON, a snapshot."""
+        stream_id = _stream_id(request)
+        if edge.preferred_type(request, (SSE, JSON)) == JSON:
+            return await self._snapshot(stream_id)
+        position = _position(request, stream_id)
+
+        async def work(connection: ClientConnection) -> web.StreamResponse:
+            connection.stream_id = stream_id
+            hop = await self._reception.followed(connection, position)
+            if hop is None:
+                connection.reason = None
+                return web.Response(status=204, headers={"X-Stream-Id": stream_id})
+            return await self._reception.carry(request, connection, hop, position=position)
+
+        return await self._reception.connected(request, "chat", work)
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/chat/stream/{id}/cancel: stop generation; answered when the model server's socket is closed."""
+        stream_id = _stream_id(request)
+        answer = await self._asked(partial(self._upstream.stop, stream_id, request[edge.REQUEST_ID]))
+        if answer.status not in {200, 202}:
+            raise refused_by_proxy(answer.headers, answer.body)
+        word = "stopped" if answer.status == 202 else "finished"
+        return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
+
+    async def running(self, _request: web.Request) -> web.StreamResponse:
+        """GET /api/chat/streams: the caller's live streams."""
+        answer = await self._asked(partial(self._upstream.read, "/api/streams"))
+        if answer.status != 200:
+            raise refused_by_proxy(answer.headers, answer.body)
+        listed = orjson.loads(answer.body)["streams"]
+        return edge.json_response({"streams": [{name: one[name] for name in _SHOWN} for one in listed]})
+
+    async def models(self, _request: web.Request) -> web.StreamResponse:
+        """GET /api/models: what may be asked for."""
+        return edge.json_response(await self._catalog.page())
+
+    def _starting(self, kind: str, parse: Parse) -> Callable[[web.Request], Any]:
+        """Return the handler of a route that starts a stream and follows it."""
+
+        async def start(request: web.Request) -> web.StreamResponse:
+            async def work(connection: ClientConnection) -> web.StreamResponse:
+                hop = await self._reception.started(request, connection, parse)
+                return await self._reception.carry(request, connection, hop, position=0)
+
+            return await self._reception.connected(request, kind, work)
+
+        return start
+
+    async def _snapshot(self, stream_id: str) -> web.StreamResponse:
+        answer = await self._asked(partial(self._upstream.snapshot, stream_id))
+        if answer.status != 200:
+            raise refused_by_proxy(answer.headers, answer.body)
+        return web.Response(body=answer.body, content_type=JSON, charset="utf-8")
+
+    @staticmethod
+    async def _asked(ask: Callable[[], Any]) -> Answer:
+        try:
+            answer: Answer = await ask()
+        except CallFailed as exc:
+            raise Refused(UNAVAILABLE) from exc
+        return answer
+
+
+def _stream_id(request: web.Request) -> str:
+    """Return the stream id of the path; what is none is answered as one that is not held.
+
+    Raises:
+        Refused: 410.
+    """
+    stream_id = request.match_info["id"]
+    if not is_stream_id(stream_id):
+        raise Refused(_GONE)
+    return stream_id
+
+
+def _position(request: web.Request, stream_id: str) -> int:
+    """Return the number after which to replay; the header wins over the query, neither means 0.
+
+    Raises:
+        Refused: 400, it is no number or another stream's.
+    """
+    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
+    try:
+        return position_of(stream_id, last_event_id=last_event_id, after=after)
+    except BadPosition as exc:
+        raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc

@@ -1,0 +1,83 @@
+"""What a request says of itself by its headers: who asks, in which dialect, from which number."""
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from proxy.streams.caller import Caller, Leave
+from proxy.streams.log import LeftTheLog
+from proxy.streams.stream import Stream
+from services.dialects.dialect import Dialect
+from services.dialects.seed import SeedFrames
+from services.http import edge
+from services.wire.chat import idempotency_key
+from services.wire.events import Code, Failed, Refused
+from services.wire.ids import BadPosition, position_of
+from services.wire.native import NativeFrames
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+SSE: Final = "text/event-stream"
+NATIVE: Final = f"{SSE};dialect=native"
+ANONYMOUS: Final = "anonymous"
+"""The owner of every stream until keys exist."""
+_FOLLOWER: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
+_OWNER: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who asks; a gateway is trusted, but not with the form of its words.
+
+    Raises:
+        Refused: a header has not the form that it must have.
+        BadBody: the Idempotency-Key has not.
+    """
+    headers = request.headers
+    follower, owner = headers.get("Sluice-Follower", ""), headers.get("Sluice-Owner", ANONYMOUS)
+    leave = headers.get("Sluice-Leave")
+    key = idempotency_key(headers.get("Idempotency-Key"))
+    well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner)
+    if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
+        raise Refused(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
+    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "")
+
+
+def is_follower(name: str) -> bool:
+    """Whether ``name`` has the form of a follower's."""
+    return _FOLLOWER.fullmatch(name) is not None
+
+
+def dialect_of(request: web.Request, stream: Stream, *, heartbeat_s: float) -> Dialect:
+    """Return the dialect that the request asks for by ``Accept``; seed if it asks for none."""
+    request_id = request[edge.REQUEST_ID]
+    if edge.preferred_type(request, (SSE, NATIVE)) == NATIVE:
+        return NativeFrames(stream.id, request_id=request_id, heartbeat_s=heartbeat_s)
+    return SeedFrames(stream.id, request_id=request_id, model=stream.model)
+
+
+def wants_frames(request: web.Request) -> bool:
+    """Whether frames are preferred where Ollama's shapes are ours; at equal preference the body says which of those."""
+    return edge.preferred_type(request, (NDJSON, JSON, SSE, NATIVE)) in {SSE, NATIVE}
+
+
+def wants_snapshot(request: web.Request) -> bool:
+    """Whether JSON is preferred where frames are our first choice."""
+    return edge.preferred_type(request, (SSE, NATIVE, JSON)) == JSON
+
+
+def position_asked(request: web.Request, stream: Stream) -> int:
+    """Return the number after which to replay; the header wins over the query, neither means 0.
+
+    Raises:
+        Refused: 400 for what is no position of this stream, 410 for one that has left the log.
+    """
+    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
+    try:
+        position = position_of(stream.id, last_event_id=last_event_id, after=after)
+        stream.log.check_position(position)
+    except BadPosition as exc:
+        raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc
+    except LeftTheLog as exc:
+        raise Refused(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
+    return position

@@ -1,0 +1,45 @@
+"""What a stream looks like from outside: a row of a list, and a snapshot of its answer."""
+
+import time
+from typing import Any
+
+from proxy.streams.stream import Stream
+from services.wire.events import skipped
+
+
+def row_of(stream: Stream) -> dict[str, Any]:
+    """Return a stream as lists show it."""
+    return {
+        "id": stream.id,
+        "model": stream.model,
+        "status": stream.state,
+        "events": stream.log.last,
+        "chunks": stream.log.chunks,
+        "bytes": stream.log.text_bytes,
+        "followers": len(stream.followers),
+        "age_s": round(time.monotonic() - stream.timeline.accepted, 1),
+    }
+
+
+def snapshot_of(stream: Stream) -> dict[str, Any]:
+    """Return all that is held of a stream's answer, and from which character on where its head has left the log."""
+    held = stream.log.snapshot()
+    page: dict[str, Any] = {
+        "stream_id": stream.id,
+        "status": stream.state,
+        "model": stream.model,
+        "text": held.text,
+        "thinking": held.thinking,
+        "tool_calls": [
+            {"call_id": call.call_id, "name": call.name, "arguments": call.arguments} for call in held.tool_calls
+        ],
+        "chunks": stream.log.chunks,
+        "bytes": stream.log.text_bytes,
+        "last": stream.log.last,
+        **skipped(stream.log.skipped_lines),
+    }
+    if held.text_from:
+        page["text_from"] = held.text_from
+    if held.thinking_from:
+        page["thinking_from"] = held.thinking_from
+    return page

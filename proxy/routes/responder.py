@@ -1,0 +1,205 @@
+"""How a request becomes a stream's follower and is served: the same for every route and dialect."""
+
+import asyncio
+import contextlib
+import math
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+import structlog
+from aiohttp import web
+
+from proxy.routes.headers import caller_of, dialect_of
+from proxy.settings import ProxySettings
+from proxy.streams.follower import Follower
+from proxy.streams.registry import Streams
+from proxy.streams.stream import Stream
+from services.dialects.dialect import Dialect
+from services.http import edge
+from services.http.sink import SinkWatch, open_sink
+from services.wire import chat, sse
+from services.wire.events import Code, ConnectionEnd, Failed, Refused
+
+BODY_BYTES: Final = 32 << 20
+BODY_S: Final = 10.0
+HOP_WRITE_TIMEOUT_S: Final = 300.0
+"""A gateway may be paused for a client that still takes some: the log's size bounds it before this does."""
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]{1,256}")
+
+DROPPED: Final = web.RequestKey("dropped", tuple)
+"""The names of what was dropped of a body, for every shape of its answer."""
+
+log = structlog.get_logger()
+
+Entered = TypeVar("Entered")
+Asked = TypeVar("Asked", chat.ModelRequest, chat.EmbedRequest)
+Asked_co = TypeVar("Asked_co", chat.ModelRequest, chat.EmbedRequest, covariant=True)
+
+
+class Parse(Protocol[Asked_co]):
+    """Reads a body, and lets those of chat.ALLOWABLE through that the operator allows."""
+
+    def __call__(self, raw: bytes, *, allowed: Collection[str]) -> Asked_co:
+        """Return what the body asks, or raise chat.BadBody."""
+
+
+async def name_dropped(request: web.Request, response: web.StreamResponse) -> None:
+    """Say which of Ollama's fields were dropped, whatever the answer is: for ``on_response_prepare``."""
+    if dropped := request.get(DROPPED):
+        response.headers["Sluice-Dropped"] = ", ".join(dropped)
+
+
+class FollowerMetrics(Protocol):
+    """Who counts the coming and going of followers."""
+
+    def refused_at_the_door(self, code: Code) -> None:
+        """Somebody was not let in."""
+
+    def follower_left(self, follower: Follower) -> None:
+        """A reader is gone."""
+
+
+class Reception:
+    """Lets requests in, and frames out."""
+
+    def __init__(self, settings: ProxySettings, streams: Streams, metrics: FollowerMetrics) -> None:
+        self._settings = settings
+        self._streams = streams
+        self._metrics = metrics
+
+    async def asked(self, request: web.Request, parse: Parse[Asked]) -> Asked:
+        """Read the body of a request for an answer, and note what is dropped of it.
+
+        Raises:
+            chat.BadBody: it is not one.
+            web.HTTPException: it is too long, or did not come in time.
+        """
+        raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
+        asked = parse(raw, allowed=self._settings.allow_fields)
+        if asked.dropped:
+            request[DROPPED] = asked.dropped
+            log.debug("request.fields_dropped", request_id=request[edge.REQUEST_ID], fields=list(asked.dropped))
+        return asked
+
+    @contextlib.asynccontextmanager
+    async def started(
+        self, request: web.Request, asked: chat.ModelRequest, dialect_for: Callable[[Stream], Dialect], accepted: float
+    ) -> AsyncIterator[tuple[Stream, Follower]]:
+        """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
+
+        A request that repeats an Idempotency-Key joins the stream that has it, from its beginning.
+
+        Args:
+            accepted: when the request came, in seconds of the monotonic clock.
+
+        Raises:
+            Refused: at the door.
+        """
+        caller = caller_of(request)
+        if (stream := self._streams.keyed(asked, caller)) is not None:
+            async with self.joined(request, stream, dialect_for(stream), 0) as follower:
+                yield stream, follower
+            return
+        stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
+        follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
+        try:
+            yield stream, follower
+        finally:
+            stream.leave(follower)
+
+    @contextlib.asynccontextmanager
+    async def joined(
+        self, request: web.Request, stream: Stream, dialect: Dialect, position: int
+    ) -> AsyncIterator[Follower]:
+        """Make this request one more follower of a stream.
+
+        Raises:
+            Refused: there are as many as there may be.
+        """
+        name = caller_of(request).follower
+        follower = self._counted(lambda: self._streams.join(stream, dialect, name, position=position))
+        try:
+            yield follower
+        finally:
+            stream.leave(follower)
+
+    async def answer_sse(self, request: web.Request, asked: chat.ModelRequest, accepted: float) -> web.StreamResponse:
+        """Start a stream and answer with its frames, in the dialect that the request asks for.
+
+        Raises:
+            chat.BadBody: nothing is said, and frames have no answer to an order to load a model.
+        """
+        chat.demand_content(asked)
+        dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
+        async with self.started(request, asked, dialect, accepted) as (stream, follower):
+            await self.answered(stream, stream.committed)
+            return await self.serve_sse(request, stream, follower)
+
+    async def answered(self, stream: Stream, ready: "asyncio.Future[bool]") -> None:
+        """Wait until the headers may leave.
+
+        Args:
+            ready: the stream's word for it: False is a failure that becomes an HTTP status.
+
+        Raises:
+            Refused: the stream failed before.
+        """
+        if not await asyncio.shield(ready):
+            raise refused_by(stream)
+
+    async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
+        """Send the headers of an event stream, then let frames pass until the end or the client's."""
+        headers = {**sse.HEADERS, "Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
+        if _HEADER_VALUE.fullmatch(stream.model):  # for a gateway's labels: on a resume it never saw the request
+            headers["Sluice-Model"] = stream.model
+        if not follower.began:  # it repeated an Idempotency-Key, or came back: another connection counts the tokens
+            headers["Sluice-Joined"] = "1"
+        return await self.serve(request, stream, follower, headers, heartbeat_s=self._settings.heartbeat_s)
+
+    async def serve(
+        self,
+        request: web.Request,
+        stream: Stream,
+        follower: Follower,
+        headers: Mapping[str, str],
+        *,
+        heartbeat_s: float = math.inf,
+    ) -> web.StreamResponse:
+        """Send ``headers``, then let what the follower's dialect makes pass until the end or the client's."""
+        ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
+        sink = await open_sink(request, {**headers, **ids}, follower.first_frames())
+        watch = SinkWatch(
+            sink,
+            heartbeat=sse.HEARTBEAT,
+            heartbeat_s=heartbeat_s,
+            write_timeout_s=HOP_WRITE_TIMEOUT_S if follower.name else self._settings.write_timeout_s,
+            owes=lambda: follower.is_behind,
+            on_stuck=lambda: follower.cut(ConnectionEnd.SLOW_CLIENT),
+        )
+        try:
+            await follower.follow(sink, stream.status)
+        finally:
+            watch.stop()
+            self._metrics.follower_left(follower)
+        return sink.response if follower.cut_as else await sink.end()
+
+    def _counted(self, entering: Callable[[], Entered]) -> Entered:
+        """Let somebody in by ``entering``, and count it if they are refused at the door."""
+        try:
+            return entering()
+        except Refused as refused:
+            self._metrics.refused_at_the_door(refused.failed.code)
+            raise
+
+
+def refused_by(stream: Stream) -> Refused:
+    """Return the failure of a stream as an HTTP status, with the wait that the model server asked for."""
+    assert isinstance(stream.log.end, Failed)
+    return refused(stream.log.end, stream.retry_after_s)
+
+
+def refused(failed: Failed, wait_s: float | None) -> Refused:
+    """Return ``failed`` as an HTTP status; ``wait_s`` is how long the model server asked to wait, in seconds."""
+    return Refused(failed, retry_after_s=None if wait_s is None else math.ceil(wait_s))

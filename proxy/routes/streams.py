@@ -1,0 +1,86 @@
+"""The proxy's own routes: each reads its request and asks for its stream; the tokens pass through callbacks."""
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from proxy.routes.headers import caller_of, dialect_of, is_follower, position_asked, wants_snapshot
+from proxy.routes.pages import row_of, snapshot_of
+from proxy.routes.responder import Parse, Reception
+from proxy.settings import ProxySettings
+from proxy.streams.registry import Streams
+from services.http import edge
+from services.wire import chat
+from services.wire.chat import ModelRequest
+from services.wire.events import Code, Failed, FinishReason, Refused
+
+
+class Handlers:
+    """Streams: start, follow, stop, and a gateway's word that its client left."""
+
+    def __init__(self, settings: ProxySettings, streams: Streams, reception: Reception) -> None:
+        self._heartbeat_s = settings.heartbeat_s
+        self._streams = streams
+        self._reception = reception
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve the table of PROTOCOL.md, but for Ollama's own routes."""
+        router.add_post("/api/generate/stream", self.start_generate)
+        router.add_post("/api/chat/stream", self.start_chat)
+        router.add_get("/api/streams", self.running)
+        router.add_get("/api/streams/{id}", self.follow, allow_head=False)  # it would begin to follow
+        router.add_delete("/api/streams/{id}", self.stop)
+        router.add_delete("/api/followers/{follower}", self.depart)
+
+    async def start_generate(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/generate/stream."""
+        return await self.start(request, chat.proxy_generate)
+
+    async def start_chat(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/chat/stream."""
+        return await self.start(request, chat.proxy_chat)
+
+    async def start(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
+        """Start a stream and answer with its frames."""
+        accepted = time.monotonic()
+        asked = await self._reception.asked(request, parse)
+        return await self._reception.answer_sse(request, asked, accepted)
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/streams/{id}: replay after a number, then live; as JSON, a snapshot."""
+        caller = caller_of(request)
+        if self._streams.has_departed(caller.follower):
+            raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
+        stream = self._streams.find(request.match_info["id"], caller.owner)
+        if wants_snapshot(request):
+            return edge.json_response(snapshot_of(stream))
+        position = position_asked(request, stream)
+        if stream.log.end is not None and position == stream.log.last:
+            return web.Response(status=204, headers={"X-Stream-Id": stream.id})
+        dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
+        async with self._reception.joined(request, stream, dialect, position) as follower:
+            return await self._reception.serve_sse(request, stream, follower)
+
+    async def running(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/streams: the owner's live streams."""
+        owner = caller_of(request).owner
+        return edge.json_response({"streams": [row_of(one) for one in self._streams if one.caller.owner == owner]})
+
+    async def stop(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /api/streams/{id}: stop it; answered when the model server's socket is closed."""
+        stream = self._streams.find(request.match_info["id"], caller_of(request).owner)
+        was_over = stream.log.end is not None
+        stream.stop(FinishReason.CANCELLED)
+        await asyncio.shield(stream.released)
+        return web.Response(status=200 if was_over else 202)
+
+    async def depart(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /api/followers/{follower}: a gateway's client left on purpose."""
+        name = request.match_info["follower"]
+        if not is_follower(name):
+            raise Refused(Failed(Code.INVALID_REQUEST, "A follower's name is 22 to 64 characters of [A-Za-z0-9_-]."))
+        unseen = request.headers.get("Sluice-Unseen") == "1"
+        if self._streams.depart(name, caller_of(request).owner, unseen=unseen):
+            return web.Response(status=202)
+        raise Refused(Failed(Code.STREAM_GONE, "This follower is not known."))

@@ -1,0 +1,223 @@
+"""Stream id -> stream: who may start, follow and stop one, and when a finished one is forgotten."""
+
+import asyncio
+import random
+import secrets
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
+
+from proxy.settings import ProxySettings
+from proxy.streams.caller import Caller, Lifetimes
+from proxy.streams.follower import Follower
+from proxy.streams.log import StreamLog
+from proxy.streams.permits import Admission, NotAdmitted, Place, WaitTooLong
+from proxy.streams.presence import TooManyFollowers
+from proxy.streams.stream import Stream
+from proxy.streams.timeline import Timeline
+from services.dialects.dialect import Dialect
+from services.runtime.tasks import Tasks
+from services.wire.chat import ModelRequest
+from services.wire.events import Code, Failed, Phase, Refused, Status, shutting_down
+from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
+
+DEPARTED_S: Final = 10.0
+"""How long a name is kept whose follower was said to have left before it arrived."""
+DEPARTED_MAX: Final = 10_000
+
+_LINE_FULL: Final = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
+_WAIT_TOO_LONG: Final = Failed(
+    Code.OVERLOADED, "The model is busy and the wait in line would be too long. Ask again later."
+)
+
+Produce = Callable[[Stream, Place], Coroutine[Any, Any, None]]
+
+
+class Streams:
+    """All streams of this proxy, running and kept.
+
+    Args:
+        provider: the name of the model server's dialect, for `served_by`.
+        produce: makes the coroutine that produces a stream and then calls :meth:`ended`.
+        tasks: runs it.
+    """
+
+    def __init__(
+        self, settings: ProxySettings, admission: Admission, *, provider: str, produce: Produce, tasks: Tasks
+    ) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._provider = provider
+        self._produce = produce
+        self._tasks = tasks
+        self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
+        self._streams: dict[str, Stream] = {}
+        self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
+        self._by_key: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
+        self._by_follower: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
+        self._departed: dict[str, float] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+        self.held_bytes = 0
+
+    def __iter__(self) -> Iterator[Stream]:
+        """Every stream that runs."""
+        return (stream for stream in tuple(self._streams.values()) if stream.id not in self._finished)
+
+    @property
+    def running(self) -> int:
+        """How many streams have not given everything back yet."""
+        return len(self._streams) - len(self._finished)
+
+    @property
+    def followers(self) -> int:
+        """How many followers there are, over all streams; read by the scrape's thread, too."""
+        return sum(len(stream.followers) for stream in tuple(self._streams.values()))
+
+    def start(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+        """Accept a stream: it has its permit or its place in line, and its producer runs.
+
+        Raises:
+            Refused: draining, the line is full or too slow, running streams hold all memory, or the caller has left
+                already.
+        """
+        self._refuse_if_closed(caller)
+        assert request.model is not None
+        place = self.enter(request.model)
+        stream = self._create(request, caller, accepted)
+        place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
+        if (position := place.position) is not None:
+            place.moved(position)
+            stream.commit()
+        self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
+        return stream
+
+    def enter(self, model: str) -> Place:
+        """Take a permit of a model, or a place in its line.
+
+        Raises:
+            Refused: draining, or the line is full.
+        """
+        if self.draining:
+            raise shutting_down(random.random())  # noqa: S311 a jitter
+        try:
+            return self._admission.enter(model, chance=random.random())  # noqa: S311 a jitter
+        except NotAdmitted as full:
+            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
+            raise Refused(failed, retry_after_s=full.retry_after_s) from full
+
+    def keyed(self, request: ModelRequest, caller: Caller) -> Stream | None:
+        """Return the stream that this owner's Idempotency-Key names, None if it has to be started.
+
+        A key lives as long as its log; a stream that was cancelled, abandoned or failed frees it.
+
+        Raises:
+            Refused: the key was used for another body.
+        """
+        stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
+        if stream is None or not stream.is_repeatable or stream.id not in self._streams:
+            return None
+        if stream.fingerprint != request.fingerprint:
+            failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
+            raise Refused(failed)
+        return stream
+
+    def find(self, stream_id: str, owner: str) -> Stream:
+        """Return a stream of ``owner``; one that is not held and one that is another's get the same answer.
+
+        Raises:
+            Refused: 410.
+        """
+        stream = self._streams.get(stream_id) if is_stream_id(stream_id) else None
+        if stream is None or stream.caller.owner != owner:
+            raise Refused(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
+        return stream
+
+    def depart(self, name: str, owner: str, *, unseen: bool) -> bool:
+        """A gateway's word that a follower left on purpose; False if it is not known, and then it is remembered."""
+        stream = self._by_follower.get(name)
+        if stream is not None and stream.caller.owner == owner:
+            stream.depart(name, unseen=unseen)
+            return True
+        now = time.monotonic()
+        while self._departed and next(iter(self._departed.values())) < now - DEPARTED_S:
+            del self._departed[next(iter(self._departed))]
+        if len(self._departed) < DEPARTED_MAX:
+            self._departed[name] = now
+        return False
+
+    def join(self, stream: Stream, dialect: Dialect, name: str, *, position: int, began: bool = False) -> Follower:
+        """Add a follower to a stream, so that its gateway can name it later.
+
+        Raises:
+            Refused: there are as many as there may be.
+        """
+        try:
+            follower = stream.join(dialect, name=name, position=position, began=began)
+        except TooManyFollowers as exc:
+            failed = Failed(Code.CONCURRENCY_LIMITED, "This answer has as many readers as it may have.")
+            raise Refused(failed) from exc
+        if name:
+            self._by_follower[name] = stream
+        return follower
+
+    def has_departed(self, name: str) -> bool:
+        """Whether this follower was said to have left before it arrived."""
+        return self._departed.pop(name, -DEPARTED_S) > time.monotonic() - DEPARTED_S
+
+    def ended(self, stream: Stream) -> None:
+        """A stream's producer is over: it counts as finished from now on."""
+        self._admission.left(stream.model, stream.timeline.answer_s)
+        if stream.id in self._streams:
+            self._finished[stream.id] = stream
+        if self.running == 0:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no stream runs."""
+        await self._idle.wait()
+
+    def _refuse_if_closed(self, caller: Caller) -> None:
+        if self.draining:
+            raise shutting_down(random.random())  # noqa: S311 a jitter
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            self._make_room()
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            raise Refused(Failed(Code.OVERLOADED, "All memory for answers is in use. Ask again in a moment."))
+        if self.has_departed(caller.follower):
+            raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
+
+    def _create(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+        stream = Stream(
+            new_stream_id(self._settings.instance, secrets.token_bytes(SECRET_BYTES)),
+            caller,
+            request,
+            stream_log=StreamLog(self._settings.log_bytes),
+            timeline=Timeline(accepted, entered=time.monotonic()),
+            lifetimes=self._lifetimes,
+            provider=self._provider,
+            forget=self._forget,
+            grew=self._grew,
+        )
+        self._streams[stream.id] = stream
+        if caller.key:
+            self._by_key[caller.owner, caller.key] = stream
+        self._idle.clear()
+        return stream
+
+    def _grew(self, by: int) -> None:
+        self.held_bytes += by
+        if self.held_bytes >= self._settings.logs_total_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let finished logs go, oldest first; a running stream is never cut for memory."""
+        while self.held_bytes >= self._settings.logs_total_bytes and self._finished:
+            self._forget(next(iter(self._finished.values())))
+
+    def _forget(self, stream: Stream) -> None:
+        if self._streams.pop(stream.id, None) is not None:
+            self._finished.pop(stream.id, None)
+            self.held_bytes -= stream.log.size

@@ -1,0 +1,76 @@
+"""What a stream that has no content yet is waiting for: one look at the model server serves all who wait."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from proxy.streams.stream import Stream
+from proxy.upstream.transport import Transport
+from services.http.client import CallFailed
+from services.runtime.tasks import Tasks
+from services.wire.events import Phase, Status
+from services.wire.model_names import canonical, listed_models
+
+PERIOD_S: Final = 1.0
+TIMEOUT_S: Final = 0.5
+"""``/api/ps`` can hang for 15 s beside a frozen runner."""
+Loaded = frozenset[str] | None
+"""The canonical names of the models in memory; None where the model server does not say."""
+
+
+class Phases:
+    """Tells streams that wait for their first line whether their model loads or reads their prompt.
+
+    Neither can be seen on the stream: the model server sends nothing before the first token. While anyone waits one
+    task asks ``/api/ps``: a model that is absent is loading, one that is there works on the prompt.
+
+    Args:
+        looked: told what each look has found.
+    """
+
+    def __init__(self, transport: Transport, tasks: Tasks, looked: Callable[[Loaded], None]) -> None:
+        self._transport = transport
+        self._tasks = tasks
+        self._looked = looked
+        self._waiting: set[Stream] = set()
+        self._asking: asyncio.Task[Any] | None = None
+
+    def watch(self, stream: Stream) -> None:
+        """Show ``stream`` its phase from now on."""
+        self._waiting.add(stream)
+        if self._asking is None or self._asking.done():
+            self._asking = self._tasks.spawn(self._ask(), "phases")
+
+    def forget(self, stream: Stream) -> None:
+        """Its first line is here, or its end."""
+        self._waiting.discard(stream)
+
+    async def _ask(self) -> None:
+        while self._waiting:
+            loaded = await loaded_models(self._transport)
+            for stream in tuple(self._waiting):
+                self._show(stream, loaded)
+            self._looked(loaded)
+            await asyncio.sleep(PERIOD_S)
+
+    def _show(self, stream: Stream, loaded: Loaded) -> None:
+        if stream.log.chunks or stream.log.end is not None:
+            self._waiting.discard(stream)
+            return
+        stream.show(Status(_phase(stream.model, loaded)))
+
+
+async def loaded_models(transport: Transport) -> Loaded:
+    """Ask the model server which models are in memory."""
+    try:
+        answer = await transport.read("ps", timeout_s=TIMEOUT_S)
+    except CallFailed:
+        return None
+    models = listed_models(answer.body) if answer.status == 200 else None
+    return None if models is None else frozenset(canonical(model.name) for model in models)
+
+
+def _phase(model: str, loaded: Loaded) -> Phase:
+    if loaded is None:
+        return Phase.WAITING
+    return Phase.PREFILL if canonical(model) in loaded else Phase.LOADING

@@ -1,0 +1,105 @@
+"""The one place of the proxy that touches the model server's network."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from proxy.providers.adapter import Question, Refusal
+from services.http.client import Answer, CallFailed, Connections, HttpClient
+from services.http.connection import Call, Reader, Request
+from services.runtime.settings import Origin
+from services.wire.events import Code, Failed, Stage
+
+READ_ONLY: Final[Mapping[str, str]] = {"tags": "/api/tags", "ps": "/api/ps", "version": "/api/version"}
+"""All that may be read of the model server: its paths come from here, never from a request."""
+EMBED_PATHS: Final[Mapping[str, str]] = {"embed": "/api/embed", "embeddings": "/api/embeddings"}
+PASSED_BYTES: Final = 8 << 20
+PASSED_S: Final = 10.0
+_JSON: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+UNAVAILABLE: Final = Failed(
+    Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The model server cannot be reached; ask the operator whether it runs."
+)
+_CONNECT_TIMEOUT: Final = Failed(
+    Code.UPSTREAM_TIMEOUT, "The model server did not take the connection in time.", stage=Stage.CONNECT
+)
+
+
+class Unreachable(Exception):
+    """No connection came up; ``refusal`` says what that means for the attempt."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.why)
+        self.refusal = refusal
+
+
+class Transport:
+    """Calls of one model server.
+
+    Args:
+        connect_timeout_s: for a TCP connection.
+    """
+
+    def __init__(self, origin: Origin, *, connect_timeout_s: float) -> None:
+        self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s)
+
+    async def open(self, question: Question, reader: Reader, *, fresh: bool) -> Call:
+        """Ask the model; ``reader`` hears the answer in the callback that brings it.
+
+        Args:
+            fresh: on a new connection, since a pooled one may have died unseen.
+
+        Raises:
+            Unreachable: nothing was sent.
+        """
+        request = Request("POST", question.path, _JSON, question.body)
+        try:
+            return await self._client.open(request, reader, fresh=fresh)
+        except CallFailed as exc:
+            failed = _CONNECT_TIMEOUT if exc.how == "connect_timeout" else UNAVAILABLE
+            raise Unreachable(Refusal(failed, exc.how)) from exc
+
+    async def read(self, name: str, *, timeout_s: float = PASSED_S) -> Answer:
+        """Return what the model server says under one of :data:`READ_ONLY`.
+
+        Raises:
+            CallFailed: no whole answer came.
+        """
+        return await self._client.fetch(Request("GET", READ_ONLY[name]), max_bytes=PASSED_BYTES, timeout_s=timeout_s)
+
+    async def show(self, model: str) -> Answer:
+        """Return what the model server says of one model.
+
+        Raises:
+            CallFailed: no whole answer came.
+        """
+        request = Request("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
+        return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
+
+    async def embed(self, name: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
+        """Return the vectors that the model server answers under one of :data:`EMBED_PATHS`.
+
+        Raises:
+            CallFailed: no whole answer came.
+        """
+        request = Request("POST", EMBED_PATHS[name], _JSON, orjson.dumps(body))
+        return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
+
+    async def unload(self, model: str) -> None:
+        """Let the model server take ``model`` out of memory, as soon as nobody uses it.
+
+        Raises:
+            CallFailed: no whole answer came.
+        """
+        body = orjson.dumps({"model": model, "keep_alive": 0, "stream": False})
+        request = Request("POST", "/api/generate", _JSON, body)
+        await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
+
+    def connections(self) -> Connections:
+        """Count the connections to the model server."""
+        return self._client.connections
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()

@@ -1,0 +1,120 @@
+"""Notices a wedged model, says so, and unloads it where that is allowed; wedge.py says what one is."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from proxy.providers.adapter import Refusal
+from proxy.upstream.call import UpstreamCall
+from proxy.upstream.progress import Loaded, loaded_models
+from proxy.upstream.transport import Transport
+from proxy.upstream.wedge import FLOOR_S, Wedges
+from services.http.client import CallFailed
+from services.runtime.tasks import Tasks
+from services.wire.events import Code, Failed, Stage
+from services.wire.model_names import canonical
+
+log = structlog.get_logger()
+
+UNLOADED_WITHIN_S: Final = 10.0
+"""How long an unload may take until ``/api/ps`` shows it: 0.3 s were measured."""
+LOOK_S: Final = 0.1
+WEDGED: Final = Refusal(
+    Failed(Code.UPSTREAM_TIMEOUT, "The model server gave no first token in time.", stage=Stage.FIRST_TOKEN),
+    "wedged",
+    wait_s=0.0,
+)
+"""The outcome of a call that is closed so that its model can be unloaded: it showed nothing, and is repeated."""
+
+
+class WedgeWatch:
+    """Follows the calls of a model server's models.
+
+    Args:
+        changed: told the names of all wedged models, whenever there is one more or less.
+        cures: whether a wedged model is unloaded.
+        floor_s: no shorter wait is suspicious.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tasks: Tasks,
+        *,
+        changed: Callable[[Sequence[str]], None],
+        cures: bool = False,
+        floor_s: float = FLOOR_S,
+    ) -> None:
+        self._transport = transport
+        self._tasks = tasks
+        self._changed = changed
+        self._cures = cures
+        self._wedges = Wedges(floor_s=floor_s)
+        self._calls: dict[UpstreamCall, str] = {}
+        self._unloading: dict[str, asyncio.Task[Any]] = {}
+        self._told: list[str] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The models that are wedged now."""
+        return self._wedges.names
+
+    def began(self, model: str, call: UpstreamCall) -> None:
+        """A call of ``model`` was made."""
+        self._wedges.began(canonical(model), call)
+        self._calls[call] = model
+
+    def ended(self, call: UpstreamCall) -> None:
+        """A call is over."""
+        self._wedges.ended(canonical(self._calls.pop(call)), call, closed_early=call.is_closed_early)
+        self._tell()
+
+    def looked(self, loaded: Loaded) -> None:
+        """``/api/ps`` was looked at; None where it did not answer, which says nothing about any model."""
+        if loaded is None:
+            return
+        now = time.monotonic()
+        for name in self._wedges.look(loaded, now):
+            log.warning("model.wedged", model=name, waiting=len(self._wedges.waiting(name)), cure=self._cures)
+        self._tell()
+        for name in self.names if self._cures else ():
+            if self._wedges.take_unload(name, now):
+                self._unloading[name] = self._tasks.spawn(self._unload(name), "unload")
+
+    async def unloaded(self, model: str) -> None:
+        """Return when ``model`` is not being unloaded: a call that came between would keep it as it is."""
+        if (unloading := self._unloading.get(canonical(model))) is not None:
+            await asyncio.wait([unloading])
+
+    def _tell(self) -> None:
+        if (names := self.names) != self._told:
+            self._told = names
+            self._changed(names)
+
+    async def _unload(self, name: str) -> None:
+        """Close the calls that wait for the model, for one in use is not unloaded, and unload it."""
+        waiting = [call for call, model in self._calls.items() if canonical(model) == name and not call.has_content]
+        model = self._calls[waiting[0]]  # as somebody asked for it: the model server knows that spelling
+        for call in waiting:
+            call.give_up(WEDGED)
+        try:
+            await self._transport.unload(model)
+            async with asyncio.timeout(UNLOADED_WITHIN_S):
+                loaded = await self._absent(name)
+            self.looked(loaded)
+            log.info("model.unloaded", model=name)
+        except (CallFailed, TimeoutError):
+            log.warning("model.not_unloaded", model=name)
+        finally:
+            del self._unloading[name]
+
+    async def _absent(self, name: str) -> Loaded:
+        """Ask until the model server lists the model no more, and return what it lists then."""
+        while True:
+            loaded = await loaded_models(self._transport)
+            if loaded is not None and name not in loaded:
+                return loaded
+            await asyncio.sleep(LOOK_S)

@@ -1,0 +1,182 @@
+"""Calls to one HTTP server, and the idle connections kept for the next one."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from services.http.connection import Call, Connection, End, Reader, Request
+
+IDLE_S: Final = 30.0
+"""Below every server's keep-alive (our proxy's is 75 s), so that an idle connection is never raced."""
+MAX_IDLE: Final = 100
+"""Idle connections kept, at most: a pool, not a leak."""
+RECEIVE_BUFFER_BYTES: Final = 65_536
+"""The kernel's receive buffer a call: what a reader that pauses leaves unread stays small."""
+
+
+class CallFailed(Exception):
+    """A call came to nothing; ``how`` is "refused", "connect_timeout", "timeout", "too_large" or an :class:`End`."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How many connections carry a call, are kept for one, or are coming up while a call waits for them."""
+
+    active: int
+    idle: int
+    waiting: int
+
+
+class HttpClient:
+    """The calls to one ``host:port``.
+
+    Args:
+        connect_timeout_s: how long a TCP connection may take to come up, name look-up included.
+    """
+
+    def __init__(self, host: str, port: int, *, connect_timeout_s: float) -> None:
+        self._host, self._port = host, port
+        self._host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._connect_timeout_s = connect_timeout_s
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._connecting = 0
+
+    async def open(self, request: Request, reader: Reader, *, fresh: bool = False) -> Call:
+        """Send ``request``; ``reader`` hears the answer.
+
+        Args:
+            fresh: refuse a pooled connection, which may have died unseen.
+
+        Raises:
+            CallFailed: no connection came up ("refused", "connect_timeout").
+        """
+        connection = (None if fresh else self._pooled()) or await self._connect()
+        return connection.send(request.encode(self._host_header), reader)
+
+    async def fetch(self, request: Request, *, max_bytes: int, timeout_s: float) -> Answer:
+        """Send ``request`` and return the whole answer, gathered as it comes.
+
+        Raises:
+            CallFailed: no whole answer of at most ``max_bytes`` came within ``timeout_s``.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                try:
+                    return await self._gather(request, max_bytes, fresh=False)
+                except CallFailed as failed:
+                    if failed.how != End.STALE:
+                        raise
+                    return await self._gather(request, max_bytes, fresh=True)
+        except TimeoutError as exc:
+            raise CallFailed("timeout") from exc
+
+    async def close(self) -> None:
+        """Close every connection, the busy ones too."""
+        for connection in tuple(self._open):
+            connection.abort()
+        await asyncio.sleep(0)  # the loop closes them in its next turn
+
+    @property
+    def connections(self) -> Connections:
+        """How many there are now; read by the scrape's thread, too."""
+        idle = len(self._idle)
+        return Connections(max(0, len(self._open) - idle), idle, self._connecting)
+
+    # --- the connections' side (http_connection.Pool)
+
+    def take_back(self, connection: Connection) -> None:
+        """Keep ``connection`` for the next call, or close it when enough are kept."""
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._drop_expired()
+        if len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a closed connection."""
+        self._open.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+
+    def _pooled(self) -> Connection | None:
+        self._drop_expired()
+        while self._idle:
+            connection = self._idle.pop()  # the newest: the others may grow old and be closed
+            if connection.usable:
+                return connection
+        return None
+
+    def _drop_expired(self) -> None:
+        horizon = asyncio.get_running_loop().time() - IDLE_S
+        while self._idle and self._idle[0].idle_since < horizon:
+            self._idle.pop(0).abort()
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._connecting += 1
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                transport, connection = await loop.create_connection(lambda: Connection(self), self._host, self._port)
+        except TimeoutError as exc:  # a TimeoutError is an OSError: first
+            raise CallFailed("connect_timeout") from exc
+        except OSError as exc:
+            raise CallFailed("refused") from exc
+        finally:
+            self._connecting -= 1
+        self._open.add(connection)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        return connection
+
+    async def _gather(self, request: Request, max_bytes: int, *, fresh: bool) -> Answer:
+        gatherer = _Gatherer(max_bytes)
+        call = await self.open(request, gatherer, fresh=fresh)
+        try:
+            return await gatherer.answer
+        finally:
+            call.abort()
+
+
+class _Gatherer:
+    """A reader that keeps the whole answer."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._body = bytearray()
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def on_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self._status, self._headers = status, headers
+
+    def on_bytes(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) > self._max_bytes and not self.answer.done():
+            self.answer.set_exception(CallFailed("too_large"))
+
+    def on_end(self, end: End) -> None:
+        if self.answer.done():
+            return
+        if end is End.COMPLETE:
+            self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
+        else:
+            self.answer.set_exception(CallFailed(end))

@@ -1,0 +1,12 @@
+"""What is measured, and how a scrape shows it; the names, labels and buckets that both servers share.
+
+metrics          the registry, the policy of model labels, event loop lag, the /metrics application
+families         metrics as they are declared, listed for the documents
+histogram        a histogram that costs the token path one bisection; the buckets of ours
+stages           how a timeline is split into stages, rates and tokens per second
+stream_record    what is counted and logged of one stream
+stream_metrics   the families of a stream; http_metrics, process_metrics and log_metrics: those of routes,
+                 of the process, and of its log
+
+    a stream's end -> StreamRecord -> StreamMetrics -> registry -> GET /metrics
+"""

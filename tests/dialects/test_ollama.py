@@ -1,0 +1,147 @@
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dialects.dialect import Dialect
+from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
+from services.wire.chat import Kind
+from services.wire.events import (
+    Code,
+    Failed,
+    Finished,
+    FinishReason,
+    Phase,
+    Started,
+    Status,
+    Thinking,
+    Timing,
+    Token,
+    ToolCall,
+    Usage,
+)
+from services.wire.native import Numbered
+
+NOW = "2026-11-21T07:12:38.169384573Z"
+UNICODE_LINE_ENDS = set("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+LAST_WORD = {"done_reason": "stop", "total_duration": 286912975, "eval_count": 21}
+EVENTS: list[Numbered] = [
+    (1, Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "llama3.2", 0)),
+    (2, Thinking("hm")),
+    (3, Token("Hello")),
+    (4, ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})),
+    (5, ToolCall("call_2", "clock", {})),
+]
+CALLS = [
+    {"id": "call_1", "function": {"index": 0, "name": "clock", "arguments": {"tz": "UTC"}}},
+    {"id": "call_2", "function": {"index": 1, "name": "clock", "arguments": {}}},
+]
+
+
+def ended(reason: FinishReason = FinishReason.STOP, *, skipped_lines: int = 0) -> Finished:
+    last_word = {} if reason in {FinishReason.CANCELLED, FinishReason.ABANDONED} else LAST_WORD
+    timing = Timing(0, None, None, None, None, 1, None)
+    return Finished(reason, Usage(5, 21), 4, 7, timing, None, skipped_lines, last_word)
+
+
+def lines_of(kind: Kind, *events: Numbered) -> list[dict[str, Any]]:
+    dialect: Dialect = OllamaLines(kind, "llama3.2", lambda: NOW)
+    return [json.loads(line) for line in dialect.frames(events).split(b"\n") if line]
+
+
+def test_chat_is_told_line_by_line_in_ollama_s_shape() -> None:
+    head = {"model": "llama3.2", "created_at": NOW}
+
+    assert lines_of("chat", *EVENTS, (6, ended())) == [
+        {**head, "message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False},
+        {**head, "message": {"role": "assistant", "content": "Hello"}, "done": False},
+        {**head, "message": {"role": "assistant", "content": "", "tool_calls": CALLS[:1]}, "done": False},
+        {**head, "message": {"role": "assistant", "content": "", "tool_calls": CALLS[1:]}, "done": False},
+        {**head, "message": {"role": "assistant", "content": ""}, "done": True, **LAST_WORD},
+    ]
+
+
+def test_generate_is_told_line_by_line_in_ollama_s_shape() -> None:
+    head = {"model": "llama3.2", "created_at": NOW}
+
+    assert lines_of("generate", *EVENTS[:3], (4, ended())) == [
+        {**head, "response": "", "thinking": "hm", "done": False},
+        {**head, "response": "Hello", "done": False},
+        {**head, "response": "", "done": True, **LAST_WORD},
+    ]
+
+
+@pytest.mark.parametrize("reason", [FinishReason.CANCELLED, FinishReason.ABANDONED])
+def test_an_answer_that_was_stopped_ends_with_an_error_line(reason: FinishReason) -> None:
+    """``done:true`` would say that it is whole."""
+    assert was_stopped(ended(reason))
+    assert lines_of("chat", (2, ended(reason))) == [{"error": STOPPED}]
+
+
+@pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS])
+def test_an_answer_that_ended_by_itself_was_not_stopped(reason: FinishReason) -> None:
+    assert not was_stopped(ended(reason))
+
+
+def test_an_answer_that_broke_ends_with_its_words() -> None:
+    assert lines_of("chat", (2, Failed(Code.UPSTREAM_ERROR, "words"))) == [{"error": "words"}]
+
+
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+def test_what_was_left_out_is_said_in_every_shape_of_an_end(kind: Kind) -> None:
+    """Without it a shortened answer looks like a whole one."""
+    done, stopped = ended(skipped_lines=2), ended(FinishReason.CANCELLED, skipped_lines=2)
+    failed = Failed(Code.UPSTREAM_ERROR, "words", skipped_lines=2)
+
+    assert [lines_of(kind, (1, end))[0]["skipped_lines"] for end in (done, stopped, failed)] == [2, 2, 2]
+    assert orjson.loads(OllamaObject(kind, "m", lambda: NOW).whole(done))["skipped_lines"] == 2
+
+
+def test_an_answer_without_a_hole_does_not_speak_of_one() -> None:
+    assert "skipped_lines" not in lines_of("chat", (1, ended()))[0]
+    assert b"skipped_lines" not in OllamaObject("chat", "m", lambda: NOW).whole(ended())
+
+
+def test_ollama_s_clients_are_told_of_no_status() -> None:
+    for dialect in (OllamaLines("chat", "m", lambda: NOW), OllamaObject("chat", "m", lambda: NOW)):
+        assert dialect.status(Status(Phase.LOADING)) == b""
+
+
+@given(text=st.text(min_size=1) | st.sampled_from(["a\u0085b", "\u2028", "\u2029\u0085", "\x0b\x0c\x1c\x1d\x1e\r\n"]))
+def test_no_reader_of_python_splits_a_line_in_two(text: str) -> None:
+    """M6: ollama-python splits at whatever Unicode calls a line end."""
+    body = OllamaLines("generate", "m", lambda: NOW).frames([(2, Token(text))]).decode()
+
+    assert set(body[:-1]) & UNICODE_LINE_ENDS == set()
+    assert json.loads(body)["response"] == text
+
+
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+def test_a_whole_answer_is_one_object_with_everything_in_it(kind: Kind) -> None:
+    dialect = OllamaObject(kind, "llama3.2", lambda: NOW)
+    written = [dialect.frames([event]) for event in EVENTS]
+    whole = orjson.loads(dialect.whole(ended()))
+    said = whole if kind == "generate" else whole["message"]
+
+    assert set(written) == {b""}
+    assert said["response" if kind == "generate" else "content"] == "Hello"
+    assert (said["thinking"], said["tool_calls"]) == ("hm", CALLS)
+    assert whole["done"] is True
+    assert {name: whole[name] for name in LAST_WORD} == LAST_WORD
+
+
+def test_a_whole_answer_without_thinking_or_tools_has_no_such_fields() -> None:
+    dialect = OllamaObject("chat", "llama3.2", lambda: NOW)
+    dialect.frames([(2, Token("Hel")), (3, Token("lo"))])
+
+    assert orjson.loads(dialect.whole(ended()))["message"] == {"role": "assistant", "content": "Hello"}
+
+
+def test_what_is_gathered_is_counted_in_bytes() -> None:
+    dialect = OllamaObject("chat", "llama3.2", lambda: NOW)
+    dialect.frames([(2, Token("ё")), (3, Thinking("🌊")), (4, ToolCall("c", "f", {"a": 1}))])
+
+    assert dialect.bytes == 2 + 4 + len('{"a":1}')

@@ -1,0 +1,97 @@
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.relay.timeline import OWN_STAGES, Timeline
+
+MOMENTS = ("parsed", "admitted", "asked", "answered")
+SECONDS = st.floats(0, 100, allow_subnormal=False)
+
+
+def lived() -> Timeline:
+    """A connection that took 0.25 s to read, 0.5 s to be let in, 0.25 s to ask, and 10 s to be answered."""
+    return Timeline(
+        accepted=100.0,
+        parsed=100.25,
+        admitted=100.75,
+        asked=101.0,
+        first_content=103.0,
+        last_content=111.0,
+        content_reads=81,
+        answered=111.0,
+        ended=111.5,
+    )
+
+
+@given(
+    gaps=st.lists(SECONDS, min_size=1, max_size=len(MOMENTS) + 1),
+    blocked_s=SECONDS,
+    proxy_ttft_s=st.none() | SECONDS,
+    content_after_s=st.none() | SECONDS,
+)
+def test_the_stages_add_up_to_the_total_however_far_the_connection_came(
+    gaps: list[float], blocked_s: float, proxy_ttft_s: float | None, content_after_s: float | None
+) -> None:
+    moments = list(accumulate(gaps, initial=1000.0))
+    timeline = Timeline(moments[0], ended=moments[-1], blocked_s=blocked_s)
+    for name, moment in zip(MOMENTS, moments[1:-1], strict=False):
+        setattr(timeline, name, moment)
+    if timeline.asked is not None and content_after_s is not None:
+        timeline.first_content = timeline.asked + content_after_s
+
+    stages = timeline.stages(proxy_ttft_s)
+
+    assert set(stages) == {*OWN_STAGES, "upstream"}
+    assert sum(stages.values()) == pytest.approx(moments[-1] - moments[0], abs=1e-6)
+    assert all(seconds >= 0 for seconds in stages.values())
+
+
+def test_a_whole_connection_s_time_is_told_by_its_stages() -> None:
+    stages = lived().stages(None)
+
+    assert stages == {
+        "pre": 0.25,
+        "admission": 0.5,
+        "connect": 0.25,
+        "network": 0.0,
+        "client_blocked": 0.0,
+        "post": 0.5,
+        "upstream": 10.0,
+    }
+
+
+def test_what_the_first_content_took_longer_to_get_here_is_the_network() -> None:
+    stages = lived().stages(1.75)
+
+    assert (stages["network"], stages["upstream"]) == (0.25, 9.75)
+
+
+def test_a_proxy_that_says_more_than_we_measured_leaves_no_network() -> None:
+    stages = lived().stages(99.0)
+
+    assert (stages["network"], stages["upstream"]) == (0.0, 10.0)
+
+
+def test_the_time_a_client_held_the_hop_up_is_its_own() -> None:
+    timeline = lived()
+    timeline.blocked_s = 4.0
+
+    stages = timeline.stages(1.75)
+
+    assert (stages["client_blocked"], stages["network"], stages["upstream"]) == (4.0, 0.25, 5.75)
+
+
+@pytest.mark.parametrize(("tokens", "rate"), [(None, None), (0, None), (1, None), (2, 0.12), (81, 10.0)])
+def test_the_rate_is_that_of_the_tokens_after_the_first(tokens: int | None, rate: float | None) -> None:
+    assert lived().tokens_per_s(tokens, 8.0) == rate
+
+
+def test_there_is_no_rate_without_content_unless_the_model_server_timed_what_came_at_once() -> None:
+    unseen, at_once = Timeline(1.0, ended=2.0), lived()
+    at_once.last_content = at_once.first_content
+
+    assert unseen.tokens_per_s(9, None) is None
+    assert at_once.tokens_per_s(9, None) is None
+    assert at_once.tokens_per_s(9, 4.5) == 2.0

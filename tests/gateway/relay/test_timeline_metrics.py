@@ -1,0 +1,174 @@
+"""What the gateway itself adds, by the moments of a connection, and where a relay takes those moments."""
+
+import asyncio
+
+import pytest
+
+from gateway.relay.connection import ClientConnection, ClientConnections
+from gateway.relay.timeline import Timeline
+from services.http.sink import SinkWatch
+from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
+from tests.gateway.relay.relaying import relaying
+from tests.gateway.stage import START, ListHop, done, status_frame, tokens, turns
+
+
+def lived() -> Timeline:
+    """0.25 s to read, 0.5 s to be let in, 0.25 s to ask; 2 s to the first content, 0.125 s on its way; 10 s in all."""
+    return Timeline(
+        accepted=100.0,
+        parsed=100.25,
+        admitted=100.75,
+        asked=101.0,
+        first_content=103.0,
+        first_written=103.125,
+        last_content=110.0,
+        answered=111.0,
+        last_written=111.0625,
+        ended=111.5,
+    )
+
+
+def test_what_the_gateway_added_leaves_out_the_admission_and_the_proxy_s_time() -> None:
+    timeline = lived()
+
+    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.125)
+    assert timeline.added_total_s == pytest.approx(0.25 + 0.25 + 0.0625)
+    assert (timeline.first_chunk_s, timeline.upstream_s) == (2.0, 10.0)
+
+
+def test_content_that_waited_for_the_client_s_headers_had_come_before() -> None:
+    timeline = lived()
+    timeline.first_heard = 102.75
+
+    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.375)
+    assert timeline.first_chunk_s == 1.75
+
+
+def test_the_time_that_a_client_held_the_hop_up_is_not_the_gateway_s() -> None:
+    """The end is read only when the client takes bytes again: the call itself took that long."""
+    timeline = lived()
+    timeline.blocked_s = 5.0
+
+    assert timeline.added_total_s == lived().added_total_s
+
+
+def test_what_was_never_asked_written_or_answered_has_no_numbers() -> None:
+    timeline = Timeline(1.0, parsed=1.5, ended=2.0)
+
+    assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
+    assert (timeline.first_chunk_s, timeline.upstream_s) == (None, None)
+
+
+def test_a_call_that_was_cut_off_took_until_the_end() -> None:
+    timeline = lived()
+    timeline.answered = timeline.last_written = None
+
+    assert timeline.upstream_s == 10.5
+    assert timeline.added_total_s is None
+
+
+# --- the moments of a relay
+
+
+async def test_the_first_content_is_written_when_its_write_has_returned() -> None:
+    hop = ListHop()
+    async with relaying(hop) as (scene, _):
+        hop.brings(START)
+        hop.on_bytes(status_frame())
+        before = scene.timeline.first_written
+        hop.brings(tokens("a"))
+        timeline = scene.timeline
+
+        assert before is None
+        assert timeline.first_content is not None
+        assert timeline.first_written is not None
+        assert timeline.first_written >= timeline.first_content
+        assert timeline.first_heard is None
+
+
+async def test_content_that_came_with_the_headers_is_written_when_the_sink_is_there() -> None:
+    hop = ListHop()
+    hop.brings(START, tokens("a"))
+    async with relaying(hop) as (scene, _):
+        timeline = scene.timeline
+
+        assert timeline.first_heard is not None
+        assert timeline.first_content is not None
+        assert timeline.first_written is not None
+        assert timeline.first_heard <= timeline.first_content <= timeline.first_written
+
+
+async def test_an_answer_that_came_whole_with_the_headers_has_all_its_moments() -> None:
+    hop = ListHop()
+    hop.brings(START, tokens("a"), done(3))
+    hop.ends()
+    async with relaying(hop) as (scene, task):
+        await task
+        timeline = scene.timeline
+
+        assert timeline.answered is not None
+        assert timeline.last_written is not None
+        assert timeline.last_written >= timeline.answered
+        assert timeline.max_gap_s == 0
+
+
+async def test_one_read_in_sixteen_is_timed_and_the_first() -> None:
+    hop = ListHop()
+    async with relaying(hop) as (scene, _):
+        hop.brings(START)
+        for number in range(2 * CHUNKS_PER_SAMPLE):
+            hop.brings(tokens("x", after=number + 1))
+
+        assert len(scene.passed) == 2
+        assert min(scene.passed) >= 0
+
+
+async def test_the_longest_gap_is_the_longest_that_was_told() -> None:
+    hop = ListHop()
+    async with relaying(hop) as (scene, _):
+        hop.brings(START, tokens("a"))
+        for number, pause_s in enumerate((0.001, 0.02, 0.001), 2):
+            await asyncio.sleep(pause_s)
+            hop.brings(tokens("b", after=number))
+
+        assert len(scene.gaps) == 3
+        assert scene.timeline.max_gap_s == max(scene.gaps) >= 0.02
+
+
+# --- what clients have still to take
+
+
+class Unsent:
+    """A sink that has so many bytes still to send."""
+
+    written = 100
+    last_write_at = 0.0
+
+    def __init__(self, unsent: int) -> None:
+        self.unsent = unsent
+
+
+async def watched(unsent: int) -> ClientConnection:
+    connection = ClientConnection.begin("request-1", "/api/chat/stream", "chat")
+    connection.watch = SinkWatch(
+        Unsent(unsent),  # type: ignore[arg-type] # all of a sink that a watch looks at while something is owed
+        heartbeat=b"",
+        heartbeat_s=0.001,
+        write_timeout_s=30.0,
+        owes=lambda: True,
+        on_stuck=lambda: None,
+    )
+    await asyncio.sleep(0.01)
+    await turns()
+    connection.watch.stop()
+    return connection
+
+
+async def test_the_client_that_has_most_to_take_is_shown() -> None:
+    connections = ClientConnections(5)
+    none_here = connections.most_unsent()
+    for unsent in (10, 70_000, 0):
+        connections.admit(await watched(unsent), new_stream=True)
+    connections.admit(ClientConnection.begin("waits", "/api/chat/stream", "chat"), new_stream=True)
+
+    assert (none_here, connections.most_unsent()) == (0, 70_000)

@@ -1,0 +1,69 @@
+"""A stream as lists and snapshots show it (`proxy/streams/stream.py`)."""
+
+import orjson
+
+from proxy.routes.pages import row_of, snapshot_of
+from proxy.streams.log import RUN_BYTES
+from services.wire.events import FinishReason, Thinking, Token, ToolCall
+from tests.proxy.stage import STREAM_ID, a_stream
+
+
+async def test_a_row_says_what_runs_and_no_word_of_it() -> None:
+    async with a_stream() as stage:
+        stage.join()
+        stage.say("Hel", "lo")
+        row = row_of(stage.stream)
+
+    assert row.pop("age_s") >= 0
+    assert row == {
+        "id": STREAM_ID,
+        "model": "llama3.2",
+        "status": "streaming",
+        "events": 3,
+        "chunks": 2,
+        "bytes": 5,
+        "followers": 1,
+    }
+
+
+async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
+    async with a_stream() as stage:
+        stage.stream.log.text(Thinking, "hm")
+        stage.say("Hel", "lo")
+        stage.stream.log.append(ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"}))
+        stage.stream.finish(FinishReason.CANCELLED)
+        page = snapshot_of(stage.stream)
+
+    assert page == {
+        "stream_id": STREAM_ID,
+        "status": "finished",
+        "model": "llama3.2",
+        "text": "Hello",
+        "thinking": "hm",
+        "tool_calls": [{"call_id": "call_1", "name": "clock", "arguments": {"tz": "UTC"}}],
+        "chunks": 4,
+        "bytes": 7,
+        "last": 6,
+    }
+    assert orjson.dumps(page)
+
+
+async def test_a_snapshot_says_what_was_left_out_so_far() -> None:
+    async with a_stream() as stage:
+        stage.say("Hel")
+        stage.stream.log.skipped_lines = 1
+        running = snapshot_of(stage.stream)
+
+    assert (running["status"], running["skipped_lines"]) == ("streaming", 1)
+
+
+async def test_a_snapshot_says_where_its_text_begins_once_the_head_has_left() -> None:
+    async with a_stream(log_bytes=2 * RUN_BYTES) as stage:
+        for _ in range(4):
+            stage.stream.log.text(Token, "x" * RUN_BYTES)
+            stage.stream.log.text(Thinking, "y" * 10)
+        stage.stream.deliver()
+        page = snapshot_of(stage.stream)
+
+    assert page["text_from"] + len(page["text"]) == 4 * RUN_BYTES
+    assert page["thinking_from"] + len(page["thinking"]) == 40

@@ -1,0 +1,35 @@
+import asyncio
+
+from proxy.streams.status_throttle import STATUS_PERIOD_S, StatusThrottle
+from services.wire.events import Phase, Status
+
+CONNECTING, LOADING, PREFILL = Status(Phase.CONNECTING), Status(Phase.LOADING), Status(Phase.PREFILL)
+
+
+async def test_the_first_status_is_told_at_once_and_of_what_follows_the_newest_a_second_later() -> None:
+    told: asyncio.Queue[tuple[Status, float]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    throttle = StatusThrottle(lambda status: told.put_nowait((status, loop.time())))
+
+    throttle.show(CONNECTING)
+    first, first_at = await told.get()
+    throttle.show(LOADING)
+    throttle.show(PREFILL)
+    second, second_at = await told.get()
+
+    assert (first, second, throttle.current) == (CONNECTING, PREFILL, PREFILL)
+    assert second_at - first_at >= STATUS_PERIOD_S - 0.01
+    assert told.empty()
+
+
+async def test_what_is_cleared_before_its_moment_is_never_told() -> None:
+    told: list[Status] = []
+    throttle = StatusThrottle(told.append)
+
+    throttle.show(LOADING)
+    throttle.clear()
+    for _ in range(3):  # the loop's turns in which it would have been told
+        await asyncio.sleep(0)
+
+    assert told == []
+    assert throttle.current is None

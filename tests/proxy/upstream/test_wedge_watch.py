@@ -1,0 +1,101 @@
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.wire.events import FinishReason
+from tests.proxy.stage import eventually, turns
+from tests.proxy.upstream.production import MODEL, WHOLE, ProducerStage, produced
+from tests.proxy.upstream.scripted_transport import Connects
+
+SILENT = Connects()
+LISTED_AS = f"{MODEL}:latest"
+LOADED = frozenset({LISTED_AS})
+EVERY_WAIT_IS_TOO_LONG_S = 0.0
+
+
+class Left:
+    """A call that we closed after its first content: that is how a permit can be lost."""
+
+    asked_at = 0.0
+    patience = 1
+    has_content = True
+    is_closed_early = True
+
+    def __init__(self) -> None:
+        self.first_content_at = self.content_at = time.monotonic() - 1000.0
+        self.asked_at = self.content_at
+
+
+@asynccontextmanager
+async def waiting_in_vain(*attempts: Connects, cures: bool = True) -> AsyncIterator[ProducerStage]:
+    """A producer whose call waits at a model that somebody left early; /api/ps is shown by the test."""
+    async with produced(*attempts, cures=cures, wedge_floor_s=EVERY_WAIT_IS_TOO_LONG_S) as stage:
+        left = Left()
+        stage.wedges.began(MODEL, left)  # type: ignore[arg-type] # as much of a call as is looked at
+        stage.wedges.ended(left)  # type: ignore[arg-type] # likewise
+        await stage.begin()
+        await eventually(lambda: stage.transport.opened, "it is asked")
+        await turns()
+        yield stage
+
+
+async def test_who_waits_at_a_wedged_model_has_its_call_repeated_after_the_unload() -> None:
+    """Its connection is closed first, for a model in use is not unloaded, and the next is opened last."""
+    with capture_logs() as lines:
+        async with waiting_in_vain(SILENT, WHOLE) as stage:
+            stage.wedges.looked(LOADED)
+            await stage.over()
+
+    assert (stage.text, stage.end, stage.stream.attempts) == ("Hello", "stop", 2)
+    assert stage.transport.unloaded == [(MODEL, 0)]
+    assert stage.noted.repeats == ["wedged"]
+    assert stage.wedged == [[LISTED_AS], []]
+    assert [line["event"] for line in lines] == ["model.wedged", "model.unloaded"]
+    stage.assert_everything_is_given_back()
+
+
+async def test_without_the_cure_it_is_only_said() -> None:
+    with capture_logs() as lines:
+        async with waiting_in_vain(SILENT, cures=False) as stage:
+            stage.wedges.looked(LOADED)
+            stage.wedges.looked(LOADED)
+            await turns(20)
+            named = stage.wedges.names
+
+    assert (stage.transport.unloaded, named, stage.wedged) == ([], [LISTED_AS], [[LISTED_AS]])
+    assert [(line["event"], line["model"]) for line in lines] == [("model.wedged", LISTED_AS)]
+
+
+async def test_a_look_that_was_not_answered_says_nothing() -> None:
+    async with waiting_in_vain(SILENT) as stage:
+        stage.wedges.looked(None)
+
+        assert stage.wedges.names == []
+
+
+async def test_an_unload_that_fails_is_said_and_who_waits_is_asked_for_again_all_the_same() -> None:
+    with capture_logs() as lines:
+        async with waiting_in_vain(SILENT, WHOLE) as stage:
+            stage.transport.unload_fails = True
+            stage.wedges.looked(LOADED)
+            await stage.over()
+
+    assert (stage.text, stage.end) == ("Hello", "stop")
+    assert [line["event"] for line in lines] == ["model.wedged", "model.not_unloaded"]
+    stage.assert_everything_is_given_back()
+
+
+@pytest.mark.parametrize("turns_later", [0, 1, 2, 3, 4])
+async def test_who_leaves_during_the_unload_gives_everything_back(turns_later: int) -> None:
+    async with waiting_in_vain(SILENT, WHOLE) as stage:
+        stage.wedges.looked(LOADED)
+        await turns(turns_later)
+        stage.stream.stop(FinishReason.CANCELLED)
+        await stage.over()
+
+        assert stage.end == "cancelled"
+        assert len(stage.transport.opened) == 1
+        stage.assert_everything_is_given_back()
