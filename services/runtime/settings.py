@@ -1,7 +1,7 @@
 """The environment, read once at start: every problem at once, each by its variable's name.
 
 A process declares a frozen subclass of :class:`ProcessSettings`; :func:`read_settings` fills it from a mapping and
-:func:`describe` lists it for ``--help`` and for the test that holds README's table.
+:func:`describe` lists it for ``--help`` and for the test that holds docs/settings.md.
 Refused: ``.env`` files (a second place to look), JSON in a variable, and a default that depends on the machine.
 """
 
@@ -155,7 +155,7 @@ class SettingsError(Exception):
 
 
 class SettingRow(NamedTuple):
-    """One setting as README's table and ``--help`` show it; ``default`` is what one would write in the variable."""
+    """One setting as docs/settings.md and ``--help`` show it; ``default`` is what one would write in the variable."""
 
     name: str
     default: str

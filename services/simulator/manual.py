@@ -19,7 +19,7 @@ model names:
 
 
 def manual() -> str:
-    """Return the text; README and the tests are held to the tables that it prints."""
+    """Return the text; the documents and the tests are held to the tables that it prints."""
     settings = [f"{row.name}={row.default}\n      {row.description}" for row in describe(Settings)]
     parameters = [
         f"{name + '=' + parameter.form:<16} {parameter.meaning}{_default(name)}"

@@ -1,4 +1,4 @@
-"""Metric families as they are declared: on one registry, and in the list that README's table is held to."""
+"""Metric families as they are declared: on one registry, and in the list that docs/metrics.md is held to."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""README's commands against the Makefile's."""
+"""The commands of docs/settings.md against the Makefile's."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ def test_make_help_shows_every_target_on_a_line_of_its_own() -> None:
 
 
 def test_the_readme_lists_the_commands_that_there_are() -> None:
-    assert words("README.md", "commands") == [f"make {target}" for target in targets()]
+    assert words("docs/settings.md", "commands") == [f"make {target}" for target in targets()]
 
 
 def test_there_are_no_more_commands_than_one_can_know() -> None:

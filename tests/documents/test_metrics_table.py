@@ -1,4 +1,4 @@
-"""README's table of metrics against what the servers register."""
+"""The table of docs/metrics.md against what the servers register."""
 
 import re
 
@@ -13,7 +13,7 @@ def test_the_readme_lists_every_family_with_its_type_and_labels_and_no_other() -
     in_code: set[Family] = {*proxy.metrics.families(), *gateway.metrics.families()}
     in_readme = {
         (name, kind, tuple(sorted(re.findall(r"\w+", labels))))
-        for name, kind, labels, *_ in table("README.md", "metrics")
+        for name, kind, labels, *_ in table("docs/metrics.md", "metrics")
     }
 
     assert in_readme == {(name, kind, tuple(sorted(labels))) for name, kind, labels in in_code}

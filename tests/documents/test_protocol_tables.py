@@ -1,4 +1,4 @@
-"""PROTOCOL.md's vocabulary, and README's of outcomes, against services/wire/events.py."""
+"""PROTOCOL.md's vocabulary, and the outcomes of docs/troubleshooting.md, against services/wire/events.py."""
 
 import re
 from enum import StrEnum
@@ -35,7 +35,7 @@ def test_every_word_of_a_vocabulary_is_listed(marker: str, vocabulary: type[StrE
 def test_the_readme_says_of_every_end_whose_doing_it_is() -> None:
     listed = {
         reason: outcome
-        for outcome, _, reasons in table("README.md", "outcomes")
+        for outcome, _, reasons in table("docs/troubleshooting.md", "outcomes")
         for reason in re.findall(r"\w+", reasons)
     }
 

@@ -1,4 +1,4 @@
-"""README's table of settings against the settings classes."""
+"""The table of docs/settings.md against the settings classes."""
 
 import pytest
 
@@ -8,11 +8,13 @@ from tests.documents.tables import table
 PROCESSES = ["proxy", "gateway", "services.simulator", "services.webchat"]
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
+def test_the_page_lists_every_setting_with_its_default_and_no_other() -> None:
     in_code = {row.name: row.default for package in PROCESSES for row in settings_of(package)}
-    in_readme = {name: "" if default == "empty" else default for name, default, *_ in table("README.md", "settings")}
+    in_the_page = {
+        name: "" if default == "empty" else default for name, default, *_ in table("docs/settings.md", "settings")
+    }
 
-    assert in_readme == in_code
+    assert in_the_page == in_code
 
 
 @pytest.mark.parametrize("package", PROCESSES)

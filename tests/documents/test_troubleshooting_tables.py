@@ -1,4 +1,4 @@
-"""README's tables for the day when something is wrong: they speak of stages, codes and settings that there are."""
+"""The tables of docs/troubleshooting.md speak of stages, codes and settings that there are."""
 
 import re
 
@@ -10,7 +10,9 @@ from tests.documents.tables import between, table
 
 
 def test_every_stage_of_both_servers_has_its_advice() -> None:
-    listed = {(server, stage) for server, stages, *_ in table("README.md", "time") for stage in _words(stages)}
+    listed = {
+        (server, stage) for server, stages, *_ in table("docs/troubleshooting.md", "time") for stage in _words(stages)
+    }
     proxy_s = {stage for server, stage in listed if server in {"proxy", "both"}}
     gateway_s = {stage for server, stage in listed if server in {"gateway", "both"}}
 
@@ -19,7 +21,7 @@ def test_every_stage_of_both_servers_has_its_advice() -> None:
 
 
 def test_the_codes_and_settings_of_the_troubleshooting_are_real() -> None:
-    text = between("README.md", "trouble")
+    text = between("docs/troubleshooting.md", "trouble")
     settings = {row.name for package in ("proxy", "gateway") for row in settings_of(package)}
     codes = set(re.findall(r"`([a-z]+_[a-z_]+)`", text)) - {code for code in _words(text) if code.startswith("llm_")}
 
