@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-VERSION: Final = "0.1.0"  # equality with pyproject.toml is held by tests/architecture/test_project.py
+VERSION: Final = "0.1.0"  # the one place: pyproject.toml takes it from here
 
 
 def revision(root: Path = Path(__file__).parents[2]) -> str:

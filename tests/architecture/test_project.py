@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from services.runtime import version
 from services.runtime.version import VERSION
 from tests.architecture.source import ROOT, SOURCE_FOLDERS, Module, source, suite
 
@@ -28,8 +29,12 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", read(lock), re.MULTILINE))
 
 
-def test_the_version_is_pyproject_s(project: dict[str, Any]) -> None:
-    assert project["project"]["version"] == VERSION
+def test_the_version_stands_in_one_place_and_the_changelog_s_newest_release_has_it(project: dict[str, Any]) -> None:
+    named = project["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+
+    assert project["project"]["dynamic"] == ["version"]
+    assert named == f"{version.__name__}.VERSION"
+    assert re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE)[0] == VERSION
 
 
 def undeclared(modules: Iterable[Module], requirements: Iterable[str]) -> set[str]:
