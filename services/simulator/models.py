@@ -29,6 +29,7 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "story": BuiltIn(("completion",), "tells the story of the recordings"),
     "thinker": BuiltIn(("completion", "thinking"), "thinks, unless think is false, then answers"),
     "tooler": BuiltIn(("completion", "tools"), "calls the first tool that is offered; speaks after its result"),
+    "viewer": BuiltIn(("completion", "vision"), "takes pictures, and says how many the last message held"),
     "embedder": BuiltIn(("embedding",), "can only embed: 400 on generate and chat"),
 }
 

@@ -56,13 +56,13 @@ def refuse_capabilities(model: Model, ask: Ask) -> None:
     refuse_options(ask.options)
 
 
-def refuse_images(ask: Ask) -> None:
-    """Refuse an image as llama-server does, once the model is loaded: no model here sees.
+def refuse_images(model: Model, ask: Ask) -> None:
+    """Refuse an image as llama-server does, once the model is loaded, where it does not see.
 
     Raises:
         Refused: 400, its text JSON inside JSON.
     """
-    if ask.images:
+    if ask.images and "vision" not in model.capabilities:
         raise Refused(400, _NO_VISION)
 
 

@@ -220,7 +220,7 @@ class Simulator:
                 if ask.is_empty:
                     exchange.reply(json_reply(refusals.empty_answer(ask, "load", rfc3339_nano(time.time_ns()))))
                     return
-                self._refuse_late(ask)
+                self._refuse_late(model, ask)
                 fault = model.script.fault
                 async with runner.permit(can_be_lost=fault == "wedge"), self._freezing(fault == "freeze"):
                     timing.permitted_ns = _CLOCK.ticks_ns()
@@ -253,8 +253,8 @@ class Simulator:
         exchange.reply(routes.simple_reply("/api/ps", self._loaded))
 
     @staticmethod
-    def _refuse_late(ask: Ask) -> None:
-        refusals.refuse_images(ask)
+    def _refuse_late(model: Model, ask: Ask) -> None:
+        refusals.refuse_images(model, ask)
         refuse_format(ask.format)
 
     @staticmethod

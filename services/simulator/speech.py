@@ -33,6 +33,7 @@ THOUGHT_ANSWER: Final = "Forty-two: it's always that one."
 PLAIN_ANSWER: Final = "No thinking here, just this line."
 NO_TOOLS: Final = "No tools were offered; nothing to call."
 AFTER_RESULT: Final = "It is 4 degrees and raining in the capital."
+SHOWN: Final = "Pictures in the last message: {count}."
 JSON_ANSWER: Final = {"city": "Oslo", "days": [1, 2, 3]}
 CALL_TOKENS: Final = 20  # a recorded call of two arguments
 THOUGHT_SEED: Final = 1_000_003  # reasoning and text of one seed are not the same words
@@ -122,6 +123,8 @@ def _own_text(model: Model, ask: Ask) -> str:
         return THOUGHT_ANSWER if thinks(model, ask) else PLAIN_ANSWER
     if model.base == "tooler":
         return AFTER_RESULT if ask.messages and ask.messages[-1].get("role") == "tool" else NO_TOOLS
+    if model.base == "viewer":
+        return SHOWN.format(count=len(ask.messages[-1].get("images") or ()) if ask.messages else int(ask.images))
     return SELF
 
 

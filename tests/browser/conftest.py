@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.browser.page_chain import PageChain, running_page
+from tests.browser.page_chain import HOUSE, PageChain, running_page
+from tests.browser.said import record
 from tests.browser.visit import Visit
 from tests.chain import ROOT
 from tests.machine import lacking, program
@@ -29,16 +30,20 @@ def chromium() -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", f"--host-resolver-rules=MAP {HOUSE} 127.0.0.1"]
+        )
         yield browser
         await browser.close()
 
 
 @pytest.fixture(scope="session")
-def up(chromium: str) -> Iterator[PageChain]:
-    """The chain that most tests of the page share."""
+def up(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageChain]:
+    """The chain that most tests of the page share; its model server says what :mod:`tests.browser.said` has."""
     assert chromium
-    with running_page() as up:
+    folder = tmp_path_factory.mktemp("said")
+    record(folder)
+    with running_page(simulator={"CAPTURES": str(folder)}) as up:
         yield up
 
 

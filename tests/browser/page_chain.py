@@ -20,6 +20,8 @@ GATEWAY: Final = {"HEARTBEAT_S": "2", "WRITE_TIMEOUT_S": "10"}
 
 
 SPARE_PAGES: Final = 4
+HOUSE: Final = "house.test"
+"""A name that leads to this machine and is no loopback one: to a browser, plain http from elsewhere."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ def free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def running_page(
     *,
-    hosts: tuple[str, ...] = ("127.0.0.1", "localhost"),
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", HOUSE),
     simulator: Mapping[str, str] | None = None,
     proxy: Mapping[str, str] | None = None,
     gateway: Mapping[str, str] | None = None,

@@ -33,10 +33,15 @@ class Visit:
         """Wait until the page can be used."""
         await self.page.wait_for_selector("html[data-ready]", state="attached")
 
-    async def ask(self, text: str) -> None:
-        """Type a question and send it."""
+    async def ask(self, text: str, *, by_key: bool = True) -> None:
+        """Type a question and send it; return when it stands in the conversation."""
+        answers = await self.page.locator(".answer").count()
         await self.page.get_by_label("Message", exact=True).fill(text)
-        await self.page.keyboard.press("Enter")
+        if by_key:
+            await self.page.keyboard.press("Enter")
+        else:
+            await self.page.get_by_role("button", name="Send").click()
+        await expect(self.page.locator(".answer")).to_have_count(answers + 1)
 
     async def choose(self, model: str) -> None:
         """Ask this model from now on, also one that no list shows."""
@@ -52,9 +57,21 @@ class Visit:
         """The newest answer's text."""
         return self.answer.locator(".body")
 
+    async def has_text(self) -> None:
+        """Wait until there is something of the newest answer."""
+        await expect(self.text).not_to_be_empty()
+
     async def finished(self, within_s: float = 20.0) -> None:
         """Wait until the newest answer is over."""
         await expect(self.answer).to_have_attribute("aria-busy", "false", timeout=within_s * 1000)
+
+    async def call(self, module: str, function: str, *arguments: object) -> Any:
+        """Call a function that a module of the page exports."""
+        call = """async ([module, name, given]) => {
+          const app = document.querySelector("script[type=module]").src;
+          return (await import(app.replace("app.js", module)))[name](...given);
+        }"""
+        return await self.page.evaluate(call, [module, function, arguments])
 
     async def record(self) -> dict[str, Any]:
         """Return the newest answer as the page holds it."""

@@ -143,9 +143,8 @@ export class Chat extends EventTarget {
     this.tree.set(question.id, question);
     this.open.leaf = question.id;
     if (!this.open.named && parent === null && this.tree.size === 1) this.open.title = titleOf(text || "Picture");
-    await this.store.keepMessages(question);
     this.tabs.tell({ kind: "message", message: question });
-    await this.#answer(question.id);
+    await Promise.all([this.#answer(question.id), this.store.keepMessages(question)]); // asked first: it leaves at once
   }
 
   /** @param {string} parent the question */

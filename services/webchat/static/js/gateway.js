@@ -89,7 +89,8 @@ export class Gateway {
 
   /** @param {string} path @param {RequestInit} init */
   async #streaming(path, init) {
-    const answer = await this.#asked(path, { ...init, cache: "no-store" });
+    // no `cache: "no-store"`: it would pass over what the browser remembers of its preflight, a round trip each time
+    const answer = await this.#asked(path, init);
     return answer.status === 204 ? null : answer;
   }
 

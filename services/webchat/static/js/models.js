@@ -34,7 +34,8 @@ export class Models extends EventTarget {
 
   /** The model that is meant by `name`; "" is the gateway's default. @param {string} name */
   meant(name) {
-    return this.listed?.find((model) => (name === "" ? model.default : model.name === name)) ?? null;
+    const names = [name, `${name}:latest`]; // a name without its tag is a model, too
+    return this.listed?.find((model) => (name === "" ? model.default : names.includes(model.name))) ?? null;
   }
 
   /** Whether the gateway told that nobody here can chat. */

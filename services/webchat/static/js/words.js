@@ -203,6 +203,7 @@ export function moment(ms, now) {
 
 /** A length of time. @param {number} ms */
 export function span(ms) {
+  if (ms > 0 && ms < 1) return "< 1 ms";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${tenth(ms / 1000)} s`;
   return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
