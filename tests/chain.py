@@ -4,7 +4,6 @@ with running_chain() as chain:      # simulator -> proxy -> gateway, each an OS 
     chain.gateway.url, chain.proxy.lines, chain.witness() ...
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -12,13 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from tests.eventually import eventually
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_S: Final = 20.0
@@ -43,26 +43,6 @@ GATEWAY_PROFILE: Final[Mapping[str, str]] = {
 }
 
 
-def eventually(condition: Callable[[], Any], within_s: float = 5.0, what: str = "condition") -> Any:
-    """Poll until ``condition()`` is true and return it; fail with ``what`` after the deadline."""
-    deadline = time.monotonic() + within_s
-    while not (result := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what}")
-        time.sleep(0.01)
-    return result
-
-
-async def soon(condition: Callable[[], Any], within_s: float = 5.0, what: str = "condition") -> Any:
-    """Do as :func:`eventually` does without holding up the event loop, in which the test's clients read."""
-    deadline = time.monotonic() + within_s
-    while not (result := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what}")
-        await asyncio.sleep(0.01)
-    return result
-
-
 class Server:
     """One process of ours, with what it has logged."""
 
@@ -81,7 +61,7 @@ class Server:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            listening = eventually(self._listening, START_S, f"{module} listens; it said {self.raw[-5:]!r}")
+            listening = eventually(self._listening, f"{module} listens; it said {self.raw[-5:]!r}", within_s=START_S)
         except AssertionError:
             self.stop()
             raise
@@ -241,7 +221,7 @@ def running_chain(
         servers.append(Server("gateway", gateway_environ))
         simulator_, proxy_, gateway_ = servers
         chain = Chain(simulator_, proxy_, gateway_, gateway_environ, proxy_environ, servers)
-        eventually(lambda: chain.gateway.get("/readyz")[0] == 200, START_S, "the gateway is ready")
+        eventually(lambda: chain.gateway.get("/readyz")[0] == 200, "the gateway is ready", within_s=START_S)
         yield chain
     finally:
         for server in servers:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.limits import MAX_FILE_LINES, MAX_FUNCTION_LINES
 from tests.architecture.source import ROOT
-from tests.architecture.test_sizes import MAX_FILE_LINES, MAX_FUNCTION_LINES
 from tests.npm_packages import installed
 
 PAGE = ROOT / "services" / "webchat"

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.architecture.limits import MAX_FILE_LINES, MAX_FUNCTION_LINES
 from tests.architecture.source import ROOT, SOURCE_FOLDERS, Module, source, suite, within
 
-MAX_FUNCTION_LINES = 50
-MAX_FILE_LINES = 400
 EMPTY_NAMES = {"common", "util", "utils", "helper", "helpers", "misc", "core", "base", "manager", "managers"}
 
 EVERYTHING = {**source(), **suite()}

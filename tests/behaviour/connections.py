@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chain import Chain, Server, soon
+from tests.chain import Chain, Server
+from tests.eventually import soon
 
 _LISTENING: Final = "0A"
 
@@ -21,7 +22,7 @@ async def told(server: Server, request_id: str, within_s: float = 5.0) -> list[s
 
     Its lines leave it twenty times a second.
     """
-    await soon(lambda: reasons(server, request_id), within_s, f"the {server.module}'s line of {request_id}")
+    await soon(lambda: reasons(server, request_id), f"the {server.module}'s line of {request_id}", within_s=within_s)
     return reasons(server, request_id)
 
 

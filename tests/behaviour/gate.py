@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tests.chain import Chain, Server, eventually
+from tests.chain import Chain, Server
+from tests.eventually import eventually
 from tests.reader import Client
 
 SETTLE_S: Final = 5.0
@@ -54,11 +55,13 @@ def common_gate(chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES) -> Ite
     yield
     warm_up(chain)
     for server in (chain.proxy, chain.gateway):
-        eventually(partial(is_idle, server), SETTLE_S, f"{server.module} gave everything back")
+        eventually(partial(is_idle, server), f"{server.module} gave everything back", within_s=SETTLE_S)
         assert errors_logged(server) == []
-        eventually(partial(every_stream_ended_once, server), SETTLE_S, f"{server.module} ended every stream once")
+        eventually(
+            partial(every_stream_ended_once, server), f"{server.module} ended every stream once", within_s=SETTLE_S
+        )
         assert server.resident_bytes() - before[server.module].memory_bytes < growth_bytes
-    eventually(lambda: is_given_back(chain, before), SETTLE_S, "files and tasks are back at their baseline")
+    eventually(lambda: is_given_back(chain, before), "files and tasks are back at their baseline", within_s=SETTLE_S)
 
 
 def warm_up(chain: Chain) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from tests.chain import soon
+from tests.eventually import soon
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _PIECE_BYTES: Final = 1 << 16
@@ -119,4 +119,4 @@ async def relay_to(target_port: int) -> AsyncIterator[TcpRelay]:
         relay.refuse()
         relay.speak()
         relay.cut()
-        await soon(lambda: not relay.carries, what="the relay's connections are closed")
+        await soon(lambda: not relay.carries, "the relay's connections are closed")

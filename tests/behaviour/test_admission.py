@@ -12,7 +12,8 @@ from tests.behaviour.connections import calls_of, gateway_beside, reasons, sampl
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 QUEUE_LENGTH: Final = 6
@@ -152,7 +153,7 @@ async def test_who_could_not_be_served_in_time_is_told_at_the_door_and_not_after
     proxy = await asyncio.to_thread(chain.another_proxy, QUEUE_TIMEOUT_S="0.5", QUEUE_LENGTH="64")
     model = scripted(tokens=30).name
     with gateway_beside(chain, PROXY_URL=proxy.url) as gateway:
-        await soon(lambda: gateway.get("/readyz")[0] == 200, what="the gateway is ready")
+        await soon(lambda: gateway.get("/readyz")[0] == 200, "the gateway is ready")
         async with Client(gateway.url) as client:
             one_by_one = [await client.chat(model) for _ in range(8)]
             crowd = await asyncio.gather(*(client.chat(model) for _ in range(12)))
@@ -228,7 +229,7 @@ async def test_a_gateway_with_as_many_streams_as_it_may_have_refuses_more(chain:
                 await follower.until_tokens(1)
                 refused = [await client.chat(scripted().name), await client.get(path)]
                 follower.leave()
-            await soon(lambda: sample(gateway, "llm_streams_active") == 2, what="a place is free")
+            await soon(lambda: sample(gateway, "llm_streams_active") == 2, "a place is free")
             async with client.open("GET", path) as again:
                 status = again.answer.status
                 again.leave()

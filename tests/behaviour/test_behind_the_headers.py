@@ -30,7 +30,8 @@ from services.runtime.settings import Address, read_settings
 from services.wire import native
 from services.wire.native import NativeReader
 from tests.behaviour.script import scripted
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.http.served import connected
 
 ONE_LINE: Final = (["response.broken_off"], ["follower.failed"])
@@ -158,4 +159,4 @@ async def test_a_gateway_that_fails_before_it_carries_lets_the_hop_go(
             listed = json.loads(chain.proxy.get("/api/streams")[1])["streams"]
             return [one["followers"] for one in listed if one["model"] == model]
 
-        await soon(lambda: followers() == [0], 3.0, "the proxy has lost its follower")
+        await soon(lambda: followers() == [0], "the proxy has lost its follower", within_s=3.0)

@@ -14,7 +14,8 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.behaviour.tcp_relay import TcpRelay, relay_to
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 HEARTBEAT_S: Final = 0.3
@@ -127,7 +128,7 @@ async def test_a_hop_that_is_silent_for_three_heartbeats_is_followed_again(chain
         hop.relay.fall_silent()
         heard = len(client.answer.body)
         last_word_at = hop.relay.last_word_at
-        await soon(lambda: hop.times_followed_again == 1, SILENT_S + SLACK_S, "followed again")
+        await soon(lambda: hop.times_followed_again == 1, "followed again", within_s=SILENT_S + SLACK_S)
         waited_s = time.monotonic() - last_word_at
         answer = await client.until_end()
 
@@ -159,7 +160,7 @@ async def test_a_hop_that_breaks_twice_is_an_error_of_the_gateways_own(chain: Ch
             hop.relay.refuse()
         else:
             hop.relay.cut()
-            await soon(lambda: hop.times_followed_again == 1, what="followed again")
+            await soon(lambda: hop.times_followed_again == 1, "followed again")
             await client.until_tokens(20)
         hop.relay.cut()
         answer = await client.until_end()
@@ -196,7 +197,7 @@ async def test_a_proxy_that_sends_no_headers_is_given_up_after_six_seconds(chain
         asked_at = time.monotonic()
         answer = await client.chat(model.name, on_disconnect="continue")
         took_s = time.monotonic() - asked_at
-        await soon(lambda: [call["end"] for call in calls_of(chain, model.name)] == ["left"], what="the model stopped")
+        await soon(lambda: [call["end"] for call in calls_of(chain, model.name)] == ["left"], "the model stopped")
 
     assert (answer.status, answer.error["code"], answer.error["retryable"]) == (502, "upstream_disconnected", True)
     assert HEADERS_S <= took_s <= HEADERS_S + SLACK_S
@@ -221,10 +222,10 @@ async def test_a_hop_that_breaks_before_its_headers_leaves_no_generation_behind(
     async with cable(chain) as hop, SocketClient.connected(hop.gateway.port) as client:
         hop.relay.fall_silent(new_ones_too=True)
         await client.chat(model.name, "hop-breaks-headless", on_disconnect="continue")
-        await soon(lambda: calls_of(chain, model.name), what="the model is asked")
+        await soon(lambda: calls_of(chain, model.name), "the model is asked")
         hop.relay.cut()
         await client.until(lambda answer: answer.status)
-        await soon(lambda: running(chain, model) == (client.answer.status == 200), what="only what is seen goes on")
+        await soon(lambda: running(chain, model) == (client.answer.status == 200), "only what is seen goes on")
         client.reset()
         assert len(await told(hop.gateway, "hop-breaks-headless")) == 1
     if client.answer.status == 200:

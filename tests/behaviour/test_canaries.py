@@ -16,7 +16,8 @@ from services.simulator.speech import thoughts
 from tests.behaviour.exhaustion import ask_without_memory
 from tests.behaviour.gate import is_idle
 from tests.behaviour.refusals import GENERATE, asking
-from tests.chain import Chain, Server, eventually
+from tests.chain import Chain, Server
+from tests.eventually import eventually
 from tests.reader import Answer, Client, raw_exchange
 
 PROMPT, SYSTEM, THOUGHT, ARGUMENT, RESULT, SCHEMA, STOP, SUFFIX, DESCRIPTION, BROKEN = CANARIES = [

@@ -13,7 +13,8 @@ from tests.behaviour.connections import calls_of, clients_connected, sample, tol
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.reader import Client
 
 GRACE_S: Final = 1.0
@@ -45,7 +46,7 @@ def chain() -> Iterator[Chain]:
 
 def in_state(state: str) -> Phase:
     async def reached(chain: Chain, _client: SocketClient, model: str) -> None:
-        await soon(lambda: [call["state"] for call in calls_of(chain, model)] == [state], what=state)
+        await soon(lambda: [call["state"] for call in calls_of(chain, model)] == [state], state)
 
     return reached
 
@@ -59,7 +60,7 @@ async def first_words(_chain: Chain, client: SocketClient, _model: str) -> None:
 
 
 async def refused_once(chain: Chain, _client: SocketClient, model: str) -> None:
-    await soon(lambda: [call["end"] for call in calls_of(chain, model)] == ["answered"], what="a first refusal")
+    await soon(lambda: [call["end"] for call in calls_of(chain, model)] == ["answered"], "a first refusal")
 
 
 PHASES: Final[Mapping[str, tuple[dict[str, Any], Phase]]] = {
@@ -91,7 +92,7 @@ async def is_over(chain: Chain, request_id: str, *, gateway: str, proxy: str) ->
 
 async def model_stopped(chain: Chain, model: str, since: float) -> dict[str, Any]:
     """Return the model's only call, which was closed within STOPPED_WITHIN_S of ``since``."""
-    await soon(lambda: all(call["closed_at"] for call in calls_of(chain, model)), what="the call is closed")
+    await soon(lambda: all(call["closed_at"] for call in calls_of(chain, model)), "the call is closed")
     (call,) = calls_of(chain, model)
     assert call["closed_at"] - since <= STOPPED_WITHIN_S
     return call
@@ -185,7 +186,7 @@ async def test_who_leaves_while_the_proxy_connects_frees_everything(chain: Chain
             files = proxy.open_files()
             await asyncio.gather(*(leaves_while_connecting(proxy, way) for way in WAYS))
 
-            await soon(lambda: proxy.open_files() <= files + PROBES, what="no socket is left but a probe's")
+            await soon(lambda: proxy.open_files() <= files + PROBES, "no socket is left but a probe's")
         finally:
             proxy.stop()
 
@@ -260,13 +261,13 @@ async def test_a_thousand_clients_that_leave_a_silent_stream_leave_no_task_behin
             here = [await clients.enter_async_context(SocketClient.connected(chain.gateway.port)) for _ in range(BATCH)]
             asking = (one.chat(f"sim:seed={n},prefill=60", f"silent-{batch}-{n:03}") for n, one in enumerate(here))
             await asyncio.gather(*asking)
-            await soon(lambda: calls_now(chain) >= BATCH, what="the model server holds them all")
+            await soon(lambda: calls_now(chain) >= BATCH, "the model server holds them all")
             for client in here:
                 client.reset()
-            await soon(lambda: calls_now(chain) <= PROBES, STOPPED_WITHIN_S, "all are let go")
+            await soon(lambda: calls_now(chain) <= PROBES, "all are let go", within_s=STOPPED_WITHIN_S)
 
-    await soon(lambda: all(now <= then + 2 for now, then in zip(tasks(chain), before, strict=True)), what="tasks end")
-    await soon(lambda: clients_connected(chain.gateway) == 0, what="no client's socket is left")
+    await soon(lambda: all(now <= then + 2 for now, then in zip(tasks(chain), before, strict=True)), "tasks end")
+    await soon(lambda: clients_connected(chain.gateway) == 0, "no client's socket is left")
 
 
 # --- saying cancel

@@ -19,7 +19,8 @@ from tests.behaviour.connections import calls_of, clients_connected, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client, raw_exchange
 
 KEEPALIVE_S: Final = (
@@ -139,7 +140,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(cha
         client.fin()
 
     assert len(await told(chain.gateway, "leaves-in-body")) == 1
-    await soon(lambda: clients_connected(chain.gateway) <= 2, what="its socket is closed, the two drips are not")
+    await soon(lambda: clients_connected(chain.gateway) <= 2, "its socket is closed, the two drips are not")
     assert calls_of(chain, model.name) == []
 
 
@@ -276,7 +277,7 @@ async def test_hundreds_of_connections_that_say_nothing_keep_nobody_from_being_a
 
     assert answer.reason == "stop"
     assert held >= IDLERS
-    await soon(lambda: clients_connected(chain.gateway) <= 2, what="their sockets are closed, the two drips are not")
+    await soon(lambda: clients_connected(chain.gateway) <= 2, "their sockets are closed, the two drips are not")
 
 
 # --- the drips that began with the first test

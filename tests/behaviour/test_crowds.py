@@ -20,7 +20,8 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 SLOW_READERS: Final = 50
@@ -80,7 +81,7 @@ async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Ch
             await client.chat(scripted(tokens=3000, size=2048, rate=50).name, name)  # 100 KB/s: all buffers fill
         await asyncio.gather(*(client.until_tokens(1) for client in clients))
         stopped_at = time.monotonic()
-        await soon(all_are_cut, 15.0, "all are cut")
+        await soon(all_are_cut, "all are cut", within_s=15.0)
         took_s = time.monotonic() - stopped_at
         good = await other.chat("sim:tokens=20")
         for client in clients:
@@ -113,8 +114,8 @@ async def test_a_thousand_that_connect_and_leave_leave_nothing(side: str, chain:
 
     await asyncio.gather(*(come_and_go(number) for number in range(LEAVERS)))
 
-    await soon(lambda: server.open_files() <= before + IDLE_POOL, what="descriptors are back")
-    await soon(lambda: sample(chain.proxy, "llm_streams_active") == 0, what="nothing runs")
+    await soon(lambda: server.open_files() <= before + IDLE_POOL, "descriptors are back")
+    await soon(lambda: sample(chain.proxy, "llm_streams_active") == 0, "nothing runs")
 
 
 async def test_a_storm_of_resumes_has_no_gap_and_no_duplicate(chain: Chain) -> None:
@@ -173,7 +174,7 @@ async def test_ten_times_as_many_as_permits_lose_nothing_but_their_turn(chain: C
     proxy = await asyncio.to_thread(chain.another_proxy, PERMITS=f"{PERMITS}", QUEUE_LENGTH=f"{PERMITS}")
     model = scripted(tokens=20, rate=100)
     with gateway_beside(chain, PROXY_URL=proxy.url) as gateway:
-        await soon(lambda: gateway.get("/readyz")[0] == 200, what="the gateway is ready")
+        await soon(lambda: gateway.get("/readyz")[0] == 200, "the gateway is ready")
         async with Client(gateway.url) as client:
             alone = await answers_in(client, model, PERMITS, 1.5)
             crowded = await answers_in(client, model, 10 * PERMITS, 3.0)
@@ -196,7 +197,7 @@ async def test_more_clients_than_files_are_refused_and_the_gateway_recovers(chai
     with open_files_at_most(OPEN_FILES):
         gateway = chain.another_gateway()
     most = int(OPEN_FILES / FILES_PER_STREAM)
-    await soon(lambda: gateway.get("/readyz")[0] == 200, what="the gateway is ready")
+    await soon(lambda: gateway.get("/readyz")[0] == 200, "the gateway is ready")
     statuses, computing = await statuses_of_a_crowd(gateway, scripted(tokens=1000, rate=5))
     async with Client(gateway.url) as client:
         good = await asks_until_answered(client)

@@ -17,7 +17,8 @@ import pytest
 from services.wire.events import Code
 from tests.behaviour.exhaustion import ask_without_memory
 from tests.behaviour.refusals import GENERATE, asking, failed, parsed, refused, refused_as_ollama
-from tests.chain import Chain, Server, eventually
+from tests.chain import Chain, Server
+from tests.eventually import eventually
 from tests.reader import Client, raw_exchange
 
 UNKNOWN_ID: Final = "abcd." + "A" * 26
@@ -70,7 +71,7 @@ def unfinished(chain: Chain) -> Iterator[Future[list[bytes]]]:
 
 
 def ready(pair: Pair) -> Pair:
-    eventually(lambda: pair.gateway.get("/readyz")[0] == 200, 10, "the other gateway is ready")
+    eventually(lambda: pair.gateway.get("/readyz")[0] == 200, "the other gateway is ready", within_s=10)
     return pair
 
 

@@ -11,7 +11,8 @@ from tests.behaviour.connections import calls_of, gateway_beside, reasons, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.reader import Client
 
 GRACE_S: Final = 1.0
@@ -65,7 +66,7 @@ async def ended_after(chain: Chain, label: str, since: float, within_s: float) -
 
 async def stopped_at(chain: Chain, model: Scripted) -> float:
     """Return when the model server's only call of this model was closed."""
-    await soon(lambda: all(call["closed_at"] for call in calls_of(chain, model.name)), what="the call is closed")
+    await soon(lambda: all(call["closed_at"] for call in calls_of(chain, model.name)), "the call is closed")
     (call,) = calls_of(chain, model.name)
     assert call["end"] == "left"
     assert call["tokens_after_left"] == 0

@@ -17,7 +17,8 @@ from tests.behaviour.connections import told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused, refused_as_ollama
 from tests.behaviour.script import scripted
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.reader import Client
 
 AT_ONCE: Final = 50
@@ -117,7 +118,7 @@ async def test_another_body_under_the_same_key_is_a_conflict(
     body = asking(path, model.name)
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(client.ask(path, body, one))
-        await soon(lambda: chain.calls(model.name), what="it runs")
+        await soon(lambda: chain.calls(model.name), "it runs")
         if over:
             await first
         other = await client.ask(path, {**body, "options": {"seed": 1}}, one)
@@ -186,7 +187,7 @@ async def test_a_key_lives_as_long_as_its_log(chain: Chain) -> None:
     model, one = scripted(tokens=3), key()
     async with Client(proxy.url) as direct:
         first = await direct.ask("/api/chat/stream", asking("", model.name), one)
-        await soon(lambda: proxy.get(f"/api/streams/{first.stream_id}", AS_JSON)[0] == 410, what="it is forgotten")
+        await soon(lambda: proxy.get(f"/api/streams/{first.stream_id}", AS_JSON)[0] == 410, "it is forgotten")
         second = await direct.ask("/api/chat/stream", asking("", model.name), one)
     proxy.stop()
 

@@ -14,7 +14,8 @@ from tests.behaviour.connections import calls_of
 from tests.behaviour.gate import common_gate, errors_logged
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 DRAIN_S: Final = 1.0
@@ -127,7 +128,7 @@ async def test_a_proxy_ends_what_outlasts_its_drain_truthfully(chain: Chain) -> 
     assert all(model.text.startswith(answer.text) for model, answer in zip(models, answers, strict=True))
     assert [line["reason"] for line in lines] == ["shutting_down"] * 25
     assert (code, DRAIN_S <= took_s <= DRAIN_S + GOODBYE_S + SLACK_S) == (0, True)
-    await soon(lambda: all(call["closed_at"] for model in models for call in calls_of(chain, model.name)), what="stop")
+    await soon(lambda: all(call["closed_at"] for model in models for call in calls_of(chain, model.name)), "stop")
 
 
 @pytest.mark.parametrize("side", ["gateway", "proxy"])
@@ -138,7 +139,7 @@ async def test_while_draining_new_streams_are_refused_and_everything_else_is_ans
         stream_id = clients[0].answer.stream_id
         path = f"/api/chat/stream/{stream_id}" if side == "gateway" else f"/api/streams/{stream_id}"
         ending.signal(signal.SIGTERM)
-        await soon(lambda: ending.events("draining"), what="it has heard")
+        await soon(lambda: ending.events("draining"), "it has heard")
         pages = {page: ending.get(page)[0] for page in ("/readyz", "/health", "/livez")}
         health = json.loads(ending.get("/health")[1])
         async with Client(ending.url) as client:
@@ -172,7 +173,7 @@ async def test_no_connection_is_refused_until_the_last_stream_is_over(chain: Cha
     statuses: list[int] = []
     async with pair(chain, "gateway") as (ending, gateway), reading(gateway, [model]) as clients:
         ending.signal(signal.SIGTERM)
-        await soon(lambda: ending.events("draining"), what="it has heard")
+        await soon(lambda: ending.events("draining"), "it has heard")
         while clients[0].answer.last_number < 90:
             statuses.append(ending.get("/livez")[0])
             await clients[0].until_tokens(len(clients[0].answer.events))
@@ -218,7 +219,7 @@ async def test_a_second_signal_ends_the_drain_at_once(chain: Chain, side: str, s
         await client.chat(model.name)
         await client.until_tokens(3)
         ending.signal(signal.SIGINT)
-        await soon(lambda: ending.events("draining"), what="it has heard the first")
+        await soon(lambda: ending.events("draining"), "it has heard the first")
         told_at = time.monotonic()
         ending.signal(second)
         code, took_s = await exit_of(ending, told_at)

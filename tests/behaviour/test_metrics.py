@@ -17,7 +17,8 @@ from tests.behaviour.connections import gateway_beside, sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, eventually, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually, soon
 from tests.reader import Client
 
 RATE: Final = 50.0
@@ -104,7 +105,7 @@ def test_every_family_is_there_before_anything_happened(chain: Chain, side: str)
     """A graph is never empty for lack of an event; every family says what it is."""
     server: Server = getattr(chain, side)
     expected = BOTH | (AT_THE_PROXY if side == "proxy" else set())
-    eventually(lambda: "ollama_model_loaded" in families(chain.proxy), what="the proxy knows the models")
+    eventually(lambda: "ollama_model_loaded" in families(chain.proxy), "the proxy knows the models")
 
     shown = families(server)
 
@@ -164,7 +165,7 @@ async def test_after_ten_streams_of_a_known_pace_the_numbers_match_it(chain: Cha
     between_s = (TOKENS - 1) / RATE
     output = (answers[0].end or {})["usage"]["output_tokens"]
     for server in (chain.proxy, chain.gateway):
-        await soon(partial(all_told, server), what="ten are told")
+        await soon(partial(all_told, server), "ten are told")
         assert PREFILL_S <= mean(server, "gen_ai_server_time_to_first_token_seconds") <= PREFILL_S + 1.0
         assert PREFILL_S <= mean(server, "llm_time_to_first_answer_seconds") <= PREFILL_S + 1.0
         assert below(server, "gen_ai_server_time_to_first_token_seconds", "0.25") == 0
@@ -320,7 +321,7 @@ async def test_every_outcome_has_one_line_on_each_tier_whose_stages_add_up(chain
                 await other.ask(f"/api/chat/stream/{client.answer.stream_id}/cancel")
         ending.wait()
         handed_over = ending.events("stream.finished")
-    await soon(lambda: idle(chain), 8.0, "every stream has ended")
+    await soon(lambda: idle(chain), "every stream has ended", within_s=8.0)
 
     gateway, proxy = chain.gateway.events("stream.finished") + handed_over, chain.proxy.events("stream.finished")
     uneven = [line for line in gateway + proxy if abs(sum(line["stages"].values()) - line["dur_ms"]) > 1.0]

@@ -13,7 +13,8 @@ from aiohttp import web
 from tests.behaviour.connections import calls_of, sample
 from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.http.served import served
 from tests.reader import Client
 
@@ -111,12 +112,12 @@ async def test_the_spellings_of_a_model_have_one_label_and_one_name_in_the_log(c
         lines = [line for side in SIDES for line in getattr(chain, side).events("stream.finished")]
         return [line["model"] for line in lines if "story" in line["model"]]
 
-    await soon(lambda: knows_a_list(chain.proxy) and knows_a_list(chain.gateway), what="both know the list")
+    await soon(lambda: knows_a_list(chain.proxy) and knows_a_list(chain.gateway), "both know the list")
     before = counted()
     async with Client(chain.gateway.url) as client:
         for name in STORIES:
             assert (await client.chat(name)).reason == "stop"
-    await soon(lambda: len(logged()) >= 2 * len(STORIES), what="both servers' lines")
+    await soon(lambda: len(logged()) >= 2 * len(STORIES), "both servers' lines")
 
     assert {side: count - before[side] for side, count in counted().items()} == dict.fromkeys(SIDES, len(STORIES))
     assert set(logged()) == {"story:latest"}

@@ -17,7 +17,8 @@ from tests.behaviour.connections import told
 from tests.behaviour.gate import common_gate, is_idle, total
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, eventually, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually, soon
 from tests.reader import Answer, Client
 
 RATE: Final = 50.0
@@ -70,7 +71,7 @@ class MixedRun:
     def look_at_memory(self, chain: Chain) -> None:
         """See what is in memory by a proxy that starts now: one asks at its start, and every ten seconds."""
         later = chain.another_proxy()
-        eventually(lambda: total(later.metrics(), "ollama_model_loaded") > 0, what="a model is seen in memory")
+        eventually(lambda: total(later.metrics(), "ollama_model_loaded") > 0, "a model is seen in memory")
         loaded = {name: value for name, value in later.metrics().items() if name.startswith("ollama_model_loaded")}
         self.highest["proxy"].update(loaded)
         later.stop()
@@ -112,7 +113,7 @@ def run(chain: Chain) -> MixedRun:
     run = MixedRun()
     asyncio.run(mixed(chain, run))
     for server in (chain.proxy, chain.gateway):
-        eventually(partial(is_idle, server), what="all is over")
+        eventually(partial(is_idle, server), "all is over")
     run.look(chain)
     run.look_at_memory(chain)
     return run
@@ -121,7 +122,7 @@ def run(chain: Chain) -> MixedRun:
 async def mixed(chain: Chain, run: MixedRun) -> None:
     async with Client(chain.gateway.url) as client, asyncio.TaskGroup() as group:
         paced = [group.create_task(client.chat(PACED)) for _ in range(STREAMS)]
-        await soon(lambda: total(chain.proxy.metrics(), "llm_admission_queue_length") == 2, what="two are in line")
+        await soon(lambda: total(chain.proxy.metrics(), "llm_admission_queue_length") == 2, "two are in line")
         run.look(chain)
         refused = await client.chat(PACED)
         assert (refused.status, refused.error["code"]) == (503, "overloaded")

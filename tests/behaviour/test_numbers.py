@@ -15,7 +15,8 @@ from tests.behaviour.frames import frames
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, total
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
-from tests.chain import Chain, Server, eventually, running_chain
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually
 from tests.reader import Answer, Client
 
 NATIVE: Final = {"Accept": "text/event-stream;dialect=native"}

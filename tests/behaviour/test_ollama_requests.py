@@ -14,7 +14,8 @@ from services.wire.chat import ALLOWABLE
 from services.wire.events import Code
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused, refused_as_ollama
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 USER: Final = [{"role": "user", "content": "hi"}]
@@ -74,7 +75,7 @@ async def test_what_was_dropped_is_said_in_every_shape_of_an_answer(shape: str, 
         own = answer.headers["X-Request-Id"]
         return [line for line in chain.proxy.events("request.fields_dropped") if line["request_id"] == own]
 
-    (line,) = await soon(told, what="the log says it")
+    (line,) = await soon(told, "the log says it")
     assert answer.headers["Sluice-Dropped"] == ", ".join(expected)
     assert (line["level"], line["fields"]) == ("debug", expected)
     assert [call["body"].keys() & DROPPED.keys() - {"options"} for call in asked_of_the_model(chain)] in ([], [set()])
@@ -239,7 +240,7 @@ async def test_who_embeds_waits_for_a_permit_of_the_model(chain: Chain, client: 
         await running.until_tokens(1)
         waited: Answer = await client.ask("/api/embed", {"model": model, "input": "x"})
         running.leave()
-    await soon(lambda: chain.calls(model)[0]["left_at"], what="the answer's permit is free")
+    await soon(lambda: chain.calls(model)[0]["left_at"], "the answer's permit is free")
 
     assert "wait in line" in refused_as_ollama(waited, Code.QUEUE_TIMEOUT)
     assert len(chain.calls(model)) == 1

@@ -20,7 +20,8 @@ from tests.behaviour.ollama_client import SHAPES, asking, lines_of, said
 from tests.behaviour.refusals import refused_as_ollama
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import soon
 from tests.reader import Answer, Client
 
 COMMIT_S: Final = 1.0  # when an event stream's headers leave at the latest
@@ -140,7 +141,7 @@ async def test_an_object_over_eight_mebibytes_is_refused_and_its_model_stopped(c
     answer = await client.ask("/api/chat", asking("chat", model.name, shape="object"))
 
     assert "stream" in refused_as_ollama(answer, Code.UPSTREAM_ERROR)
-    await soon(lambda: chain.calls(model.name)[0]["end"], what="the call ended")
+    await soon(lambda: chain.calls(model.name)[0]["end"], "the call ended")
 
 
 # --- the headers leave with the first line, and then nothing can be taken back
@@ -198,7 +199,7 @@ async def test_who_waits_too_long_in_line_is_told_by_a_status_and_so_is_who_find
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(client.ask("/api/chat", asking("chat", model, shape=shape)))
-            await soon(lambda: sample(narrow, "llm_admission_queue_length") == 1, what="one waits")
+            await soon(lambda: sample(narrow, "llm_admission_queue_length") == 1, "one waits")
             full = await client.ask("/api/chat", asking("chat", model, shape=shape))
         waited_s = time.monotonic() - began
         running.leave()
@@ -257,7 +258,7 @@ async def test_an_answer_that_was_stopped_says_so(when: str, shape: str, chain: 
         reading = tasks.create_task(client.ask("/api/chat", asked, {"X-Request-Id": request_id}))
         stream_id = await running_id(chain.proxy, model.name)
         if when == "midway":
-            await soon(lambda: chain.calls(model.name)[0]["tokens"] > 5, what="some words")
+            await soon(lambda: chain.calls(model.name)[0]["tokens"] > 5, "some words")
         async with client.session.delete(f"{client.url}/api/streams/{stream_id}") as stopped:
             assert stopped.status == 202
     answer = reading.result()
@@ -280,7 +281,7 @@ async def running_id(proxy: Server, model: str) -> str:
         streams = json.loads(proxy.get("/api/streams")[1])["streams"]
         return next((one["id"] for one in streams if one["model"] == model), "")
 
-    return str(await soon(listed, what="it runs"))
+    return str(await soon(listed, "it runs"))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -292,7 +293,7 @@ async def test_leaving_stops_the_model_in_every_shape_and_phase(phase: str, shap
     request_id = f"left-{phase}-{shape}"
     async with SocketClient.connected(chain.proxy.port) as client:
         await client.ask("/api/chat", asking("chat", model.name, shape=shape), {"X-Request-Id": request_id})
-        await soon(lambda: [call["state"] for call in chain.calls(model.name)] == [phase], what=phase)
+        await soon(lambda: [call["state"] for call in chain.calls(model.name)] == [phase], phase)
         left_at = time.monotonic()
         client.fin()
         assert await told(chain.proxy, request_id) == ["cancelled"]
@@ -343,9 +344,9 @@ async def test_a_drain_refuses_new_ones_and_ends_the_running_with_its_words(chai
         readers = [
             tasks.create_task(client.ask("/api/chat", asking("chat", model.name, shape=shape))) for shape in SHAPES
         ]
-        await soon(lambda: len(chain.calls(model.name)) == 2, what="both run")
+        await soon(lambda: len(chain.calls(model.name)) == 2, "both run")
         proxy.signal(signal.SIGTERM)
-        await soon(lambda: proxy.get("/readyz")[0] == 503, what="it drains")
+        await soon(lambda: proxy.get("/readyz")[0] == 503, "it drains")
         refused = await client.ask("/api/chat", asking("chat", model.name))
     lines, whole = (reader.result() for reader in readers)
 

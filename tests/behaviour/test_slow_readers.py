@@ -13,7 +13,8 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.private_network import private_network
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, running_chain, soon
+from tests.chain import Chain, running_chain
+from tests.eventually import soon
 from tests.machine import needs
 from tests.reader import Answer, Client
 
@@ -181,6 +182,6 @@ async def test_a_client_whose_packets_are_lost_is_let_go(chain: Chain) -> None:
             took_s = time.monotonic() - lost_at
 
         assert took_s >= WRITE_TIMEOUT_S
-        await soon(lambda: sample(gateway, "llm_streams_active") == 0, what="nothing is held for it")
+        await soon(lambda: sample(gateway, "llm_streams_active") == 0, "nothing is held for it")
     async with Client(chain.gateway.url) as other:
         assert (await other.ask(f"{path_of(client.answer)}/cancel")).status == 202

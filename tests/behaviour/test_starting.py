@@ -14,7 +14,8 @@ import pytest
 from services.http.health import FRESH_S
 from tests.behaviour.connections import sample
 from tests.behaviour.gate import common_gate
-from tests.chain import ROOT, Chain, Server, eventually, running_chain
+from tests.chain import ROOT, Chain, Server, running_chain
+from tests.eventually import eventually
 from tests.reader import Client
 
 SERVERS: Final = ("proxy", "gateway")
@@ -150,11 +151,11 @@ async def test_a_dead_model_server_shows_at_both_servers_ten_seconds_after_its_l
     chain.servers.append(simulator)
     proxy = chain.another_proxy(OLLAMA_URL=simulator.url)
     gateway = chain.another_gateway(PROXY_URL=proxy.url)
-    eventually(lambda: gateway.get("/readyz")[0] == 200, READY_S + SLACK_S, "ready")
+    eventually(lambda: gateway.get("/readyz")[0] == 200, "ready", within_s=READY_S + SLACK_S)
     simulator.kill()
     died_at = time.monotonic()
     try:
-        eventually(lambda: gateway.get("/readyz")[0] == 503, FRESH_S + SLACK_S, "the gateway is not ready")
+        eventually(lambda: gateway.get("/readyz")[0] == 503, "the gateway is not ready", within_s=FRESH_S + SLACK_S)
         took_s = time.monotonic() - died_at
         shown = [(server.get("/health")[0], sample(server, "llm_ready")) for server in (proxy, gateway)]
     finally:
@@ -171,7 +172,7 @@ async def test_the_health_page_counts_streams_that_run_and_that_wait(chain: Chai
     gateway = chain.another_gateway(PROXY_URL=proxy.url)
     body = {"model": "sim:tokens=300,rate=100", "message": "hi"}
     try:
-        eventually(lambda: gateway.get("/readyz")[0] == 200, READY_S, "ready")
+        eventually(lambda: gateway.get("/readyz")[0] == 200, "ready", within_s=READY_S)
         async with Client(gateway.url) as client, client.open("POST", "/api/chat/stream", body) as first:
             await first.until_tokens(1)
             async with client.open("POST", "/api/chat/stream", body):
@@ -195,7 +196,7 @@ async def test_servers_start_without_a_model_server_and_are_ready_soon_after_it_
             simulator = Server("services.simulator", {"SLUICE_SIMULATOR_LISTEN": f"127.0.0.1:{port}"})
             chain.servers.append(simulator)
             appeared_at = time.monotonic()
-            eventually(lambda: gateway.get("/readyz")[0] == 200, READY_S + SLACK_S, "the gateway is ready")
+            eventually(lambda: gateway.get("/readyz")[0] == 200, "the gateway is ready", within_s=READY_S + SLACK_S)
             took_s = time.monotonic() - appeared_at
             answered = await client.chat("sim:tokens=3")
     finally:

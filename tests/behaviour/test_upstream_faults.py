@@ -12,7 +12,8 @@ import pytest
 
 from services.simulator.prose import prose
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
-from tests.chain import Chain, Server, eventually, running_chain
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually
 from tests.reader import Answer, Client
 
 SIMULATOR: Final = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
@@ -237,7 +238,7 @@ async def test_a_model_that_goes_on_past_what_it_was_sent_is_stopped(chain: Chai
     model = "sim:fault=endless,rate=2000"
     answer = await client.chat(model, options={"num_predict": 10})
     ended_at = time.monotonic()
-    eventually(lambda: chain.calls(model)[0]["end"], what="the model server saw its reader leave")
+    eventually(lambda: chain.calls(model)[0]["end"], "the model server saw its reader leave")
     (call,) = chain.calls(model)
 
     assert (answer.reason, answer.data[-1]["error"]["retryable"]) == ("upstream_error", False)
@@ -286,4 +287,4 @@ def restart(chain: Chain) -> None:
     environ = {f"SLUICE_SIMULATOR_{name}": value for name, value in SIMULATOR.items()}
     chain.simulator = Server("services.simulator", {**environ, "SLUICE_SIMULATOR_LISTEN": chain.simulator.address})
     chain.servers.append(chain.simulator)
-    eventually(lambda: chain.gateway.get("/readyz")[0] == 200, 10, "the gateway is ready again")
+    eventually(lambda: chain.gateway.get("/readyz")[0] == 200, "the gateway is ready again", within_s=10)

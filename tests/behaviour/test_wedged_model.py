@@ -11,7 +11,8 @@ import pytest
 from tests.behaviour.connections import calls_of, gateway_beside, sample
 from tests.behaviour.gate import common_gate
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, eventually, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually, soon
 from tests.reader import Answer, Client
 
 MODEL: Final = "sim"
@@ -39,7 +40,7 @@ def impatient(chain: Chain, **settings: str) -> Iterator[tuple[Server, Server]]:
     proxy = Server("tests.behaviour.impatient_proxy", {**chain.proxy_environ, **named})
     try:
         with gateway_beside(chain, PROXY_URL=proxy.url) as gateway:
-            eventually(lambda: gateway.get("/readyz")[0] == 200, what="the gateway is ready")
+            eventually(lambda: gateway.get("/readyz")[0] == 200, "the gateway is ready")
             yield proxy, gateway
     finally:
         proxy.stop()
@@ -57,7 +58,7 @@ async def leaves_early(proxy: Server, gateway: Server) -> None:
         await client.chat(MODEL)
         await client.until_tokens(1)
         client.fin()
-    await soon(lambda: sample(proxy, "llm_streams_active") == 0, what="the stream of who left is over")
+    await soon(lambda: sample(proxy, "llm_streams_active") == 0, "the stream of who left is over")
 
 
 async def answer_of(gateway: Server) -> Answer:
@@ -75,7 +76,7 @@ async def test_a_wedged_model_is_named_until_it_is_unloaded(chain: Chain) -> Non
         await leaves_early(proxy, gateway)
         async with SocketClient.connected(gateway.port) as waiting:
             await waiting.chat(MODEL)
-            await soon(lambda: health(proxy)[1]["status"] == "degraded", what="it is noticed")
+            await soon(lambda: health(proxy)[1]["status"] == "degraded", "it is noticed")
             status, page = health(proxy)
             gauge = sample(proxy, "llm_model_wedged", gen_ai_request_model=LISTED_AS)
             ready = proxy.get("/readyz")[0]

@@ -19,7 +19,8 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused
 from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.socket_client import SocketClient
-from tests.chain import Chain, Server, eventually, running_chain, soon
+from tests.chain import Chain, Server, running_chain
+from tests.eventually import eventually, soon
 from tests.reader import Client
 
 WHOLE: Final = "/api/chat"
@@ -50,7 +51,7 @@ def narrow(chain: Chain) -> Server:
         PERMITS="1", QUEUE_LENGTH="1", QUEUE_TIMEOUT_S=f"{QUEUE_TIMEOUT_S}", LOG_BYTES=f"{LOG_BYTES}"
     )
     gateway = chain.another_gateway(PROXY_URL=proxy.url)
-    eventually(lambda: gateway.get("/readyz")[0] == 200, 10, "the narrow gateway is ready")
+    eventually(lambda: gateway.get("/readyz")[0] == 200, "the narrow gateway is ready", within_s=10)
     return gateway
 
 
@@ -149,7 +150,7 @@ async def test_an_answer_that_is_too_long_for_one_object_is_refused_and_its_mode
 ) -> None:
     model = scripted(tokens=600, size=65_536, rate=300)
     error = refused(await client.ask(WHOLE, asking(model)), Code.UPSTREAM_ERROR)
-    await soon(lambda: chain.calls(model.name)[0]["end"], what="the call ended")
+    await soon(lambda: chain.calls(model.name)[0]["end"], "the call ended")
 
     assert "stream" in error["message"]
     assert chain.calls(model.name)[0]["end"] == "left"
@@ -163,7 +164,7 @@ async def test_a_full_line_and_a_long_wait_in_it_are_503(narrow: Server, narrow_
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(narrow_client.ask(WHOLE, asking(model)))
-            await soon(lambda: len(listed(narrow)) == 2, what="one waits")
+            await soon(lambda: len(listed(narrow)) == 2, "one waits")
             full = await narrow_client.ask(WHOLE, asking(model))
         waited_s = time.monotonic() - began
         running.leave()
@@ -180,7 +181,7 @@ async def test_leaving_cancels_a_whole_answer(phase: str, chain: Chain) -> None:
     request_id = f"left-whole-{phase}"
     async with SocketClient.connected(chain.gateway.port) as client:
         await client.ask(WHOLE, asking(model), {"X-Request-Id": request_id})
-        await soon(lambda: [call["state"] for call in chain.calls(model.name)] == [phase], what=phase)
+        await soon(lambda: [call["state"] for call in chain.calls(model.name)] == [phase], phase)
         left_at = time.monotonic()
         client.fin()
         assert await told(chain.gateway, request_id) == ["client_gone"]
@@ -195,8 +196,8 @@ async def test_a_whole_answer_that_somebody_stopped_says_so(chain: Chain, client
     model = scripted(tokens=500, rate=50)
     async with asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(client.ask(WHOLE, asking(model)))
-        (stream_id,) = await soon(lambda: ids_of(chain, model), what="it runs")
-        await soon(lambda: chain.calls(model.name)[0]["tokens"] > 5, what="some words")
+        (stream_id,) = await soon(lambda: ids_of(chain, model), "it runs")
+        await soon(lambda: chain.calls(model.name)[0]["tokens"] > 5, "some words")
         assert (await client.ask(f"{path_of(stream_id)}/cancel")).status == 202
     whole = json.loads(reading.result().body)
 
@@ -208,14 +209,14 @@ async def test_a_whole_answer_that_somebody_stopped_says_so(chain: Chain, client
 async def test_a_whole_answer_that_a_drain_cuts_off_is_shutting_down(chain: Chain) -> None:
     """It has no id to come back with: the model is stopped. One that ends in time is whole."""
     gateway = chain.another_gateway(DRAIN_S="0.7")
-    eventually(lambda: gateway.get("/readyz")[0] == 200, 10, "it is ready")
+    eventually(lambda: gateway.get("/readyz")[0] == 200, "it is ready", within_s=10)
     long, short = scripted(tokens=3000, rate=50), scripted(tokens=20, rate=50)
     async with Client(gateway.url) as client, asyncio.TaskGroup() as tasks:
         reading = tasks.create_task(client.ask(WHOLE, asking(long), {"X-Request-Id": "drained-whole"}))
         in_time = tasks.create_task(client.ask(WHOLE, asking(short)))
-        await soon(lambda: chain.calls(long.name) and chain.calls(short.name), what="both run")
+        await soon(lambda: chain.calls(long.name) and chain.calls(short.name), "both run")
         gateway.signal(signal.SIGTERM)
-        await soon(lambda: gateway.get("/readyz")[0] == 503, what="it drains")
+        await soon(lambda: gateway.get("/readyz")[0] == 503, "it drains")
         new = await client.ask(WHOLE, asking("sim"))
 
     refused(new, Code.SHUTTING_DOWN)
@@ -367,7 +368,7 @@ async def test_running_answers_are_listed_without_the_ids_that_are_the_keys_to_t
         await first.until_tokens(3)
         rows = {row["model"]: row for row in listed(chain.gateway)}
         body = chain.gateway.get("/api/chat/streams")[1].decode()
-    await soon(lambda: listed(chain.gateway) == [], what="nothing runs")
+    await soon(lambda: listed(chain.gateway) == [], "nothing runs")
 
     assert set(rows) == {model.name for model in models}
     assert [set(row) for row in rows.values()] == [LISTED] * 2
@@ -392,7 +393,7 @@ async def test_the_proxy_lists_an_owners_streams_with_their_followers(chain: Cha
     assert set(rows[0]) == {"id", "events", "followers", *LISTED}
     assert rows[0]["events"] == rows[0]["chunks"] + 1
     assert others == nobodys == []
-    await soon(lambda: sample(chain.proxy, "llm_streams_active") == 0, what="nothing runs")
+    await soon(lambda: sample(chain.proxy, "llm_streams_active") == 0, "nothing runs")
 
 
 def talk(model: Scripted) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from tests.behaviour.script import Scripted, scripted
 from tests.behaviour.tcp_relay import relay_to
 from tests.browser.page_chain import HOUSE, PageChain
 from tests.browser.visit import Visit
-from tests.chain import Server, soon
+from tests.chain import Server
+from tests.eventually import soon
 
 
 async def begun(visit: Visit, said: Scripted) -> None:
@@ -154,7 +155,7 @@ async def test_a_question_whose_answer_was_lost_on_the_way_is_sent_again_and_ask
             await visit.choose(said.name)
             relay.fall_silent(new_ones_too=True)
             await visit.ask("hi")
-            await soon(lambda: up.chain.calls(said.name)[-1:] and has_begun(up), what="the answer has left the gateway")
+            await soon(lambda: up.chain.calls(said.name)[-1:] and has_begun(up), "the answer has left the gateway")
 
             relay.cut()
             await visit.finished()

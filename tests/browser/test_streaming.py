@@ -6,7 +6,7 @@ from tests.behaviour.script import scripted
 from tests.behaviour.tcp_relay import relay_to
 from tests.browser.page_chain import PageChain
 from tests.browser.visit import Visit
-from tests.chain import soon
+from tests.eventually import soon
 
 
 async def test_words_are_on_the_screen_while_the_model_still_writes(visit: Visit) -> None:
@@ -33,7 +33,7 @@ async def test_a_stop_keeps_what_is_there_and_the_model_hears_of_it(visit: Visit
     await visit.page.get_by_role("button", name="Stop the answer").click()
     await visit.finished()
     shown = (await visit.record())["text"]
-    await soon(lambda: up.chain.calls(said.name)[0]["end"] == "left", what="the model's connection was closed")
+    await soon(lambda: up.chain.calls(said.name)[0]["end"] == "left", "the model's connection was closed")
 
     assert 0 < len(shown) < len(said.text)
     assert said.text.startswith(shown)

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
 from tests.browser.visit import Visit
-from tests.chain import soon
+from tests.eventually import soon
 
 
 async def test_thinking_is_open_while_it_lasts_and_then_folds_with_its_duration(visit: Visit) -> None:
@@ -137,7 +137,7 @@ async def test_the_first_paint_is_told_to_the_gateway(visit: Visit, up: PageChai
     await visit.ask("hi")
     await visit.finished()
 
-    await soon(lambda: counted() == before + 1, what="the beacon was counted")
+    await soon(lambda: counted() == before + 1, "the beacon was counted")
 
 
 async def test_lines_that_could_not_be_read_are_said_under_the_answer(visit: Visit) -> None:

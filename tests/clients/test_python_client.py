@@ -8,9 +8,10 @@ import httpx
 import ollama
 import pytest
 
-from tests.chain import Chain, eventually
+from tests.chain import Chain
 from tests.clients.calls import BREAKS, CALLS, CLOCK, HELLO, Call
 from tests.clients.outcome import Outcome, Row, differences
+from tests.eventually import eventually
 
 SETTINGS: Final[dict[str, Any]] = {"timeout": 10.0, "verify": False}
 """To read the certificates, which plain HTTP needs none of, takes longer than most calls."""
@@ -135,6 +136,6 @@ def test_a_client_that_stops_reading_a_stream_stops_the_model(chain: Chain) -> N
         parts: Iterator[ollama.ChatResponse] = client.chat(model, HELLO, stream=True)
         next(parts)
         parts.close()  # type: ignore[attr-defined]  # the client declares an iterator, and it is a generator
-    eventually(lambda: chain.calls(model)[0]["left_at"], what="the model server saw it")
+    eventually(lambda: chain.calls(model)[0]["left_at"], "the model server saw it")
 
     assert chain.calls(model)[0]["tokens"] < 500

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.architecture.source import ROOT
-from tests.chain import eventually
+from tests.eventually import eventually
 
 PAGE_BYTES: Final = 4096
 

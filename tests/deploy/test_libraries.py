@@ -3,7 +3,7 @@
 import pytest
 
 from deploy import libraries
-from tests.chain import eventually
+from tests.eventually import eventually
 
 
 def told_by(monkeypatch: pytest.MonkeyPatch, script: str) -> list[str]:
@@ -38,6 +38,6 @@ def test_a_fetch_that_is_under_way_at_the_end_is_ended_with_its_children(monkeyp
     with libraries.Fetching(told.append) as fetching:
         assert fetching.running
 
-    eventually(lambda: not fetching.running, what="the script ended")
+    eventually(lambda: not fetching.running, "the script ended")
     fetching.wait()
     assert told == []

@@ -15,7 +15,8 @@ from gateway.settings import GatewaySettings
 from proxy.settings import ProxySettings
 from services.runtime.settings import ProcessSettings, describe
 from tests.behaviour.tcp_relay import relay_to
-from tests.chain import ROOT, Chain, eventually, running_chain, soon
+from tests.chain import ROOT, Chain, running_chain
+from tests.eventually import eventually, soon
 from tests.machine import needs
 
 EXAMPLES = ROOT / "examples"
@@ -54,7 +55,7 @@ async def test_the_client_that_resumes_prints_the_whole_answer_though_its_connec
 
 
 def text_of_the_newest_answer(chain: Chain) -> str:
-    line = eventually(lambda: chain.proxy.events("stream.finished"), what="a stream has finished")[-1]
+    line = eventually(lambda: chain.proxy.events("stream.finished"), "a stream has finished")[-1]
     _, page = chain.gateway.get(f"/api/chat/stream/{line['stream_id']}", {"Accept": "application/json"})
     text: str = json.loads(page)["text"]
     return text
@@ -96,7 +97,7 @@ def nginx(tmp_path: Path, gateway_port: int) -> Iterator[str]:
     )
     process = subprocess.Popen(["nginx", "-e", "stderr", "-p", str(tmp_path), "-c", str(config)])
     try:
-        eventually(where.exists, what="nginx listens")
+        eventually(where.exists, "nginx listens")
         yield str(where)
     finally:
         process.terminate()
@@ -119,4 +120,4 @@ async def test_behind_nginx_as_in_the_example_a_token_is_read_while_the_answer_i
 
     assert [one["status"] for one in listed] == ["streaming"]
     assert finished.count(b"event: token\n") > 10
-    await soon(lambda: json.loads(chain.proxy.get("/api/streams")[1])["streams"] == [], what="it is over")
+    await soon(lambda: json.loads(chain.proxy.get("/api/streams")[1])["streams"] == [], "it is over")

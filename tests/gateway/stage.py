@@ -1,8 +1,7 @@
 """What a test of one client's connection needs: a sink and hops that are lists, and frames as a proxy writes them."""
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.relay.hop import Hop
@@ -137,11 +136,3 @@ async def turns(count: int = 5) -> None:
     """Let the loop run what is ready."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-async def eventually(condition: Callable[[], object], what: str) -> None:
-    """Return when ``condition()`` is true; fail with ``what`` after the deadline."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WITHIN_S} s: {what}"
-        await asyncio.sleep(0.001)

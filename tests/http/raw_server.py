@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from services.http.connection import Call, End
-
-WITHIN_S = 5.0
+from tests.eventually import WITHIN_S, soon
 
 
 class Peer:
@@ -103,9 +102,9 @@ class RawServer:
 
     async def asked(self) -> Peer:
         """Wait, while the loop runs, for one more connection and the first bytes of its request."""
-        await eventually(lambda: select.select([self._listener], [], [], 0)[0], "a connection comes")
+        await soon(lambda: select.select([self._listener], [], [], 0)[0], "a connection comes")
         peer = self.accept()
-        await eventually(lambda: peer.was_asked, "something is asked")
+        await soon(lambda: peer.was_asked, "something is asked")
         peer.asked()
         return peer
 
@@ -136,6 +135,18 @@ def raw_server(backlog: int = 64) -> Iterator[RawServer]:
         yield server
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def full_backlog() -> Iterator[int]:
+    """A port whose connections do not come up: the kernel drops their SYN, as a black hole does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as held:
+        port: int = listener.getsockname()[1]
+        for _ in range(4):
+            filler = held.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        yield port
 
 
 class Heard:
@@ -179,11 +190,3 @@ class Heard:
 async def released(call: Call) -> None:
     async with asyncio.timeout(WITHIN_S):
         await call.released
-
-
-async def eventually(condition: Callable[[], object], what: str) -> None:
-    """Return when ``condition()`` is true; fail with ``what`` after the deadline."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WITHIN_S} s: {what}"
-        await asyncio.sleep(0.001)

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +11,8 @@ from services.http import client as http_client
 from services.http.client import MAX_IDLE, RECEIVE_BUFFER_BYTES, Answer, CallFailed, HttpClient
 from services.http.connection import End, Request
 from services.runtime.tasks import Tasks
-from tests.http.raw_server import Heard, Peer, RawServer, eventually, raw_server, released
+from tests.eventually import soon
+from tests.http.raw_server import Heard, Peer, RawServer, full_backlog, raw_server, released
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 ASK = Request("GET", "/api/tags")
@@ -36,18 +37,6 @@ async def answered(client: HttpClient, server: RawServer) -> Peer:
     peer.send(OK)
     assert await heard.end() is End.COMPLETE
     return peer
-
-
-@contextlib.contextmanager
-def full_backlog() -> Iterator[int]:
-    """A port whose connections do not come up: the kernel drops their SYN, as a black hole does."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as held:
-        port: int = listener.getsockname()[1]
-        for _ in range(4):
-            filler = held.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-        yield port
 
 
 # --- connections
@@ -109,7 +98,7 @@ async def test_a_kept_connection_that_dies_is_forgotten(how: str) -> None:
         async with a_client(server.port) as client:
             peer = await answered(client, server)
             peer.fin() if how == "FIN" else peer.rst()
-            await eventually(lambda: client.connections.idle == 0, "it is forgotten")
+            await soon(lambda: client.connections.idle == 0, "it is forgotten")
             await answered(client, server)
 
             assert client.connections.idle == 1
@@ -334,7 +323,7 @@ async def test_a_fetch_on_a_connection_that_had_died_is_made_again_at_once() -> 
             fetching = tasks.spawn(client.fetch(ASK, max_bytes=100, timeout_s=5), "fetching")
             await asyncio.sleep(0)  # it is sent now, on the kept connection
             peer.fin()
-            await eventually(lambda: client.connections.idle == 0, "the kept connection is used up")
+            await soon(lambda: client.connections.idle == 0, "the kept connection is used up")
             await asyncio.sleep(0.01)  # the new connection comes up by itself; accept() waits for it all the same
             fresh = server.accept()
             fresh.asked()

@@ -7,7 +7,8 @@ import uvloop
 
 from services.http.client import HttpClient
 from services.http.connection import OVERHEAD_BYTES, Call, End, Request
-from tests.http.raw_server import Heard, Peer, RawServer, eventually, raw_server, released
+from tests.eventually import soon
+from tests.http.raw_server import Heard, Peer, RawServer, raw_server, released
 
 ASK = Request("POST", "/api/chat", {"Content-Type": "application/json"}, b'{"model":"m"}')
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -128,7 +129,7 @@ async def test_header_names_are_in_lower_case_and_trailers_are_none() -> None:
 async def test_what_one_read_brings_is_handed_on_at_once() -> None:
     async with asked() as exchange:
         exchange.peer.send(CHUNKED + chunk(b"a") + chunk(b"b") + chunk(b"c"))
-        await eventually(lambda: exchange.heard.chunks, "bytes came")
+        await soon(lambda: exchange.heard.chunks, "bytes came")
 
         assert exchange.heard.chunks == [b"abc"]
         assert exchange.heard.ends == []
@@ -153,7 +154,7 @@ async def test_what_follows_a_whole_answer_later_ends_the_idle_connection() -> N
         exchange.peer.send(OK + b"Content-Length: 2\r\n\r\nok")
         await exchange.heard.end()
         exchange.peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-        await eventually(lambda: exchange.client.connections.idle == 0, "it is no longer kept")
+        await soon(lambda: exchange.client.connections.idle == 0, "it is no longer kept")
 
         assert exchange.heard.body == b"ok"
 
@@ -202,7 +203,7 @@ async def test_a_whole_answer_and_a_close_in_one_turn_are_a_whole_answer(how: st
 async def test_a_body_that_the_close_should_end_and_a_reset_ends_is_disconnected() -> None:
     async with asked() as exchange:
         exchange.peer.send(OK + b"\r\nhel")
-        await eventually(lambda: exchange.heard.chunks, "bytes came")
+        await soon(lambda: exchange.heard.chunks, "bytes came")
         exchange.peer.rst()
         end = await exchange.heard.end()
 
@@ -261,7 +262,7 @@ async def test_a_long_answer_of_small_chunks_is_not_taken_for_overhead() -> None
         exchange.peer.send(CHUNKED)
         for _ in range(40):
             exchange.peer.send(chunk(b"x") * 1000)
-            await eventually(lambda: sum(map(len, exchange.heard.chunks)) % 1000 == 0, "all was read")
+            await soon(lambda: sum(map(len, exchange.heard.chunks)) % 1000 == 0, "all was read")
         exchange.peer.send(b"0\r\n\r\n")
         end = await exchange.heard.end()
 
@@ -274,7 +275,7 @@ async def test_a_long_answer_of_small_chunks_is_not_taken_for_overhead() -> None
 async def test_abort_closes_the_connection_and_the_reader_hears_nothing_more() -> None:
     async with asked() as exchange:
         exchange.peer.send(CHUNKED + chunk(b"a"))
-        await eventually(lambda: exchange.heard.chunks, "bytes came")
+        await soon(lambda: exchange.heard.chunks, "bytes came")
         exchange.call.abort()
         exchange.call.abort()
         await released(exchange.call)
@@ -311,13 +312,13 @@ async def test_abort_of_an_answer_that_is_over_leaves_its_connection_alone() -> 
 async def test_a_paused_call_takes_a_bounded_amount_from_its_server_until_it_is_resumed() -> None:
     async with asked() as exchange:
         exchange.peer.send(OK + b"Content-Length: 16000000\r\n\r\n")
-        await eventually(lambda: exchange.heard.heads, "the head came")
+        await soon(lambda: exchange.heard.heads, "the head came")
         exchange.call.pause()
         taken = exchange.peer.send_what_fits(b"x" * 16_000_000)
         await one_read()
         heard_while_paused = len(exchange.heard.body)
         exchange.call.resume()
-        await eventually(lambda: len(exchange.heard.body) == taken, "all that was sent is read")
+        await soon(lambda: len(exchange.heard.body) == taken, "all that was sent is read")
 
         assert heard_while_paused <= 65_536 * 4
         assert 0 < taken < 16_000_000

@@ -8,7 +8,7 @@ from services.http import health
 from services.http.health import Health, Reachability, told_s_ago
 from services.runtime.tasks import Tasks
 from services.runtime.version import VERSION
-from tests.http.raw_server import eventually
+from tests.eventually import soon
 from tests.http.served import asked, served
 
 
@@ -192,7 +192,7 @@ async def test_it_is_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(health, "PERIOD_S", 0.001)
     upstream, tasks = Upstream(answers=True), Tasks()
     tasks.spawn(upstream.reachability.keep_checking(), "reachability")
-    await eventually(lambda: upstream.asked >= 3, "it was asked three times")
+    await soon(lambda: upstream.asked >= 3, "it was asked three times")
     await tasks.close()
 
     assert set(upstream.told) == {True}

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.http.sink import WRITE_BUFFER_BYTES, ChunkedSink, SinkWatch, open_sink
 from services.wire import sse
-from tests.http.raw_server import eventually
+from tests.eventually import soon
 from tests.http.served import Client, connected, served
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -196,7 +196,7 @@ async def test_a_client_that_reads_does_not_pause_its_sink() -> None:
         reading = asyncio.gather(stage.client.rest())
         for _ in range(50):
             assert stage.sink.write(FRAME * 100)
-            await eventually(lambda: stage.sink.unsent == 0, "it was taken")
+            await soon(lambda: stage.sink.unsent == 0, "it was taken")
         stage.sink.close()
         (body,) = await reading
 
@@ -241,7 +241,7 @@ async def test_a_client_that_takes_no_byte_is_given_up_after_its_patience_and_no
             stage.owed = True
         began = loop.time()
         stage.watch(write_timeout_s=PATIENCE_S)
-        await eventually(lambda: stage.stuck, "it is given up")
+        await soon(lambda: stage.stuck, "it is given up")
 
         assert stage.stuck[0] - began >= PATIENCE_S - 0.005
         assert stage.stuck[0] - began < 3 * PATIENCE_S

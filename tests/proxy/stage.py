@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from proxy.streams.caller import Caller, Leave, Lifetimes
@@ -81,14 +81,6 @@ async def turns(count: int = 5) -> None:
     """Let the loop run what is ready: what must happen without waiting has happened then."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-async def eventually(condition: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
-    """Return when ``condition()`` is true; fail with ``what`` after the deadline."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.001)
 
 
 class StreamStage:

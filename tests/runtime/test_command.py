@@ -7,7 +7,7 @@ import pytest
 
 from services.runtime.command import answers_livez
 from services.runtime.settings import Address
-from tests.runtime.conftest import Tiny
+from tests.runtime.tiny_process import Tiny
 
 StartTiny = Callable[..., Tiny]
 

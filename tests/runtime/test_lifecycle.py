@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from services.runtime.settings import Address
-from tests.runtime.conftest import Tiny, get
+from tests.runtime.tiny_process import Tiny, get
 
 StartTiny = Callable[..., Tiny]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from services.runtime.log import FLUSH_S, MAX_HELD_BYTES, LogWriter
+from tests.eventually import eventually
 
 
 class Pipe:
@@ -43,7 +44,7 @@ class Pipe:
     def stall(self) -> None:
         """Give the writer's thread more than a pipe holds: it hangs there."""
         self.writer.write(b"x" * (1 << 20))
-        until(lambda: self.writer.held_bytes == 0)
+        eventually(lambda: self.writer.held_bytes == 0, "it is written")
 
     def make_non_blocking(self) -> None:
         os.set_blocking(self._end, False)
@@ -69,13 +70,6 @@ def pipe() -> Iterator[MakePipe]:
     yield make
     for one in pipes:
         one.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def logged(script: str, *configured: str, stdout: int = subprocess.PIPE) -> list[dict[str, Any]]:

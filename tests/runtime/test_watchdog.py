@@ -5,7 +5,7 @@ from itertools import pairwise
 import uvloop
 
 from services.runtime.watchdog import Watchdog
-from tests.http.raw_server import eventually
+from tests.eventually import soon
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 STEP_S = 0.03
@@ -24,7 +24,7 @@ async def test_it_looks_at_once_and_then_at_the_moment_it_was_told() -> None:
     watchdog = Watchdog(noting(looks, lambda now: now + STEP_S if len(looks) < 3 else None))
     watchdog.start()
     at_once = len(looks)
-    await eventually(lambda: len(looks) == 3, "it looked three times")
+    await soon(lambda: len(looks) == 3, "it looked three times")
 
     assert at_once == 1
     assert all(later - earlier >= STEP_S - 0.002 for earlier, later in pairwise(looks))
@@ -46,7 +46,7 @@ async def test_a_deadline_that_moved_costs_one_look_and_no_alarm() -> None:
         return deadline
 
     Watchdog(check).start()
-    await eventually(lambda: alarms, "the alarm")
+    await soon(lambda: alarms, "the alarm")
 
     assert alarms[0] >= moved - 0.002
     assert len(looks) == 3
@@ -76,7 +76,7 @@ async def test_starting_again_looks_again_and_leaves_one_timer() -> None:
     watchdog = Watchdog(noting(looks, lambda now: now + STEP_S if len(looks) < 4 else None))
     for _ in range(3):
         watchdog.start()
-    await eventually(lambda: len(looks) == 4, "the one timer fired")
+    await soon(lambda: len(looks) == 4, "the one timer fired")
     await asyncio.sleep(2 * STEP_S)  # the time in which no other timer must fire
 
     assert len(looks) == 4
@@ -109,7 +109,7 @@ async def test_a_check_that_starts_its_own_watchdog_again_leaves_one_timer() -> 
 
     watchdog = Watchdog(check)
     watchdog.start()
-    await eventually(lambda: len(looks) == 5, "it looked on")
+    await soon(lambda: len(looks) == 5, "it looked on")
     spread = [later - earlier for earlier, later in pairwise(looks[1:])]
 
     assert all(gap >= STEP_S - 0.002 for gap in spread)

@@ -1,14 +1,10 @@
 from collections.abc import AsyncIterator
-from typing import Final
 
 import pytest
 
-from services.runtime.settings import Address
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator, running_simulator
-from tests.simulator.reader import Reader
-
-ANY_PORT: Final = Address("127.0.0.1", 0)
+from tests.simulator.reader import ANY_PORT, Reader
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,13 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from services.runtime.settings import Address
 from services.simulator.simulator import Simulator
 
+ANY_PORT: Final = Address("127.0.0.1", 0)
 DEADLINE_S: Final = 5.0  # of one step of a test, on a busy machine
 HELLO: Final = [{"role": "user", "content": "hi"}]
 
@@ -172,14 +173,3 @@ async def ask(simulator: Simulator, request: bytes, silence_s: float = DEADLINE_
     seen = await reader.response(silence_s, request.split(b" ", 1)[0].decode())
     reader.leave()
     return seen
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return once ``condition`` holds.
-
-    Raises:
-        TimeoutError: it does not within the deadline.
-    """
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 any condition of the simulator, which has no event for tests
-            await asyncio.sleep(0.002)

@@ -16,16 +16,10 @@ from services.simulator.speech import STORY, thoughts
 from services.simulator.steps import Line, MakerStep, Wait
 from services.simulator.validation import Ask
 from tests.simulator.reader import HELLO, Seen, ask, chat, generate, post
+from tests.simulator.shape import shape
 
 RECORDINGS = load_all(Path(__file__).parents[1] / "captures")
 WEATHER = RECORDINGS["chat_tool_call"].request["tools"]
-
-
-def shape(value: Any) -> Any:
-    """Return the names of all fields in their order, lists by their first element."""
-    if isinstance(value, dict):
-        return [(name, shape(field)) for name, field in value.items()]
-    return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
 
 
 def kinds(lines: list[Any]) -> list[Any]:

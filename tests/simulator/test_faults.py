@@ -10,8 +10,8 @@ from services.simulator.faults import ERROR_WORDS
 from services.simulator.prose import prose
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator, running_simulator
-from tests.simulator.conftest import ANY_PORT
-from tests.simulator.reader import Reader, Seen, ask, chat, eventually, generate, get
+from tests.eventually import soon
+from tests.simulator.reader import ANY_PORT, Reader, Seen, ask, chat, generate, get
 
 SILENCE_S: Final = 0.15  # long enough for what is on its way; a fault that were not silent would end sooner
 TEXT: Final = "".join(prose(5))
@@ -150,9 +150,9 @@ async def test_an_endless_answer_passes_num_predict_and_stops_when_its_reader_le
     reader = await Reader.connect(simulator.address.port)
     reader.send(chat("sim:fault=endless,rate=2000", options={"num_predict": 3}))
     await reader.some()
-    await eventually(lambda: simulator.witness.calls[0].tokens > 50)
+    await soon(lambda: simulator.witness.calls[0].tokens > 50)
     reader.leave()
-    await eventually(lambda: simulator.witness.calls_now == 0)
+    await soon(lambda: simulator.witness.calls_now == 0)
 
     assert simulator.witness.calls[0].tokens_after_left == 0
 
@@ -222,14 +222,14 @@ async def test_mute_sends_not_one_byte(simulator: Simulator) -> None:
 async def test_while_a_runner_is_frozen_ps_does_not_answer_and_tags_does(simulator: Simulator) -> None:
     frozen, asked, gone = [await Reader.connect(simulator.address.port) for _ in range(3)]
     frozen.send(chat("sim:tokens=5,fault=freeze"))
-    await eventually(lambda: simulator.witness.calls_now == 1)
-    await eventually(lambda: simulator.witness.calls[0].permitted_at is not None)
+    await soon(lambda: simulator.witness.calls_now == 1)
+    await soon(lambda: simulator.witness.calls[0].permitted_at is not None)
     asked.send(get("/api/ps"))
     gone.send(get("/api/ps"))
     tags = await ask(simulator, get("/api/tags"))
-    await eventually(lambda: simulator.witness.calls_now == 3)
+    await soon(lambda: simulator.witness.calls_now == 3)
     gone.leave()
-    await eventually(lambda: simulator.witness.calls_now == 2)
+    await soon(lambda: simulator.witness.calls_now == 2)
     frozen.leave()
     thawed = await asked.response()
 
@@ -302,7 +302,7 @@ async def test_generation_goes_on_without_its_reader_where_the_server_is_deaf(si
     reader.send(chat("sim:tokens=100,rate=500,fault=deaf"))
     await reader.some()
     reader.leave()
-    await eventually(lambda: simulator.witness.calls_now == 0)
+    await soon(lambda: simulator.witness.calls_now == 0)
 
     call = simulator.witness.calls[0]
     assert (call.tokens, call.end) == (100, "left")
@@ -327,7 +327,7 @@ async def test_a_piece_arrives_by_itself(simulator: Simulator) -> None:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(Listening, "127.0.0.1", simulator.address.port)
     transport.write(generate("sim:tokens=2,piece=5"))
-    await eventually(lambda: b"".join(received).endswith(b"0\r\n\r\n"))
+    await soon(lambda: b"".join(received).endswith(b"0\r\n\r\n"))
     transport.close()
 
     assert len(received) > 20

@@ -11,7 +11,8 @@ from services.simulator.player import Player
 from services.simulator.server import Connection, Exchange, OpenConnections
 from services.simulator.steps import FIN, RST, SILENCE, TURN, WHOLE, Step, Steps, Wait, Write
 from services.simulator.witness import Witness
-from tests.simulator.reader import Reader, eventually, get
+from tests.eventually import soon
+from tests.simulator.reader import Reader, get
 
 HEAD = Write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
 
@@ -76,7 +77,7 @@ async def test_a_player_that_is_stopped_makes_no_further_step() -> None:
             yield TURN
 
     async with playing(steps) as (_, players):
-        await eventually(lambda: len(made) > 10)
+        await soon(lambda: len(made) > 10)
         players[0].stop()
         stopped_at = len(made)
         for _ in range(50):
@@ -92,7 +93,7 @@ async def test_steps_that_fail_are_the_end_and_its_reason() -> None:
         raise LookupError
 
     async with playing(steps) as (_, players):
-        await eventually(lambda: bool(players))
+        await soon(lambda: bool(players))
         with pytest.raises(LookupError):
             await asyncio.wait_for(players[0].done, 5)
 

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.simulator.faults import FAULTS
-from tests.simulator.reader import Reader, chat, eventually
+from tests.eventually import soon
+from tests.simulator.reader import Reader, chat
 
 
 @asynccontextmanager
@@ -142,5 +143,5 @@ async def _until_left(port: int) -> int:
     async with asyncio.timeout(10):
         while not made:
             await look()
-    await eventually(lambda: bool(made))
+    await soon(lambda: bool(made))
     return made[0]

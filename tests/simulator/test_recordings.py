@@ -7,7 +7,8 @@ from services.simulator.recordings import load_all, parse, replay
 from services.simulator.script import Script
 from services.simulator.simulator import Simulator
 from services.simulator.steps import Ending, Wait, Write
-from tests.simulator.reader import Reader, ask, chat, eventually, generate, post
+from tests.eventually import soon
+from tests.simulator.reader import Reader, ask, chat, generate, post
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 RECORDINGS = load_all(CAPTURES)
@@ -76,7 +77,7 @@ async def test_a_reader_that_leaves_a_replay_ends_it(simulator: Simulator) -> No
     await reader.some()
     reader.leave()
 
-    await eventually(lambda: simulator.witness.calls_now == 0)
+    await soon(lambda: simulator.witness.calls_now == 0)
 
     assert simulator.witness.calls[0].end == "left"
 

@@ -11,8 +11,8 @@ from services.simulator.scheduler import Scheduler
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator, running_simulator
 from services.simulator.witness import Call, State
-from tests.simulator.conftest import ANY_PORT
-from tests.simulator.reader import Reader, ask, chat, eventually, generate, get, post
+from tests.eventually import soon
+from tests.simulator.reader import ANY_PORT, Reader, ask, chat, generate, get, post
 
 
 @asynccontextmanager
@@ -26,7 +26,7 @@ async def asking(simulator: Simulator, request: bytes) -> tuple[Reader, Call]:
     known = simulator.witness.calls_total
     reader = await Reader.connect(simulator.address.port)
     reader.send(request)
-    await eventually(lambda: simulator.witness.calls_total > known)
+    await soon(lambda: simulator.witness.calls_total > known)
     return reader, simulator.witness.calls[-1]
 
 
@@ -37,7 +37,7 @@ async def loaded(simulator: Simulator) -> list[str]:
 
 async def test_a_model_is_in_ps_only_once_it_is_loaded(simulator: Simulator) -> None:
     reader, call = await asking(simulator, generate("story:load=30"))
-    await eventually(lambda: call.state is State.LOADING)
+    await soon(lambda: call.state is State.LOADING)
     while_loading = await loaded(simulator)
     reader.leave()
     await ask(simulator, generate("story"))
@@ -70,7 +70,7 @@ async def test_permits_are_as_many_as_num_parallel_says_and_for_each_model_its_o
     async with simulator_with(num_parallel=3) as simulator:
         names = ["sim:fault=mute"] * 5 + ["story:fault=mute"] * 2
         calls = [(await asking(simulator, chat(name)))[1] for name in names]
-        await eventually(lambda: sum(call.state is State.PREFILL for call in calls) == 5)
+        await soon(lambda: sum(call.state is State.PREFILL for call in calls) == 5)
 
         uses = simulator.witness.by_model
         assert (uses["sim:fault=mute"].running, uses["story:fault=mute"].running) == (3, 2)
@@ -83,18 +83,18 @@ async def test_a_wedging_model_loses_the_permit_of_who_leaves_early_and_an_unloa
     async with simulator_with(num_parallel=1) as simulator:
         whole = await ask(simulator, chat("sim:tokens=3,fault=wedge"))
         first, leaving = await asking(simulator, chat(name))
-        await eventually(lambda: leaving.tokens > 0)
+        await soon(lambda: leaving.tokens > 0)
         first.leave()
-        await eventually(lambda: leaving.state is State.ENDED)
+        await soon(lambda: leaving.state is State.ENDED)
         second, waiting = await asking(simulator, chat(name))
         await ask(simulator, post("/api/generate", {"model": name, "keep_alive": 0}))
         still_loaded = name in await loaded(simulator)
         still_waiting = waiting.permitted_at
         second.leave()
-        await eventually(lambda: waiting.state is State.ENDED)
+        await soon(lambda: waiting.state is State.ENDED)
         gone = name not in await loaded(simulator)
         third, answered = await asking(simulator, chat(name))
-        await eventually(lambda: answered.tokens > 0)
+        await soon(lambda: answered.tokens > 0)
         third.leave()
 
     assert whole.lines[-1]["done"] is True
@@ -107,10 +107,10 @@ async def test_a_waiting_reader_that_leaves_frees_its_place_and_disturbs_nobody(
         second, leaving = await asking(simulator, chat("sim:fault=mute"))
         _, waiting = await asking(simulator, chat("sim:fault=mute"))
         second.leave()
-        await eventually(lambda: leaving.state is State.ENDED)
+        await soon(lambda: leaving.state is State.ENDED)
         undisturbed = running.state
         first.leave()
-        await eventually(lambda: waiting.state is State.PREFILL)
+        await soon(lambda: waiting.state is State.PREFILL)
 
         assert undisturbed is State.PREFILL
         assert (leaving.end, leaving.permitted_at, leaving.tokens) == ("left", None, 0)
@@ -120,7 +120,7 @@ async def test_a_reader_that_leaves_while_loading_kills_the_load_and_the_next_st
     async with simulator_with() as simulator:
         first, loading = await asking(simulator, generate("story:load=60"))
         second, waiting = await asking(simulator, generate("story:load=0.05"))
-        await eventually(lambda: loading.state is State.LOADING)
+        await soon(lambda: loading.state is State.LOADING)
         first.leave()
         last = (await second.response()).lines[-1]
         second.leave()
@@ -149,7 +149,7 @@ async def test_a_reader_that_leaves_the_load_queue_makes_room() -> None:
         second, leaving = await asking(simulator, chat("thinker"))
         full = await ask(simulator, chat("tooler"))
         second.leave()
-        await eventually(lambda: leaving.state is State.ENDED)
+        await soon(lambda: leaving.state is State.ENDED)
         _, taken = await asking(simulator, chat("tooler"))
 
         assert full.status == 503
@@ -209,7 +209,7 @@ async def test_a_keep_alive_holds_for_later_requests_that_name_none(simulator: S
 
 async def test_unload_waits_for_the_answer_that_is_under_way(simulator: Simulator) -> None:
     reader, call = await asking(simulator, chat("sim:tokens=40,rate=400"))
-    await eventually(lambda: call.tokens > 0)
+    await soon(lambda: call.tokens > 0)
     unloaded = await ask(
         simulator, post("/api/chat", {"model": "sim:tokens=40,rate=400", "messages": [], "keep_alive": 0})
     )
@@ -233,7 +233,7 @@ async def test_unloading_what_is_not_loaded_loads_nothing(simulator: Simulator) 
 async def test_another_context_waits_for_the_running_answer_and_reloads() -> None:
     async with simulator_with(num_parallel=4) as simulator:
         first, running = await asking(simulator, chat("sim:tokens=30,rate=500,load=0.02"))
-        await eventually(lambda: running.tokens > 0)
+        await soon(lambda: running.tokens > 0)
         second, _ = await asking(simulator, chat("sim:tokens=30,rate=500,load=0.02", options={"num_ctx": 2048}))
         waited = await second.response()
         whole = await first.response()

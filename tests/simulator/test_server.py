@@ -10,8 +10,9 @@ import pytest
 from services.simulator.guard import may_ask
 from services.simulator.routes import ROUTES, WITNESS
 from services.simulator.simulator import Simulator
-from tests.simulator.reader import Reader, ask, chat, eventually, generate, get, post
-from tests.simulator.test_answers import shape
+from tests.eventually import soon
+from tests.simulator.reader import Reader, ask, chat, generate, get, post
+from tests.simulator.shape import shape
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 
@@ -182,7 +183,7 @@ async def test_a_reader_that_does_not_read_stops_the_making_and_gets_everything_
     """25 MB, more than any socket holds; a server that went on making would be done within the turns waited."""
     reader = await Reader.connect(simulator.address.port)
     reader.send(generate("sim:tokens=12000,size=2000", options={"num_predict": 30_000}))
-    await eventually(lambda: bool(simulator.witness.calls) and simulator.witness.calls[0].bytes_sent > 1 << 20)
+    await soon(lambda: bool(simulator.witness.calls) and simulator.witness.calls[0].bytes_sent > 1 << 20)
     for _ in range(2000):
         await asyncio.sleep(0)
     call = simulator.witness.calls[0]
@@ -198,7 +199,7 @@ async def test_stopping_cuts_every_connection_without_a_last_chunk(simulator: Si
     streaming, waiting = [await Reader.connect(simulator.address.port) for _ in range(2)]
     streaming.send(chat("sim:tokens=5000,rate=500"))
     waiting.send(chat("story:fault=mute"))
-    await eventually(lambda: len(simulator.witness.calls) == 2 and simulator.witness.calls[0].tokens > 3)
+    await soon(lambda: len(simulator.witness.calls) == 2 and simulator.witness.calls[0].tokens > 3)
     await simulator.stop()
     cut, silent = await streaming.response(), await waiting.response()
     for reader in (streaming, waiting):
@@ -212,7 +213,7 @@ async def test_stopping_cuts_every_connection_without_a_last_chunk(simulator: Si
 async def test_cutting_connections_leaves_the_listener(simulator: Simulator) -> None:
     reader = await Reader.connect(simulator.address.port)
     reader.send(chat("sim:fault=mute"))
-    await eventually(lambda: simulator.witness.calls_now == 1)
+    await soon(lambda: simulator.witness.calls_now == 1)
     simulator.cut_connections()
     cut = await reader.response()
     reader.leave()

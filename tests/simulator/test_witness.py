@@ -6,7 +6,8 @@ import pytest
 from services.simulator import witness as limits
 from services.simulator.simulator import Simulator
 from services.simulator.witness import CallEnd, State, Witness
-from tests.simulator.reader import Reader, ask, chat, eventually, generate, get
+from tests.eventually import soon
+from tests.simulator.reader import Reader, ask, chat, generate, get
 
 
 async def witnessed(simulator: Simulator, query: str) -> dict[str, Any]:
@@ -54,9 +55,9 @@ async def test_a_reader_that_leaves_ends_generation_before_the_next_token(
     reader = await Reader.connect(simulator.address.port)
     reader.send(chat(model))
     quiet = {"sim:fault=mute": State.PREFILL, "sim:load=60": State.LOADING}
-    await eventually(lambda: any(call.state is quiet.get(model, State.STREAMING) for call in simulator.witness.calls))
+    await soon(lambda: any(call.state is quiet.get(model, State.STREAMING) for call in simulator.witness.calls))
     getattr(reader, way)()
-    await eventually(lambda: simulator.witness.connections_open == 0)
+    await soon(lambda: simulator.witness.connections_open == 0)
 
     call = simulator.witness.calls[0]
     assert (call.end, call.state, call.lines_after_left) == (CallEnd.LEFT, State.ENDED, 0)
@@ -70,8 +71,8 @@ async def test_a_reader_that_leaves_with_its_request_leaves_nothing_behind(simul
         reader = await Reader.connect(simulator.address.port)
         reader.send(chat("sim:tokens=100000,rate=100"))
         reader.leave()
-    await eventually(lambda: simulator.witness.calls_total == 20)
-    await eventually(lambda: simulator.witness.connections_open == 0)
+    await soon(lambda: simulator.witness.calls_total == 20)
+    await soon(lambda: simulator.witness.connections_open == 0)
 
     assert {call.end for call in simulator.witness.calls} == {CallEnd.LEFT}
     assert simulator.witness.calls_now == 0
@@ -82,7 +83,7 @@ async def test_the_totals_say_what_is_open_and_how_many_calls_a_model_had_at_onc
     readers = [await Reader.connect(simulator.address.port) for _ in range(3)]
     for reader in readers:
         reader.send(chat("sim:fault=mute"))
-    await eventually(lambda: simulator.witness.calls_now == 3)
+    await soon(lambda: simulator.witness.calls_now == 3)
     report = await witnessed(simulator, "")
     for reader in readers:
         reader.leave()
@@ -94,7 +95,7 @@ async def test_the_totals_say_what_is_open_and_how_many_calls_a_model_had_at_onc
 async def test_clearing_forgets_what_has_ended_and_keeps_what_runs(simulator: Simulator) -> None:
     reader = await Reader.connect(simulator.address.port)
     reader.send(chat("sim:fault=mute"))
-    await eventually(lambda: simulator.witness.calls_now == 1)
+    await soon(lambda: simulator.witness.calls_now == 1)
     await ask(simulator, chat("story"))
     cleared = await ask(simulator, get("/simulator/witness", method="DELETE"))
     report = await witnessed(simulator, "")

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chain import Chain, eventually, running_chain
+from tests.chain import Chain, running_chain
+from tests.eventually import eventually
 from tests.reader import Client, Reading
 
 CLIENTS: Final = 100
@@ -68,7 +69,7 @@ async def seconds_until_the_model_server_knew(chain: Chain, model: str, act: Act
         for _ in range(CLIENTS):
             turn.release()
             await asyncio.sleep(BETWEEN_S)  # the pace of the acts, not a wait for their effect
-    closed = eventually(lambda: all_closed(chain, acted), what="every model call is closed")
+    closed = eventually(lambda: all_closed(chain, acted), "every model call is closed")
     return [closed[name] - at for name, at in acted.items()]
 
 
@@ -117,9 +118,9 @@ async def test_a_hundred_clients_that_leave_give_everything_back(
 
     seconds = await seconds_until_the_model_server_knew(chain, model, act, tokens)
 
-    eventually(lambda: nothing_is_held(chain), what="no stream and no follower is left")
-    eventually(lambda: chain.witness()["totals"]["calls_now"] <= 1, what="no call but the witness's own is open")
-    eventually(lambda: tasks_are_back(chain, before, tasks), what="tasks are back where they were")
+    eventually(lambda: nothing_is_held(chain), "no stream and no follower is left")
+    eventually(lambda: chain.witness()["totals"]["calls_now"] <= 1, "no call but the witness's own is open")
+    eventually(lambda: tasks_are_back(chain, before, tasks), "tasks are back where they were")
     after = open_files(chain)
     assert all(now <= then + IDLE_POOL for now, then in zip(after, before, strict=True))
     reasons = [line["reason"] for line in chain.gateway.events("stream.finished")[lines:]]

@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 from services.runtime.settings import Address
 from services.telemetry.families import Families
 from services.telemetry.http_metrics import HttpMetrics
-from tests.http.raw_server import eventually
+from tests.eventually import soon
 from tests.http.served import asked, connected, served
 
 FAMILY = "http_server_request_duration_seconds"
@@ -121,6 +121,6 @@ async def test_a_client_that_left_has_no_status_and_is_in_flight_no_more(counted
     async with connected(address) as client:
         client.send(a_request("/held").replace("\n", "\r\n").encode())
         await counted.here.wait()
-    await eventually(lambda: counted.active("GET") == 0, "it is noticed")
+    await soon(lambda: counted.active("GET") == 0, "it is noticed")
 
     assert counted.count("GET", "/held", "") == 1

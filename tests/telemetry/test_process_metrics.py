@@ -9,7 +9,7 @@ from services.runtime.version import VERSION
 from services.telemetry.families import Families
 from services.telemetry.histogram import LAG_BUCKETS_S, BisectHistogram
 from services.telemetry.process_metrics import GcPauses, ProcessMetrics
-from tests.http.raw_server import eventually
+from tests.eventually import soon
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_each_generation_begins_at_zero(families: Families) -> None:
 async def test_a_watched_loop_shows_its_lag_and_its_tasks(families: Families) -> None:
     process = ProcessMetrics(families)
     process.start()
-    await eventually(lambda: samples(families)["llm_event_loop_lag_seconds_count"], "a lag is measured")
+    await soon(lambda: samples(families)["llm_event_loop_lag_seconds_count"], "a lag is measured")
     process.stop()
     seen = samples(families)
 

@@ -17,8 +17,9 @@ from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
 from services.wire.chat import GatewayRequest
 from services.wire.events import Code, Refused
+from tests.eventually import soon
 from tests.gateway.stage import STREAM_ID
-from tests.http.raw_server import Peer, RawServer, eventually, raw_server
+from tests.http.raw_server import Peer, RawServer, raw_server
 
 ASKED = GatewayRequest("chat", {"messages": []}, on_disconnect="continue")
 BODY: dict[str, Any] = {"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]}
@@ -232,7 +233,7 @@ async def test_a_start_on_a_pooled_connection_that_had_died_is_made_again_once_a
     async with a_gateway() as gateway:
         peer = await pooled(gateway)
         starting = gateway.starts()
-        await eventually(lambda: peer.was_asked, "it is sent on the pooled connection")
+        await soon(lambda: peer.was_asked, "it is sent on the pooled connection")
         peer.asked()
         peer.rst()
         both = [await gateway.server.asked(), await gateway.server.asked()]
@@ -259,7 +260,7 @@ async def test_a_broken_hop_is_followed_again_on_a_fresh_connection_and_the_lost
         peer = await gateway.server.asked()
         peer.send(STREAMS)
         hop = await again
-        await eventually(lambda: idle.was_asked, "the lost follower is taken back")
+        await soon(lambda: idle.was_asked, "the lost follower is taken back")
         idle.asked()
         idle.send(ACCEPTED)
 
@@ -306,4 +307,4 @@ async def test_a_proxy_that_does_not_hear_of_it_is_no_failure_here() -> None:
         gateway.connection.follower = Follower.new("request-1")
         gateway.hops.client_left(gateway.connection, None, unseen=False)
         (await gateway.server.asked()).rst()
-        await eventually(lambda: len(gateway.tasks) == 0, "the task is over")
+        await soon(lambda: len(gateway.tasks) == 0, "the task is over")

@@ -9,8 +9,9 @@ from gateway.relay.relay import HEARTBEATS_MISSED
 from services.http.connection import End
 from services.wire import sse
 from services.wire.native import NativeReader
+from tests.eventually import soon
 from tests.gateway.relay.relaying import relaying
-from tests.gateway.stage import START, ListHop, done, eventually, framed, tokens, turns
+from tests.gateway.stage import START, ListHop, done, framed, tokens, turns
 
 
 @pytest.mark.parametrize("end", [End.DISCONNECTED, End.COMPLETE, End.MALFORMED])
@@ -19,7 +20,7 @@ async def test_a_hop_that_ends_without_the_stream_s_end_is_followed_again_from_t
     async with relaying(first, second) as (scene, task):
         first.brings(START, tokens("Hel"))
         first.ends(end)
-        await eventually(lambda: scene.asked_again, "it is followed again")
+        await soon(lambda: scene.asked_again, "it is followed again")
         second.brings(tokens("lo", after=2), done(4))
         second.ends()
         await task
@@ -33,7 +34,7 @@ async def test_half_a_frame_of_a_broken_hop_never_reaches_the_client() -> None:
     async with relaying(first, second) as (scene, _):
         first.on_bytes(framed(START, tokens("Hel")) + framed(tokens("lo", after=2))[:20])
         first.ends(End.DISCONNECTED)
-        await eventually(lambda: scene.asked_again, "it is followed again")
+        await soon(lambda: scene.asked_again, "it is followed again")
         second.brings(tokens("lo", after=2), done(4))
 
         assert (scene.text, scene.relay.end_reason) == ("Hello", "stop")
@@ -46,7 +47,7 @@ async def test_a_stream_that_cannot_be_had_again_is_upstream_disconnected_withou
     async with relaying(first, second if second_breaks else None) as (scene, task):
         first.brings(START, tokens("a"))
         first.ends(End.DISCONNECTED)
-        await eventually(lambda: scene.asked_again, "it is followed again")
+        await soon(lambda: scene.asked_again, "it is followed again")
         if second_breaks:
             second.ends(End.DISCONNECTED)
         await task
@@ -64,7 +65,7 @@ async def test_what_no_proxy_writes_breaks_the_hop_and_is_counted(junk: bytes) -
     async with relaying(first, second) as (scene, _):
         first.brings(START, tokens("Hel"))
         first.on_bytes(junk)
-        await eventually(lambda: scene.asked_again, "it is followed again")
+        await soon(lambda: scene.asked_again, "it is followed again")
         second.brings(tokens("lo", after=2), done(4))
 
         assert first.connection.closed
@@ -78,7 +79,7 @@ async def test_a_hop_that_is_silent_for_three_heartbeats_is_broken_and_not_befor
         loop = asyncio.get_running_loop()
         first.brings(START)
         began = loop.time()
-        await eventually(lambda: scene.asked_again, "it is followed again")
+        await soon(lambda: scene.asked_again, "it is followed again")
 
         assert loop.time() - began >= HEARTBEATS_MISSED * 0.05 - 0.005
         assert first.connection.closed

@@ -14,7 +14,8 @@ from proxy.streams.stream import Stream
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Refused, Token
-from tests.proxy.stage import REQUEST, Words, eventually, turns
+from tests.eventually import soon
+from tests.proxy.stage import REQUEST, Words, turns
 
 DIRECT = Caller("request-1", "anonymous", Leave.DIRECT, "")
 
@@ -282,7 +283,7 @@ async def test_a_forgotten_stream_leaves_no_byte_and_no_name_behind() -> None:
         fill(stream, 100_000)
         stream.leave(follower)
         await proxy.finish(stream)
-        await eventually(lambda: proxy.streams.held_bytes == 0, "it is forgotten")
+        await soon(lambda: proxy.streams.held_bytes == 0, "it is forgotten")
         proxy.started.clear()
         stream_id = stream.id
         del stream, follower

@@ -16,7 +16,8 @@ from services.wire.events import (
     Status,
     Usage,
 )
-from tests.proxy.stage import STREAM_ID, StreamStage, a_stream, eventually, turns
+from tests.eventually import soon
+from tests.proxy.stage import STREAM_ID, StreamStage, a_stream, turns
 
 FAILED = Failed(Code.UPSTREAM_ERROR, "words")
 WORD = Completion(FinishReason.STOP, Usage(3, 9), 0.5, 0.25, fields={"eval_count": 9})
@@ -167,7 +168,7 @@ async def test_a_status_reaches_live_followers_and_is_kept_for_who_joins() -> No
     async with a_stream() as stage:
         _, sink, _ = await stage.reader("first")
         stage.stream.show(Status(Phase.QUEUED, 2))
-        await eventually(lambda: "(queued2)" in sink.text, "the status is shown")
+        await soon(lambda: "(queued2)" in sink.text, "the status is shown")
         _, later_sink, _ = await stage.reader("later")
 
         assert later_sink.text == "1=start (queued2) "
@@ -178,11 +179,11 @@ async def test_one_status_a_second_and_the_newest_word_gets_out() -> None:
         _, sink, _ = await stage.reader()
         loop = asyncio.get_running_loop()
         stage.stream.show(Status(Phase.QUEUED, 3))
-        await eventually(lambda: "queued3" in sink.text, "the first is shown")
+        await soon(lambda: "queued3" in sink.text, "the first is shown")
         first = loop.time()
         stage.stream.show(Status(Phase.QUEUED, 2))
         stage.stream.show(Status(Phase.QUEUED, 1))
-        await eventually(lambda: "queued1" in sink.text, "the newest is shown")
+        await soon(lambda: "queued1" in sink.text, "the newest is shown")
 
         assert loop.time() - first >= 0.95
         assert "queued2" not in sink.text
@@ -339,7 +340,7 @@ async def test_a_stream_that_nobody_comes_back_to_is_abandoned_after_its_grace_a
         follower = stage.join("gone", 1)
         began = loop.time()
         stage.stream.leave(follower)
-        await eventually(lambda: ended_as(stage), "it is abandoned")
+        await soon(lambda: ended_as(stage), "it is abandoned")
 
         assert ended_as(stage) == "abandoned"
         assert loop.time() - began >= SHORT_S - 0.001
@@ -361,7 +362,7 @@ async def test_a_finished_stream_is_forgotten_after_its_keep_and_not_before() ->
         began = loop.time()
         stage.stream.finish(WORD)
         before = list(stage.forgotten)
-        await eventually(lambda: stage.forgotten, "it is forgotten")
+        await soon(lambda: stage.forgotten, "it is forgotten")
 
         assert before == []
         assert stage.forgotten == [stage.stream]
@@ -378,7 +379,7 @@ async def test_a_finished_stream_is_kept_from_its_last_follower_s_leaving_on() -
         kept = list(stage.forgotten)
         left = loop.time()
         stage.stream.leave(follower)
-        await eventually(lambda: stage.forgotten, "it is forgotten")
+        await soon(lambda: stage.forgotten, "it is forgotten")
 
         assert kept == []
         assert loop.time() - left >= SHORT_S - 0.001

@@ -10,7 +10,8 @@ from proxy.upstream.producer import IDLE_FACTOR, Deadlines
 from services.http.connection import End
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Stage
-from tests.proxy.stage import REQUEST, eventually, turns
+from tests.eventually import soon
+from tests.proxy.stage import REQUEST, turns
 from tests.proxy.upstream.production import BUSY_NOW, MODEL, WHOLE, ProducerStage, line, outcome_of, produced
 from tests.proxy.upstream.scripted_transport import Attempt, Connects, HangsConnecting, Refuses
 
@@ -32,7 +33,7 @@ async def test_the_permit_is_given_back_after_the_upstream_connection_is_closed_
     async with produced(Connects([line("a")])) as stage:
         stage.transport.closing_s = 0.02
         await stage.begin()
-        await eventually(lambda: stage.text, "content came")
+        await soon(lambda: stage.text, "content came")
         next_one: Place = stage.admission.enter(MODEL, chance=0.5)
         stage.stream.stop(FinishReason.CANCELLED)
         await turns(20)
@@ -57,7 +58,7 @@ async def test_a_server_that_does_not_end_its_body_is_waited_for_one_second() ->
     async with produced(Connects([line("a"), line(done=True)])) as stage:
         loop = asyncio.get_running_loop()
         await stage.begin()
-        await eventually(lambda: stage.stream.log.end, "the last word came")
+        await soon(lambda: stage.stream.log.end, "the last word came")
         began = loop.time()
         await stage.over()
 
@@ -84,7 +85,7 @@ async def test_who_leaves_while_a_call_that_timed_out_is_closing_gives_the_permi
     async with produced(Connects(), deadlines=at_once) as stage:
         stage.transport.closing_s = 0.05
         await stage.begin()
-        await eventually(lambda: stage.transport.opened and stage.transport.opened[0].closed, "it timed out")
+        await soon(lambda: stage.transport.opened and stage.transport.opened[0].closed, "it timed out")
         stage.stream.stop(FinishReason.CANCELLED)
         await stage.over()
 
@@ -132,7 +133,7 @@ async def test_wherever_it_waits_it_can_be_ended_and_gives_everything_back(where
     attempts, in_line = WAITS[where]
     async with produced(*attempts, in_line=in_line) as stage:
         task = await stage.begin()
-        await eventually(lambda: waits(stage, where), f"it waits {where}")
+        await soon(lambda: waits(stage, where), f"it waits {where}")
         await turns()
         if how == "stopped":
             stage.stream.stop(FinishReason.ABANDONED)
@@ -146,7 +147,7 @@ async def test_wherever_it_waits_it_can_be_ended_and_gives_everything_back(where
         assert stage.end == ("stop" if where == "for the last chunk" else expected)
         assert len(stage.transport.fresh) == {"in line": 0, "connecting again": 2}.get(where, 1)
         assert stage.transport.connecting_given_up == where.startswith("connecting")
-        await eventually(task.done, "the task is over")
+        await soon(task.done, "the task is over")
         stage.assert_everything_is_given_back()
 
 
@@ -164,7 +165,7 @@ async def test_a_stop_is_told_in_the_tick_and_measured_until_the_connection_is_c
     """C1: client gone -> upstream closed."""
     async with produced(Connects([line("a")])) as stage:
         await stage.begin()
-        await eventually(lambda: stage.text, "content came")
+        await soon(lambda: stage.text, "content came")
         stage.stream.stop(FinishReason.CANCELLED)
         seen = stage.sink.text
         closed = stage.transport.open_connections == 0
@@ -178,7 +179,7 @@ async def test_a_stop_is_told_in_the_tick_and_measured_until_the_connection_is_c
 async def test_stopping_twice_is_stopping_once() -> None:
     async with produced(Connects([line("a")])) as stage:
         await stage.begin()
-        await eventually(lambda: stage.text, "content came")
+        await soon(lambda: stage.text, "content came")
         stage.stream.stop(FinishReason.CANCELLED)
         stage.stream.stop(FinishReason.CANCELLED)
         await stage.over()
@@ -191,7 +192,7 @@ async def test_stopping_twice_is_stopping_once() -> None:
 async def test_a_queued_stream_that_nobody_follows_is_not_started() -> None:
     async with produced(WHOLE, in_line=True, followed=False) as stage:
         await stage.begin()
-        await eventually(lambda: stage.place.position == 1, "it waits")
+        await soon(lambda: stage.place.position == 1, "it waits")
         assert stage.before is not None
         stage.before.leave()
         await stage.over()
@@ -257,7 +258,7 @@ async def test_who_is_refused_waits_before_asking_again_and_says_so() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await stage.begin()
-        await eventually(lambda: stage.stream.status and stage.stream.status.attempt == 2, "it says it asks again")
+        await soon(lambda: stage.stream.status and stage.stream.status.attempt == 2, "it says it asks again")
         await stage.over()
 
         assert (stage.text, stage.noted.repeats) == ("Hello", ["refused", "connect_timeout"])

@@ -6,7 +6,8 @@ import pytest
 from proxy.upstream.progress import Phases
 from services.http.client import Answer
 from services.wire.events import FinishReason, Phase
-from tests.proxy.stage import StreamStage, eventually, turns
+from tests.eventually import soon
+from tests.proxy.stage import StreamStage, turns
 from tests.proxy.upstream.scripted_transport import Connects, ScriptedTransport
 
 
@@ -52,7 +53,7 @@ async def test_a_model_that_is_absent_loads_and_one_that_is_there_works_on_the_p
 ) -> None:
     async with waiting(loaded) as (_, phases, [scene]):
         phases.watch(scene.stream)
-        await eventually(lambda: scene.stream.status, "a phase is shown")
+        await soon(lambda: scene.stream.status, "a phase is shown")
 
         assert scene.stream.status is not None
         assert scene.stream.status.phase is phase
@@ -62,7 +63,7 @@ async def test_one_look_serves_all_who_wait() -> None:
     async with waiting([], streams=5) as (transport, phases, scenes):
         for scene in scenes:
             phases.watch(scene.stream)
-        await eventually(lambda: all(scene.stream.status for scene in scenes), "all are told")
+        await soon(lambda: all(scene.stream.status for scene in scenes), "all are told")
 
         assert transport.looks == 1
 
@@ -85,11 +86,11 @@ async def test_who_waits_no_more_is_told_nothing_more(why: str) -> None:
 async def test_while_nobody_waits_nobody_is_asked() -> None:
     async with waiting([]) as (transport, phases, [scene]):
         phases.watch(scene.stream)
-        await eventually(lambda: scene.stream.status, "a phase is shown")
+        await soon(lambda: scene.stream.status, "a phase is shown")
         phases.forget(scene.stream)
-        await eventually(lambda: len(scene.tasks) == 0, "the task that asks is over", within_s=3)
+        await soon(lambda: len(scene.tasks) == 0, "the task that asks is over", within_s=3)
         looks = transport.looks
         phases.watch(scene.stream)
-        await eventually(lambda: transport.looks == looks + 1, "it is asked again")
+        await soon(lambda: transport.looks == looks + 1, "it is asked again")
 
         assert looks == 1

@@ -12,8 +12,7 @@ from services.http.connection import End
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
 from services.wire.events import Code, Stage
-from tests.http.raw_server import Heard, RawServer, raw_server
-from tests.http.test_client import full_backlog
+from tests.http.raw_server import Heard, RawServer, full_backlog, raw_server
 
 ASK = Question("/api/chat", b'{"model":"m","stream":true}')
 TAGS = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"models":[]}'

@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.wire.events import FinishReason
-from tests.proxy.stage import eventually, turns
+from tests.eventually import soon
+from tests.proxy.stage import turns
 from tests.proxy.upstream.production import MODEL, WHOLE, ProducerStage, produced
 from tests.proxy.upstream.scripted_transport import Connects
 
@@ -37,7 +38,7 @@ async def waiting_in_vain(*attempts: Connects, cures: bool = True) -> AsyncItera
         stage.wedges.began(MODEL, left)  # type: ignore[arg-type] # as much of a call as is looked at
         stage.wedges.ended(left)  # type: ignore[arg-type] # likewise
         await stage.begin()
-        await eventually(lambda: stage.transport.opened, "it is asked")
+        await soon(lambda: stage.transport.opened, "it is asked")
         await turns()
         yield stage
 

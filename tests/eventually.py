@@ -1,0 +1,31 @@
+"""Wait for what must come true, and fail with its name: the one way in which tests wait for somebody else's work."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+WITHIN_S: Final = 5.0  # of one step of a test, on a busy machine
+PAUSE_S: Final = 0.005
+
+
+def eventually(condition: Callable[[], Any], what: str = "condition", *, within_s: float = WITHIN_S) -> Any:
+    """Poll until ``condition()`` is true and return it, holding up the thread.
+
+    Raises:
+        AssertionError: it is not within ``within_s`` seconds; the message says ``what``.
+    """
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(PAUSE_S)
+    return result
+
+
+async def soon(condition: Callable[[], Any], what: str = "condition", *, within_s: float = WITHIN_S) -> Any:
+    """Do as :func:`eventually` does while the event loop runs, in which the test's own clients and servers are."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        await asyncio.sleep(PAUSE_S)
+    return result
