@@ -17,7 +17,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class AttemptFailed:
     """An upstream call that showed nothing.
 
     Args:
@@ -59,6 +59,6 @@ class Adapter(Protocol):
         """Whether nothing was said at all: asking again is safe."""
         ...
 
-    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptFailed:
         """Return what an answer that is no stream means."""
         ...

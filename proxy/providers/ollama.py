@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers import ollama_refusal
-from proxy.providers.adapter import Question, Refusal
+from proxy.providers.adapter import AttemptFailed, Question
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.providers.ollama_refusal import NO_ANSWER
 from proxy.streams.log import StreamLog
@@ -96,7 +96,7 @@ class OllamaAdapter:
         """Whether no line has come, blank ones aside."""
         return not (self._spoke or self._content_lines or self._foreign)
 
-    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptFailed:
         """Return what an answer with another status than 200 means."""
         refusal = ollama_refusal.refusal(status, headers, body, self._request.model)
         if refusal.failed.code is Code.MODEL_NOT_FOUND and self._none_installed:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.providers.adapter import Refusal
+from proxy.providers.adapter import AttemptFailed
 from proxy.providers.scrubbing import scrubbed
 from services.wire import json_text
 from services.wire.events import Code, Failed
@@ -48,25 +48,25 @@ def failed_by(error: object, asked: str | None) -> Failed:
     return _failed(words or "The model server failed.")
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> Refusal:
+def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> AttemptFailed:
     """Return what an answer with another status than 200 means."""
     if status in {429, 502, 503}:
-        return Refusal(_BUSY, str(status), wait_s=_retry_after_s(headers))
+        return AttemptFailed(_BUSY, str(status), wait_s=_retry_after_s(headers))
     answer = _object_in(body)
     words = scrubbed(answer.get("error"), asked)
     if status in _TOLD and words and isinstance(answer["error"], str) and answer.keys() <= _SHAPE:
-        return Refusal(Failed(_TOLD[status], words), str(status), again=False)
+        return AttemptFailed(Failed(_TOLD[status], words), str(status), again=False)
     failed = _failed(words or f"The model server answered {status}.")
     if status == 500:
-        return Refusal(failed, "500", again=failed.may_retry, wait_s=_retry_after_s(headers))
-    return Refusal(replace(failed, retryable=status >= 500 and failed.may_retry), "other", again=False)
+        return AttemptFailed(failed, "500", again=failed.may_retry, wait_s=_retry_after_s(headers))
+    return AttemptFailed(replace(failed, retryable=status >= 500 and failed.may_retry), "other", again=False)
 
 
-def of_passed(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> Refusal | None:
+def of_passed(status: int, headers: Mapping[str, str], body: bytes, asked: str | None) -> AttemptFailed | None:
     """Return what is wrong with an answer that is passed through; None if it may be: an object of JSON under 200."""
     if status != 200:
         return refusal(status, headers, body, asked)
-    return None if _object_in(body) else Refusal(NO_ANSWER, "other", again=False)
+    return None if _object_in(body) else AttemptFailed(NO_ANSWER, "other", again=False)
 
 
 def _failed(message: str) -> Failed:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from proxy.providers.adapter import Adapter, Refusal
+from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.streams.stream import Stream
 from services.http.connection import End
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
@@ -24,8 +24,8 @@ _CODING: Final = re.compile(r"[a-z0-9-]{1,32}", re.IGNORECASE)
 class UpstreamCall:
     """Reads one call (it is the connection's ``Reader``) and says once, by ``over``, how it came out.
 
-    ``over`` resolves with None when the stream has its end, and with a Refusal when the call broke: whether another
-    may follow is ``chain``'s to say. A ``stale`` refusal is a pooled connection's death before any byte.
+    ``over`` resolves with None when the stream has its end, and with an AttemptFailed when the call broke: whether
+    another may follow is ``retry``'s to say. A ``stale`` refusal is a pooled connection's death before any byte.
 
     Args:
         gap_seen: told the seconds between two chunks with content.
@@ -55,7 +55,7 @@ class UpstreamCall:
         self.last_byte_at: float | None = None
         self.whole = False  # nothing more comes on the connection
         self.settled_at: float | None = None
-        self.over: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        self.over: asyncio.Future[AttemptFailed | None] = asyncio.get_running_loop().create_future()
 
     @property
     def has_content(self) -> bool:
@@ -113,7 +113,7 @@ class UpstreamCall:
         if end is End.MALFORMED:
             self._settle(_NOT_HTTP)
         elif end is End.STALE:
-            self.give_up(Refusal(_BROKE_OFF, "stale"))
+            self.give_up(AttemptFailed(_BROKE_OFF, "stale"))
         elif self._status not in {0, 200}:
             self._refused()
         else:
@@ -123,7 +123,7 @@ class UpstreamCall:
         """A deadline has passed: a first-token time-out is not repeated, since closing kills the model's load."""
         self._settle(failed)
 
-    def give_up(self, refusal: Refusal) -> None:
+    def give_up(self, refusal: AttemptFailed) -> None:
         """The call came to nothing."""
         if not self.over.done():
             self.over.set_result(refusal)
@@ -134,9 +134,9 @@ class UpstreamCall:
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
             self._settle(word)
         elif broke_off:
-            self.give_up(Refusal(_BROKE_OFF, "reset"))
+            self.give_up(AttemptFailed(_BROKE_OFF, "reset"))
         else:
-            self.give_up(Refusal(word, "eof", again=self._adapter.silent))
+            self.give_up(AttemptFailed(word, "eof", again=self._adapter.silent))
 
     def _refused(self) -> None:
         refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))

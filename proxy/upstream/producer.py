@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from proxy.providers.adapter import Adapter, Refusal
+from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.streams.permits import Place
 from proxy.streams.stream import Stream
 from proxy.upstream.call import UpstreamCall
@@ -181,7 +181,7 @@ class Producer:
             self._stream.show(Status(Phase.RETRYING, attempt=attempt))
             await asyncio.sleep(wait_s)
 
-    async def _attempt(self, attempt: int, *, fresh: bool) -> Refusal | None:
+    async def _attempt(self, attempt: int, *, fresh: bool) -> AttemptFailed | None:
         """Make one call and return its refusal; None when the stream has its end."""
         self._stream.attempts = attempt
         await self._wedges.unloaded(self._stream.model)

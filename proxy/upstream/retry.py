@@ -5,7 +5,7 @@ Only before the first content: a retry after it would show a second answer as th
 
 from typing import Final
 
-from proxy.providers.adapter import Refusal
+from proxy.providers.adapter import AttemptFailed
 
 MAX_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
@@ -17,7 +17,9 @@ SLOW_FAILURE_S: Final = 2.0
 """A 500 that took longer is a load that failed, most likely: to ask again is to load it again."""
 
 
-def wait_before_next(attempt: int, refusal: Refusal, *, took_s: float, content: bool, chance: float) -> float | None:
+def wait_before_next(
+    attempt: int, refusal: AttemptFailed, *, took_s: float, content: bool, chance: float
+) -> float | None:
     """Return how long to wait before asking again, in seconds; None means that ``refusal`` is the end.
 
     Args:

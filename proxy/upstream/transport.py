@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.providers.adapter import Question, Refusal
+from proxy.providers.adapter import AttemptFailed, Question
 from services.http.client import Answer, CallFailed, Connections, HttpClient
 from services.http.connection import Call, Reader, Request
 from services.runtime.settings import Origin
@@ -29,7 +29,7 @@ _CONNECT_TIMEOUT: Final = Failed(
 class Unreachable(Exception):
     """No connection came up; ``refusal`` says what that means for the attempt."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: AttemptFailed) -> None:
         super().__init__(refusal.why)
         self.refusal = refusal
 
@@ -58,7 +58,7 @@ class Transport:
             return await self._client.open(request, reader, fresh=fresh)
         except CallFailed as exc:
             failed = _CONNECT_TIMEOUT if exc.how == "connect_timeout" else UNAVAILABLE
-            raise Unreachable(Refusal(failed, exc.how)) from exc
+            raise Unreachable(AttemptFailed(failed, exc.how)) from exc
 
     async def read(self, name: str, *, timeout_s: float = PASSED_S) -> Answer:
         """Return what the model server says under one of :data:`READ_ONLY`.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from proxy.providers.adapter import Refusal
+from proxy.providers.adapter import AttemptFailed
 from proxy.upstream.call import UpstreamCall
 from proxy.upstream.progress import Loaded, loaded_models
 from proxy.upstream.transport import Transport
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 UNLOADED_WITHIN_S: Final = 10.0
 """How long an unload may take until ``/api/ps`` shows it: 0.3 s were measured."""
 LOOK_S: Final = 0.1
-WEDGED: Final = Refusal(
+WEDGED: Final = AttemptFailed(
     Failed(Code.UPSTREAM_TIMEOUT, "The model server gave no first token in time.", stage=Stage.FIRST_TOKEN),
     "wedged",
     wait_s=0.0,

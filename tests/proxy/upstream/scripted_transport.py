@@ -7,7 +7,7 @@ from typing import cast
 
 import orjson
 
-from proxy.providers.adapter import Question, Refusal
+from proxy.providers.adapter import AttemptFailed, Question
 from proxy.upstream.transport import UNAVAILABLE, Transport, Unreachable
 from services.http.client import Answer, CallFailed
 from services.http.connection import Call, Connection, End, Reader
@@ -100,7 +100,7 @@ class ScriptedTransport(Transport):
         self.open_when_asked.append(self.open_connections)
         attempt = self._attempts.pop(0) if len(self._attempts) > 1 else self._attempts[0]
         if isinstance(attempt, Refuses):
-            raise Unreachable(Refusal(UNAVAILABLE, attempt.how))
+            raise Unreachable(AttemptFailed(UNAVAILABLE, attempt.how))
         if isinstance(attempt, HangsConnecting):
             await self._hang()
         assert isinstance(attempt, Connects)

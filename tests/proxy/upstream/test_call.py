@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 import pytest
 
-from proxy.providers.adapter import Refusal
+from proxy.providers.adapter import AttemptFailed
 from proxy.providers.ollama import OllamaAdapter
 from proxy.upstream.call import REFUSAL_BYTES, UpstreamCall
 from services.http.connection import End, Reader
@@ -42,7 +42,7 @@ class Asked:
         return self
 
     @property
-    def refusal(self) -> Refusal:
+    def refusal(self) -> AttemptFailed:
         refusal = self.call.over.result()
         assert refusal is not None
         return refusal

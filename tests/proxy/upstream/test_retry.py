@@ -1,16 +1,16 @@
 import pytest
 
-from proxy.providers.adapter import Refusal
+from proxy.providers.adapter import AttemptFailed
 from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, wait_before_next
 from services.wire.events import Code, Failed
 
 FAILED = Failed(Code.UPSTREAM_UNAVAILABLE, "words")
-AGAIN = Refusal(FAILED, "refused")
-NEVER = Refusal(FAILED, "404", again=False)
+AGAIN = AttemptFailed(FAILED, "refused")
+NEVER = AttemptFailed(FAILED, "404", again=False)
 
 
-def asked_to_wait(seconds: float) -> Refusal:
-    return Refusal(FAILED, "503", wait_s=seconds)
+def asked_to_wait(seconds: float) -> AttemptFailed:
+    return AttemptFailed(FAILED, "503", wait_s=seconds)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def asked_to_wait(seconds: float) -> Refusal:
         (1, asked_to_wait(1.0), True, None),
     ],
 )
-def test_the_table_of_attempts(attempt: int, refusal: Refusal, *, content: bool, wait_s: float | None) -> None:
+def test_the_table_of_attempts(attempt: int, refusal: AttemptFailed, *, content: bool, wait_s: float | None) -> None:
     """U9: at most three, 0.25 s doubled, Retry-After obeyed up to 10 s, and never after content."""
     assert wait_before_next(attempt, refusal, took_s=0.1, content=content, chance=0.5) == wait_s
 
@@ -42,7 +42,7 @@ def test_the_table_of_attempts(attempt: int, refusal: Refusal, *, content: bool,
 )
 def test_a_500_that_took_long_is_not_repeated(why: str, took_s: float, *, again: bool) -> None:
     """It is a load that failed, and a model that cannot be loaded must not be loaded three times."""
-    wait_s = wait_before_next(1, Refusal(FAILED, why, wait_s=0.0), took_s=took_s, content=False, chance=0.5)
+    wait_s = wait_before_next(1, AttemptFailed(FAILED, why, wait_s=0.0), took_s=took_s, content=False, chance=0.5)
 
     assert (wait_s is not None) is again
 
