@@ -9,7 +9,7 @@ from services.wire.events import Completion, Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UpstreamRequest:
     """What is posted to a model server: a path of its API, from a constant table, and a JSON body."""
 
     path: str
@@ -38,7 +38,7 @@ class Adapter(Protocol):
 
     name: str
 
-    def question(self) -> Question:
+    def question(self) -> UpstreamRequest:
         """Return what asks the model."""
         ...
 

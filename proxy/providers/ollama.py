@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers import ollama_refusal
-from proxy.providers.adapter import AttemptFailed, Question
+from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.providers.ollama_refusal import NO_ANSWER
 from proxy.streams.log import StreamLog
@@ -64,9 +64,9 @@ class OllamaAdapter:
         self._spoke = False  # a line without content was in Ollama's language
         self._foreign = False  # a line was in another
 
-    def question(self) -> Question:
+    def question(self) -> UpstreamRequest:
         """Return the request; the model server always gets ``stream: true``."""
-        return Question(PATHS[self._request.kind], orjson.dumps({**self._request.body, "stream": True}))
+        return UpstreamRequest(PATHS[self._request.kind], orjson.dumps({**self._request.body, "stream": True}))
 
     def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""

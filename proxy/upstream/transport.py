@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.providers.adapter import AttemptFailed, Question
+from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from services.http.client import Answer, CallFailed, Connections, HttpClient
 from services.http.connection import Call, Reader, Request
 from services.runtime.settings import Origin
@@ -44,7 +44,7 @@ class Transport:
     def __init__(self, origin: Origin, *, connect_timeout_s: float) -> None:
         self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s)
 
-    async def open(self, question: Question, reader: Reader, *, fresh: bool) -> Call:
+    async def open(self, asked: UpstreamRequest, reader: Reader, *, fresh: bool) -> Call:
         """Ask the model; ``reader`` hears the answer in the callback that brings it.
 
         Args:
@@ -53,7 +53,7 @@ class Transport:
         Raises:
             Unreachable: nothing was sent.
         """
-        request = Request("POST", question.path, _JSON, question.body)
+        request = Request("POST", asked.path, _JSON, asked.body)
         try:
             return await self._client.open(request, reader, fresh=fresh)
         except CallFailed as exc:

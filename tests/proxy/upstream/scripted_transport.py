@@ -7,7 +7,7 @@ from typing import cast
 
 import orjson
 
-from proxy.providers.adapter import AttemptFailed, Question
+from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from proxy.upstream.transport import UNAVAILABLE, Transport, Unreachable
 from services.http.client import Answer, CallFailed
 from services.http.connection import Call, Connection, End, Reader
@@ -94,8 +94,8 @@ class ScriptedTransport(Transport):
     def open_connections(self) -> int:
         return sum(not connection.closed for connection in self.opened)
 
-    async def open(self, question: Question, reader: Reader, *, fresh: bool) -> Call:
-        assert orjson.loads(question.body)["stream"] is True
+    async def open(self, asked: UpstreamRequest, reader: Reader, *, fresh: bool) -> Call:
+        assert orjson.loads(asked.body)["stream"] is True
         self.fresh.append(fresh)
         self.open_when_asked.append(self.open_connections)
         attempt = self._attempts.pop(0) if len(self._attempts) > 1 else self._attempts[0]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from proxy.providers.adapter import Question
+from proxy.providers.adapter import UpstreamRequest
 from proxy.upstream.transport import READ_ONLY, Transport, Unreachable
 from services.http.client import CallFailed
 from services.http.connection import End
@@ -14,7 +14,7 @@ from services.runtime.tasks import Tasks
 from services.wire.events import Code, Stage
 from tests.http.raw_server import Heard, RawServer, full_backlog, raw_server
 
-ASK = Question("/api/chat", b'{"model":"m","stream":true}')
+ASK = UpstreamRequest("/api/chat", b'{"model":"m","stream":true}')
 TAGS = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"models":[]}'
 
 
