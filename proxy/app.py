@@ -23,7 +23,7 @@ from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
 from proxy.streams.stream import Stream
 from proxy.upstream.producer import Deadlines, Producer
-from proxy.upstream.progress import Phases
+from proxy.upstream.progress import Progress
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
@@ -69,7 +69,7 @@ class ProxyService:
             cures=settings.cure == "unload",
             floor_s=wedge_floor_s,
         )
-        self._phases = Phases(self._transport, self._tasks, self._wedges.looked)
+        self._progress = Progress(self._transport, self._tasks, self._wedges.looked)
         self._admission = Admission(
             permits=settings.permits,
             queue_length=settings.queue_length,
@@ -173,7 +173,7 @@ class ProxyService:
             stream,
             place,
             transport=self._transport,
-            phases=self._phases,
+            progress=self._progress,
             wedges=self._wedges,
             deadlines=Deadlines(
                 queue_s=settings.queue_timeout_s,

@@ -17,7 +17,7 @@ from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.streams.permits import Place
 from proxy.streams.stream import Stream
 from proxy.upstream.call import UpstreamCall
-from proxy.upstream.progress import Phases
+from proxy.upstream.progress import Progress
 from proxy.upstream.retry import wait_before_next
 from proxy.upstream.transport import Transport, Unreachable
 from proxy.upstream.wedge_watch import WedgeWatch
@@ -94,7 +94,7 @@ class Producer:
         place: Place,
         *,
         transport: Transport,
-        phases: Phases,
+        progress: Progress,
         wedges: WedgeWatch,
         deadlines: Deadlines,
         adapter_for: Callable[[Stream], Adapter],
@@ -104,7 +104,7 @@ class Producer:
         self._stream = stream
         self._place = place
         self._transport = transport
-        self._phases = phases
+        self._progress = progress
         self._wedges = wedges
         self._deadlines = deadlines
         self._adapter_for = adapter_for
@@ -195,7 +195,7 @@ class Producer:
             return exc.refusal
         self._asking.asked_at = time.monotonic()
         self._wedges.began(self._stream.model, self._asking)
-        self._phases.watch(self._stream)
+        self._progress.watch(self._stream)
         self._watchdog.start()
         try:
             refusal = await self._asking.over
@@ -203,7 +203,7 @@ class Producer:
                 await self._last_chunk()
         finally:
             self._watchdog.stop()
-            self._phases.forget(self._stream)
+            self._progress.forget(self._stream)
             self._wedges.ended(self._asking)
             self._call.abort()
         await self._closed(self._call)

@@ -18,7 +18,7 @@ Loaded = frozenset[str] | None
 """The canonical names of the models in memory; None where the model server does not say."""
 
 
-class Phases:
+class Progress:
     """Tells streams that wait for their first line whether their model loads or reads their prompt.
 
     Neither can be seen on the stream: the model server sends nothing before the first token. While anyone waits one
@@ -39,7 +39,7 @@ class Phases:
         """Show ``stream`` its phase from now on."""
         self._waiting.add(stream)
         if self._asking is None or self._asking.done():
-            self._asking = self._tasks.spawn(self._ask(), "phases")
+            self._asking = self._tasks.spawn(self._ask(), "progress")
 
     def forget(self, stream: Stream) -> None:
         """Its first line is here, or its end."""

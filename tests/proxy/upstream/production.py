@@ -12,7 +12,7 @@ from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
 from proxy.upstream.producer import Deadlines, Producer
-from proxy.upstream.progress import Phases
+from proxy.upstream.progress import Progress
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http.connection import End
@@ -100,7 +100,7 @@ class ProducerStage:
             self.stream,
             self.place,
             transport=self.transport,
-            phases=Phases(self.transport, self.tasks, self.wedges.looked),
+            progress=Progress(self.transport, self.tasks, self.wedges.looked),
             wedges=self.wedges,
             deadlines=deadlines,
             adapter_for=adapter_for,

@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from proxy.upstream.progress import Phases
+from proxy.upstream.progress import Progress
 from services.http.client import Answer
 from services.wire.events import FinishReason, Phase
 from tests.eventually import soon
@@ -25,13 +25,15 @@ class Asked(ScriptedTransport):
 
 
 @asynccontextmanager
-async def waiting(loaded: list[str] | None, streams: int = 1) -> AsyncIterator[tuple[Asked, Phases, list[StreamStage]]]:
+async def waiting(
+    loaded: list[str] | None, streams: int = 1
+) -> AsyncIterator[tuple[Asked, Progress, list[StreamStage]]]:
     """Streams for llama3.2 that wait for their first content."""
     scenes = [StreamStage() for _ in range(streams)]
     transport = Asked(loaded)
-    phases = Phases(transport, scenes[0].tasks, lambda _loaded: None)
+    progress = Progress(transport, scenes[0].tasks, lambda _loaded: None)
     try:
-        yield transport, phases, scenes
+        yield transport, progress, scenes
     finally:
         await scenes[0].tasks.close()
 
@@ -51,8 +53,8 @@ async def waiting(loaded: list[str] | None, streams: int = 1) -> AsyncIterator[t
 async def test_a_model_that_is_absent_loads_and_one_that_is_there_works_on_the_prompt(
     loaded: list[str] | None, phase: Phase
 ) -> None:
-    async with waiting(loaded) as (_, phases, [scene]):
-        phases.watch(scene.stream)
+    async with waiting(loaded) as (_, progress, [scene]):
+        progress.watch(scene.stream)
         await soon(lambda: scene.stream.status, "a phase is shown")
 
         assert scene.stream.status is not None
@@ -60,9 +62,9 @@ async def test_a_model_that_is_absent_loads_and_one_that_is_there_works_on_the_p
 
 
 async def test_one_look_serves_all_who_wait() -> None:
-    async with waiting([], streams=5) as (transport, phases, scenes):
+    async with waiting([], streams=5) as (transport, progress, scenes):
         for scene in scenes:
-            phases.watch(scene.stream)
+            progress.watch(scene.stream)
         await soon(lambda: all(scene.stream.status for scene in scenes), "all are told")
 
         assert transport.looks == 1
@@ -70,27 +72,27 @@ async def test_one_look_serves_all_who_wait() -> None:
 
 @pytest.mark.parametrize("why", ["content", "an end", "forgotten"])
 async def test_who_waits_no_more_is_told_nothing_more(why: str) -> None:
-    async with waiting([]) as (_, phases, [scene]):
-        phases.watch(scene.stream)
+    async with waiting([]) as (_, progress, [scene]):
+        progress.watch(scene.stream)
         if why == "content":
             scene.say("a")
         elif why == "an end":
             scene.stream.stop(FinishReason.CANCELLED)
         else:
-            phases.forget(scene.stream)
+            progress.forget(scene.stream)
         await turns()
 
         assert scene.stream.status is None
 
 
 async def test_while_nobody_waits_nobody_is_asked() -> None:
-    async with waiting([]) as (transport, phases, [scene]):
-        phases.watch(scene.stream)
+    async with waiting([]) as (transport, progress, [scene]):
+        progress.watch(scene.stream)
         await soon(lambda: scene.stream.status, "a phase is shown")
-        phases.forget(scene.stream)
+        progress.forget(scene.stream)
         await soon(lambda: len(scene.tasks) == 0, "the task that asks is over", within_s=3)
         looks = transport.looks
-        phases.watch(scene.stream)
+        progress.watch(scene.stream)
         await soon(lambda: transport.looks == looks + 1, "it is asked again")
 
         assert looks == 1
