@@ -182,7 +182,7 @@ class ProxyService:
                 total_s=settings.total_timeout_s,
             ),
             adapter_for=lambda one: OllamaAdapter(one.request, none_installed=self._none_installed),
-            witness=self.metrics,
+            metrics=self.metrics,
             ended=self._ended,
         )
         return producer.run()

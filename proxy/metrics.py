@@ -97,7 +97,7 @@ class ProxyMetrics(StreamMetrics):
         if follower.cut_as is ConnectionEnd.SLOW_CLIENT:
             self.followers_cut.labels("slow_client").inc()
 
-    # --- producer.Witness
+    # --- producer.ProducerMetrics
 
     def permit_waited(self, result: str, seconds: float) -> None:
         """The wait in line ended: admitted, timeout or client_gone."""

@@ -55,7 +55,7 @@ class Deadlines:
     total_s: float
 
 
-class Witness(Protocol):
+class ProducerMetrics(Protocol):
     """Who counts what the producer meets."""
 
     def permit_waited(self, result: str, seconds: float) -> None:
@@ -98,7 +98,7 @@ class Producer:
         wedges: WedgeWatch,
         deadlines: Deadlines,
         adapter_for: Callable[[Stream], Adapter],
-        witness: Witness,
+        metrics: ProducerMetrics,
         ended: Callable[[Stream], None],
     ) -> None:
         self._stream = stream
@@ -108,11 +108,11 @@ class Producer:
         self._wedges = wedges
         self._deadlines = deadlines
         self._adapter_for = adapter_for
-        self._witness = witness
+        self._metrics = metrics
         self._ended = ended
         self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
         self._idle_s = deadlines.idle_s * self._patience
-        self._gap_seen = witness.gaps_of(stream)
+        self._gap_seen = metrics.gaps_of(stream)
         self._asking: UpstreamCall | None = None
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
@@ -152,7 +152,7 @@ class Producer:
             stream.finish(QUEUE_TIMEOUT)
             return False
         finally:
-            self._witness.permit_waited(result, time.monotonic() - (timeline.entered or timeline.accepted))
+            self._metrics.permit_waited(result, time.monotonic() - (timeline.entered or timeline.accepted))
         timeline.permitted = time.monotonic()
         if not stream.followers:  # nobody would read it: the model's time goes to who waits behind
             stream.finish(FinishReason.ABANDONED)
@@ -175,7 +175,7 @@ class Producer:
                 self._stream.retry_after_s = refusal.wait_s
                 self._stream.finish(refusal.failed)
                 return
-            self._witness.call_repeated(refusal.why)
+            self._metrics.call_repeated(refusal.why)
             self._stream.log.skipped_lines = 0  # of a call that showed nothing: nothing of it is left out
             attempt, fresh = attempt + 1, True
             self._stream.show(Status(Phase.RETRYING, attempt=attempt))
@@ -187,7 +187,7 @@ class Producer:
         await self._wedges.unloaded(self._stream.model)
         adapter = self._adapter_for(self._stream)
         self._asking = UpstreamCall(
-            self._stream, adapter, self._gap_seen, self._witness.chunk_passed, patience=self._patience
+            self._stream, adapter, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
         )
         try:
             self._call = await self._transport.open(adapter.question(), self._asking, fresh=fresh)
@@ -228,7 +228,7 @@ class Producer:
         self._place.leave()
         stream = self._stream
         if stream.stopped_at is not None:
-            self._witness.upstream_closed(time.monotonic() - stream.stopped_at)
+            self._metrics.upstream_closed(time.monotonic() - stream.stopped_at)
         self._asking = self._call = None  # they hold the prompt, and the stream, which is kept, holds us
         stream.producer_ended()
         self._ended(stream)

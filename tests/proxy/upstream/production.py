@@ -35,7 +35,7 @@ BUSY_NOW = Connects([], End.COMPLETE, status=503, headers={"retry-after": "0"})
 
 
 class Noted:
-    """The producer's witness."""
+    """The producer's metrics."""
 
     def __init__(self) -> None:
         self.permits: list[str] = []
@@ -104,7 +104,7 @@ class ProducerStage:
             wedges=self.wedges,
             deadlines=deadlines,
             adapter_for=adapter_for,
-            witness=self.noted,
+            metrics=self.noted,
             ended=self.ended.append,
         )
 
