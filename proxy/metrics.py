@@ -157,7 +157,7 @@ def record_of(stream: Stream) -> StreamRecord:
         duration_s=timeline.ended - timeline.accepted,
         ttft_s=since(timeline.accepted, timeline.first_content),
         first_answer_s=since(timeline.accepted, timeline.first_answer),
-        tokens_per_s=timeline.tokens_per_s(stream.last_word),
+        tokens_per_s=timeline.rate(stream.last_word),
         stages=timeline.stages(stream.last_word),
         chunks=stream.log.chunks,
         input_tokens=None if usage is None else usage.input_tokens,

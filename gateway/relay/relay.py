@@ -190,7 +190,11 @@ class Relay:
         try:
             for run in self._reader.feed(data):
                 if isinstance(run, bytes):
-                    self._note_content(run, now)
+                    answers = b"event: token\n" in run or b"event: tool_call\n" in run
+                    if answers or b"event: thinking\n" in run:
+                        gap_s = self._timeline.content_came(now, answers)
+                        if gap_s is not None:
+                            self._gap_seen(gap_s)
                     runs.append(run)
                 else:
                     runs.append(self._rewritten(run))
@@ -216,23 +220,6 @@ class Relay:
             self._early.append(frames)
             return sum(map(len, self._early)) < KEPT_BYTES
         return self._sink.write(frames)
-
-    def _note_content(self, frames: bytes, now: float) -> None:
-        timeline = self._timeline
-        if b"event: token\n" in frames or b"event: tool_call\n" in frames:
-            if timeline.first_answer is None:
-                timeline.first_answer = now
-        elif b"event: thinking\n" not in frames:
-            return
-        if timeline.last_content is None:
-            timeline.first_content = now
-        else:
-            gap_s = now - timeline.last_content
-            self._gap_seen(gap_s)
-            if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
-                timeline.max_gap_s = gap_s
-        timeline.last_content = now
-        timeline.content_reads += 1
 
     def _first_frames_left(self) -> None:
         """What came before there was a sink has been handed to it."""

@@ -195,7 +195,7 @@ class Streams:
             caller,
             request,
             stream_log=StreamLog(self._settings.log_bytes),
-            timeline=Timeline(accepted, entered=time.monotonic()),
+            timeline=Timeline(accepted, parsed=time.monotonic()),
             lifetimes=self._lifetimes,
             provider=self._provider,
             forget=self._forget,

@@ -235,7 +235,7 @@ class Stream:
             return "failed" if isinstance(self.log.end, Failed) else "finished"
         if self.log.chunks:
             return "streaming"
-        return "starting" if self.timeline.permitted is not None else "queued"
+        return "starting" if self.timeline.admitted is not None else "queued"
 
     # --- inside
 

@@ -1,36 +1,18 @@
-"""The moments of one stream, and where its time went. Pure: moments come in, in seconds of one monotonic clock."""
+"""Where the time of one stream went. Pure: moments come in, in seconds of one monotonic clock."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from services.telemetry.stages import milliseconds, output_rate, spread
+from services.telemetry.stages import milliseconds, spread
+from services.telemetry.timeline import StreamTimeline
 from services.wire.events import Completion, Timing
 
 STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
 
 
 @dataclass(slots=True)
-class Timeline:
-    """What happened when; None has not happened.
-
-    ``asked`` is when the request of the call that answered was written; calls that were refused before it, and the
-    waits between them, count as ``connect``. ``first_written`` and ``last_written`` are when the first content, and the
-    end, had been handed to a reader's socket; ``answered`` is when the read came that brought the end.
-    """
-
-    accepted: float
-    entered: float | None = None
-    permitted: float | None = None
-    asked: float | None = None
-    first_content: float | None = None
-    first_answer: float | None = None  # the first content that is no thinking
-    first_written: float | None = None
-    last_content: float | None = None
-    answered: float | None = None
-    ended: float | None = None
-    last_written: float | None = None
-    content_reads: int = 0
-    max_gap_s: float = 0.0  # between two reads with content
+class Timeline(StreamTimeline):
+    """The moments of one stream."""
 
     def stages(self, last_word: Completion | None) -> dict[str, float]:
         """Return the seconds of each stage; they add up to the total, whatever happened.
@@ -41,8 +23,8 @@ class Timeline:
         ended = self.ended or self.accepted
         tail = "post" if last_word else "unknown"
         steps = (
-            ("pre", self.entered),
-            ("admission", self.permitted),
+            ("pre", self.parsed),
+            ("admission", self.admitted),
             ("connect", self.asked),
             ("unknown", self.first_content),
             ("decode", self.last_content),
@@ -77,41 +59,11 @@ class Timeline:
         )
 
     @property
-    def added_first_token_s(self) -> float | None:
-        """What the proxy itself added to the first token: before it asked, the wait in line left out, and on its way.
-
-        None where no token was written.
-        """
-        if self.first_written is None or self.first_content is None:
-            return None
-        return self._before_asking_s() + self.first_written - self.first_content
-
-    @property
-    def added_total_s(self) -> float | None:
-        """What the proxy itself added to the whole answer; None where the model server did not end it.
-
-        Readers that are behind add nothing: they read the log, and the model server is not held up for them.
-        """
-        if self.answered is None or self.last_written is None:
-            return None
-        return self._before_asking_s() + self.last_written - self.answered
-
-    @property
-    def upstream_s(self) -> float | None:
-        """How long the call that answered took; None where none did."""
-        until = self.answered or self.ended
-        return None if self.asked is None or until is None else until - self.asked
-
-    @property
     def answer_s(self) -> float | None:
         """How long the answer held its permit; None where the model said nothing, or says it still."""
-        if self.permitted is None or self.first_content is None or self.ended is None:
+        if self.admitted is None or self.first_content is None or self.ended is None:
             return None
-        return self.ended - self.permitted
-
-    def _before_asking_s(self) -> float:
-        queued = 0.0 if self.permitted is None or self.entered is None else self.permitted - self.entered
-        return (self.asked or self.accepted) - self.accepted - queued
+        return self.ended - self.admitted
 
     def timing(self, last_word: Completion | None) -> Timing:
         """Return the `timing` of a `done` frame."""
@@ -124,20 +76,14 @@ class Timeline:
             decode_ms=milliseconds(last_word.decode_s) if last_word else None,
             ttft_ms=None if self.first_content is None else _ms(self.first_content - self.accepted),
             total_ms=_ms(ended - self.accepted),
-            tokens_per_s=self.tokens_per_s(last_word),
+            tokens_per_s=self.rate(last_word),
         )
 
-    def tokens_per_s(self, last_word: Completion | None) -> float | None:
-        """Return the rate of the answer, None without the model server's count."""
+    def rate(self, last_word: Completion | None) -> float | None:
+        """Return the answer's tokens per second, None without the model server's count."""
         if last_word is None or last_word.usage is None:
             return None
-        return output_rate(
-            last_word.usage.output_tokens,
-            self.first_content,
-            self.last_content,
-            pieces=self.content_reads,
-            decode_s=last_word.decode_s,
-        )
+        return self.tokens_per_s(last_word.usage.output_tokens, last_word.decode_s)
 
 
 def _ms(seconds: float) -> float:

@@ -97,7 +97,12 @@ class UpstreamCall:
         chunks = log.chunks
         end = self._adapter.feed(data, log)
         if log.chunks != chunks:
-            self._content_came(now, first=chunks == self._chunks_before)
+            gap_s = self._stream.timeline.content_came(now, log.chunks > log.thinking_chunks)
+            if gap_s is not None:
+                self._gap_seen(gap_s)
+            else:
+                self._stream.timeline.asked = self.asked_at
+                self._stream.content_began()
         if end is not None:
             self._settle(end, now)
             return
@@ -141,22 +146,6 @@ class UpstreamCall:
     def _refused(self) -> None:
         refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
         self.give_up(refusal)
-
-    def _content_came(self, now: float, *, first: bool) -> None:
-        timeline = self._stream.timeline
-        if timeline.last_content is not None:
-            gap_s = now - timeline.last_content
-            self._gap_seen(gap_s)
-            if gap_s > timeline.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more
-                timeline.max_gap_s = gap_s
-        timeline.last_content = now
-        timeline.content_reads += 1
-        if timeline.first_answer is None and self._stream.log.chunks > self._stream.log.thinking_chunks:
-            timeline.first_answer = now
-        if first:
-            timeline.asked = self.asked_at
-            timeline.first_content = now
-            self._stream.content_began()
 
     def _handed_on(self, read_at: float) -> None:
         """One chunk in sixteen, and the first: what it took from the read to the write, if somebody reads."""

@@ -152,8 +152,8 @@ class Producer:
             stream.finish(QUEUE_TIMEOUT)
             return False
         finally:
-            self._metrics.permit_waited(result, time.monotonic() - (timeline.entered or timeline.accepted))
-        timeline.permitted = time.monotonic()
+            self._metrics.permit_waited(result, time.monotonic() - (timeline.parsed or timeline.accepted))
+        timeline.admitted = time.monotonic()
         if not stream.followers:  # nobody would read it: the model's time goes to who waits behind
             stream.finish(FinishReason.ABANDONED)
             return False
@@ -239,7 +239,7 @@ class Producer:
         assert asking is not None
         if self._stream.log.end is not None:
             return None
-        total_due = (self._stream.timeline.permitted or now) + deadlines.total_s
+        total_due = (self._stream.timeline.admitted or now) + deadlines.total_s
         if not asking.has_content:
             due, failed = asking.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT
         else:

@@ -22,7 +22,7 @@ def lived(stage: StreamStage, end: Completion | Failed | FinishReason) -> None:
     timeline = stage.stream.timeline
     start = timeline.accepted
     stage.stream.attempts, stage.stream.label = 1, "llama3.2"
-    timeline.entered, timeline.permitted, timeline.asked = start, start + 1, start + 1.5
+    timeline.parsed, timeline.admitted, timeline.asked = start, start + 1, start + 1.5
     timeline.first_content, timeline.first_answer, timeline.last_content = start + 3.5, start + 4, start + 8.5
     timeline.content_reads = 10
     stage.say("Hel", "lo")

@@ -49,7 +49,7 @@ def test_a_cancel_stream_waits_five_seconds_whatever_the_grace() -> None:
 async def test_the_state_is_the_word_of_the_protocol() -> None:
     async with a_stream() as stage:
         states = [stage.stream.state]
-        stage.stream.timeline.permitted = 1.0
+        stage.stream.timeline.admitted = 1.0
         states.append(stage.stream.state)
         stage.say("a")
         states.append(stage.stream.state)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from proxy.streams.timeline import STAGES, Timeline
 from services.wire.events import Completion, FinishReason, Timing, Usage
 
-MOMENTS = ("entered", "permitted", "asked", "first_content", "last_content")
+MOMENTS = ("parsed", "admitted", "asked", "first_content", "last_content")
 SECONDS = st.floats(0, 100, allow_subnormal=False)
 
 
@@ -24,8 +24,8 @@ def lived() -> Timeline:
     """A stream that waited 1 s in line, 0.5 s to connect, 4 s for its first content, and ran 10 s."""
     return Timeline(
         accepted=100.0,
-        entered=100.25,
-        permitted=101.25,
+        parsed=100.25,
+        admitted=101.25,
         asked=101.75,
         first_content=105.75,
         first_answer=106.0,
@@ -124,7 +124,7 @@ def test_the_rate_of_an_answer_that_was_held_back_is_the_model_server_s() -> Non
     timeline.first_content = timeline.last_content
     timeline.content_reads = 1
 
-    assert timeline.tokens_per_s(said(decode_s=10.0, usage=Usage(5, 200))) == 20.0
+    assert timeline.rate(said(decode_s=10.0, usage=Usage(5, 200))) == 20.0
 
 
 def test_the_timing_of_a_done_frame_is_in_milliseconds() -> None:
@@ -161,22 +161,22 @@ def test_a_duration_that_the_model_server_did_not_give_is_null(
 
 
 def test_a_stream_that_ended_in_line_has_no_first_token() -> None:
-    timing = Timeline(10.0, entered=10.0, ended=12.0).timing(None)
+    timing = Timeline(10.0, parsed=10.0, ended=12.0).timing(None)
 
     assert (timing.queue_ms, timing.ttft_ms, timing.total_ms) == (2000.0, None, 2000.0)
 
 
 @pytest.mark.parametrize("usage", [None, Usage(5, 0), Usage(5, 1)])
 def test_there_is_no_rate_below_two_tokens_or_without_a_report(usage: Usage | None) -> None:
-    assert lived().tokens_per_s(said(decode_s=2.0, usage=usage)) is None
+    assert lived().rate(said(decode_s=2.0, usage=usage)) is None
 
 
 def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once_and_nobody_timed_it() -> None:
     unseen, at_once = Timeline(1.0, ended=2.0), lived()
     at_once.last_content = at_once.first_content
 
-    assert unseen.tokens_per_s(said(usage=Usage(5, 9))) is None
-    assert at_once.tokens_per_s(said(usage=Usage(5, 9))) is None
+    assert unseen.rate(said(usage=Usage(5, 9))) is None
+    assert at_once.rate(said(usage=Usage(5, 9))) is None
 
 
 # --- what the proxy itself added
@@ -192,7 +192,7 @@ def test_what_the_proxy_added_leaves_the_wait_in_line_out() -> None:
 
 
 def test_what_was_never_written_or_answered_added_nothing_that_is_known() -> None:
-    timeline = Timeline(1.0, entered=1.0, ended=2.0)
+    timeline = Timeline(1.0, parsed=1.0, ended=2.0)
 
     assert (timeline.added_first_token_s, timeline.added_total_s, timeline.upstream_s) == (None, None, None)
 
@@ -205,7 +205,7 @@ def test_an_answer_held_its_permit_from_being_let_in_to_its_end() -> None:
     assert lived().answer_s == 116.0 - 101.25
 
 
-@pytest.mark.parametrize("missing", ["permitted", "first_content", "ended"])
+@pytest.mark.parametrize("missing", ["admitted", "first_content", "ended"])
 def test_what_the_model_did_not_say_or_says_still_is_no_measure_of_its_answers(missing: str) -> None:
     timeline = lived()
     setattr(timeline, missing, None)

@@ -1,0 +1,28 @@
+from services.telemetry.timeline import StreamTimeline
+
+
+def test_the_first_content_has_no_gap_and_each_later_one_that_from_the_one_before() -> None:
+    timeline = StreamTimeline(1.0)
+
+    gaps = [timeline.content_came(now, True) for now in (3.0, 3.5, 5.5, 5.75)]
+
+    assert gaps == [None, 0.5, 2.0, 0.25]
+    assert (timeline.first_content, timeline.last_content) == (3.0, 5.75)
+    assert (timeline.content_reads, timeline.max_gap_s) == (4, 2.0)
+
+
+def test_the_answer_begins_with_the_first_content_that_is_no_thinking() -> None:
+    timeline = StreamTimeline(1.0)
+
+    for now, answers in ((2.0, False), (3.0, False), (4.0, True), (5.0, False), (6.0, True)):
+        timeline.content_came(now, answers)
+
+    assert (timeline.first_content, timeline.first_answer, timeline.last_content) == (2.0, 4.0, 6.0)
+
+
+def test_of_content_that_never_came_nothing_is_told() -> None:
+    timeline = StreamTimeline(1.0, asked=2.0, ended=5.0)
+
+    assert (timeline.first_chunk_s, timeline.upstream_s) == (None, 3.0)
+    assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
+    assert timeline.tokens_per_s(9, None) is None
