@@ -24,7 +24,7 @@ from gateway.routes.native import Handlers
 from gateway.routes.responder import Reception
 from gateway.settings import GatewaySettings
 from services.http import edge
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.http.health import Health, Reachability, told_s_ago
 from services.http.hosts import Hosts
 from services.http.server import HttpPort
@@ -145,7 +145,7 @@ class GatewayService:
     async def _probe(self) -> float | None:
         try:
             answer = await self._upstream.read("/readyz")
-        except CallFailed:
+        except TransportError:
             return None
         return told_s_ago(answer.body) if answer.status == 200 else None
 

@@ -28,7 +28,7 @@ from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http import edge
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.http.health import Health, Reachability
 from services.http.hosts import Hosts
 from services.http.server import HttpPort
@@ -195,7 +195,7 @@ class ProxyService:
     async def _probe(self) -> float | None:
         try:
             answer = await self._transport.read("version", timeout_s=PROBE_S)
-        except CallFailed:
+        except TransportError:
             return None
         return 0.0 if answer.status == 200 else None
 
@@ -215,7 +215,7 @@ class ProxyService:
     async def _read(self, what: str) -> bytes:
         try:
             return (await self._transport.read(what, timeout_s=PROBE_S)).body
-        except CallFailed:
+        except TransportError:
             return b""
 
     def _show_gauges(self) -> None:

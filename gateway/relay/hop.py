@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.http.connection import Call, End
+from services.http.connection import HttpCall, ResponseEnd
 
 KEPT_BYTES: Final = 65_536
 """Most that is kept of a refusal, or of what came before somebody carried it: beyond, the socket holds it."""
@@ -19,7 +19,7 @@ class Head:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    end: End | None = None
+    end: ResponseEnd | None = None
 
 
 class Hop:
@@ -27,14 +27,14 @@ class Hop:
 
     def __init__(self) -> None:
         self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        self.call: Call | None = None
+        self.call: HttpCall | None = None
         self.kept_at: float | None = None  # when the newest of what is kept came
         self.on_bytes: Callable[[bytes], None] = self._keep
-        self._on_end: Callable[[End], None] = lambda _end: None
+        self._on_end: Callable[[ResponseEnd], None] = lambda _end: None
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._kept = bytearray()  # a refusal's body, or what came before somebody carried it
-        self._ended: End | None = None
+        self._ended: ResponseEnd | None = None
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         """The proxy answers; a refusal's body is still to come."""
@@ -42,14 +42,14 @@ class Hop:
         if status == 200 and not self.head.done():
             self.head.set_result(Head(status, headers))
 
-    def on_end(self, end: End) -> None:
+    def on_end(self, end: ResponseEnd) -> None:
         """The hop is over."""
         self._ended = end
         if not self.head.done():
             self.head.set_result(Head(self._status, self._headers, bytes(self._kept), end))
         self._on_end(end)
 
-    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[End], None]) -> None:
+    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[ResponseEnd], None]) -> None:
         """From now on hand bytes to ``on_bytes``, first those that are here already."""
         self.on_bytes, self._on_end = on_bytes, on_end
         if kept := bytes(self._kept):

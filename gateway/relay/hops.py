@@ -9,8 +9,8 @@ from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Head, Hop
 from gateway.relay.upstream import Follower, Upstream
-from services.http.client import CallFailed
-from services.http.connection import Call, End
+from services.http.client import TransportError
+from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
 from services.wire.chat import GatewayRequest
 from services.wire.events import Refused
@@ -18,7 +18,7 @@ from services.wire.events import Refused
 HEADERS_S: Final = 6.0
 """The proxy commits after one second at the latest; six without headers and it is stuck."""
 
-Open = Callable[[Hop, Follower, bool], Awaitable[Call]]
+Open = Callable[[Hop, Follower, bool], Awaitable[HttpCall]]
 
 
 class HopMetrics(Protocol):
@@ -52,7 +52,7 @@ class Hops:
         """
         leave = asked.on_disconnect
 
-        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[HttpCall]:
             return self._upstream.start(asked.kind, body, leave, follower, hop, key=key, fresh=fresh)
 
         return (await self._open(connection, ask, starts=True))[0]
@@ -64,7 +64,7 @@ class Hops:
             Refused: by the proxy, or because there is none.
         """
 
-        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[Call]:
+        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[HttpCall]:
             return self._upstream.follow(connection.stream_id, position, follower, hop, fresh=fresh)
 
         hop, head = await self._open(connection, ask, starts=False, fresh=fresh)
@@ -111,7 +111,7 @@ class Hops:
         self, connection: ClientConnection, ask: Open, *, starts: bool, fresh: bool = False
     ) -> tuple[Hop, Head]:
         hop, head = await self._head(connection, ask, fresh=fresh)
-        if head.end is End.STALE:
+        if head.end is ResponseEnd.STALE:
             hop, head = await self._ask_once_more(connection, ask, starts=starts)
         if head.status == 0:
             self.client_left(connection, hop, unseen=True)
@@ -143,7 +143,7 @@ class Hops:
                 hop.call = await ask(hop, follower, fresh)
                 connection.timeline.asked = connection.timeline.asked or time.monotonic()
                 return hop, await hop.head
-        except CallFailed as exc:
+        except TransportError as exc:
             raise Refused(UNAVAILABLE) from exc
         except TimeoutError as exc:
             self.client_left(connection, hop, unseen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from gateway.relay.hop import KEPT_BYTES, Hop
 from gateway.relay.timeline import Timeline
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.runtime.watchdog import Watchdog
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import ConnectionEnd
@@ -258,7 +258,7 @@ class Relay:
         if hop.call is not None and self._paused_at is None:
             hop.call.resume()
 
-    def _hop_ended(self, _end: End) -> None:
+    def _hop_ended(self, _end: ResponseEnd) -> None:
         self._hop_is_over = True
         self._wake.set()
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import orjson
 
-from services.http.client import Answer, CallFailed, Connections, HttpClient
-from services.http.connection import Call, Reader, Request
+from services.http.client import Connections, HttpClient, HttpResponse, TransportError
+from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 
 CONNECT_TIMEOUT_S: Final = 1.0
@@ -52,11 +52,11 @@ class Upstream:
         body: Mapping[str, object],
         leave: str,
         follower: Follower,
-        reader: Reader,
+        reader: ResponseReader,
         *,
         key: str | None = None,
         fresh: bool = False,
-    ) -> Call:
+    ) -> HttpCall:
         """Ask for a new stream; ``reader`` hears the hop.
 
         Args:
@@ -65,41 +65,41 @@ class Upstream:
             fresh: on a new connection.
 
         Raises:
-            CallFailed: nothing was sent.
+            TransportError: nothing was sent.
         """
         headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
         if key is not None:
             headers["Idempotency-Key"] = key
-        request = Request("POST", PATHS[kind], headers, orjson.dumps(body))
+        request = HttpRequest("POST", PATHS[kind], headers, orjson.dumps(body))
         return await self._client.open(request, reader, fresh=fresh)
 
     async def follow(
-        self, stream_id: str, position: int, follower: Follower, reader: Reader, *, fresh: bool = False
-    ) -> Call:
+        self, stream_id: str, position: int, follower: Follower, reader: ResponseReader, *, fresh: bool = False
+    ) -> HttpCall:
         """Follow a stream after a number.
 
         Raises:
-            CallFailed: nothing was sent.
+            TransportError: nothing was sent.
         """
-        request = Request("GET", f"/api/streams/{stream_id}?after={position}", follower.headers)
+        request = HttpRequest("GET", f"/api/streams/{stream_id}?after={position}", follower.headers)
         return await self._client.open(request, reader, fresh=fresh)
 
-    async def stop(self, stream_id: str, request_id: str) -> Answer:
+    async def stop(self, stream_id: str, request_id: str) -> HttpResponse:
         """Stop a stream.
 
         Raises:
-            CallFailed: no answer came.
+            TransportError: no answer came.
         """
-        request = Request("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id})
+        request = HttpRequest("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=ANSWER_S)
 
-    async def snapshot(self, stream_id: str) -> Answer:
+    async def snapshot(self, stream_id: str) -> HttpResponse:
         """Return all that is held of a stream's answer.
 
         Raises:
-            CallFailed: no answer came.
+            TransportError: no answer came.
         """
-        request = Request("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
+        request = HttpRequest("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
     async def depart(self, follower: Follower, *, unseen: bool) -> None:
@@ -109,28 +109,28 @@ class Upstream:
             unseen: its client never got the headers.
         """
         headers = {"X-Request-Id": follower.request_id, **({"Sluice-Unseen": "1"} if unseen else {})}
-        request = Request("DELETE", f"/api/followers/{follower.name}", headers)
+        request = HttpRequest("DELETE", f"/api/followers/{follower.name}", headers)
         try:
             await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=DEPART_S)
-        except CallFailed:
+        except TransportError:
             return
 
-    async def read(self, path: str) -> Answer:
+    async def read(self, path: str) -> HttpResponse:
         """Return what the proxy answers under one of its constant paths.
 
         Raises:
-            CallFailed: no answer came.
+            TransportError: no answer came.
         """
-        return await self._client.fetch(Request("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
+        return await self._client.fetch(HttpRequest("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
 
-    async def show(self, model: str) -> Answer:
+    async def show(self, model: str) -> HttpResponse:
         """Return what the proxy's model server says of one model.
 
         Raises:
-            CallFailed: no answer came.
+            TransportError: no answer came.
         """
         headers = {"Content-Type": "application/json"}
-        request = Request("POST", "/api/show", headers, orjson.dumps({"model": model}))
+        request = HttpRequest("POST", "/api/show", headers, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
     def connections(self) -> Connections:

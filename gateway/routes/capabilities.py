@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gateway.relay.upstream import Upstream
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.wire.model_names import ListedModel, shown_capabilities
 
 MODELS_AT_ONCE: Final = 8
@@ -50,7 +50,7 @@ class Capabilities:
         assert model.digest is not None
         try:
             answer = await self._upstream.show(model.name)
-        except CallFailed:
+        except TransportError:
             answer = None
         shown = shown_capabilities(answer.body) if answer is not None and answer.status == 200 else None
         if shown is None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.relay.upstream import Upstream
 from gateway.routes.capabilities import Capabilities
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.wire.events import Code, Failed, Refused
 from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model, listed_models
 
@@ -87,7 +87,7 @@ class Catalog:
     async def _ask(self, path: str) -> Sequence[ListedModel] | None:
         try:
             answer = await self._upstream.read(path)
-        except CallFailed:
+        except TransportError:
             return None
         return listed_models(answer.body) if answer.status == 200 else None
 

@@ -13,7 +13,7 @@ from gateway.relay.upstream import Upstream
 from gateway.routes.catalog import Catalog
 from gateway.routes.responder import Parse, Reception
 from services.http import edge
-from services.http.client import Answer, CallFailed
+from services.http.client import HttpResponse, TransportError
 from services.wire import chat
 from services.wire.events import Code, Failed, Refused
 from services.wire.ids import BadPosition, is_stream_id, position_of
@@ -110,10 +110,10 @@ class Handlers:
         return web.Response(body=answer.body, content_type=JSON, charset="utf-8")
 
     @staticmethod
-    async def _asked(ask: Callable[[], Any]) -> Answer:
+    async def _asked(ask: Callable[[], Any]) -> HttpResponse:
         try:
-            answer: Answer = await ask()
-        except CallFailed as exc:
+            answer: HttpResponse = await ask()
+        except TransportError as exc:
             raise Refused(UNAVAILABLE) from exc
         return answer
 

@@ -13,7 +13,7 @@ from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
 from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT, QUEUE_TIMEOUT
 from proxy.upstream.transport import EMBED_PATHS, UNAVAILABLE, Transport
-from services.http.client import Answer, CallFailed
+from services.http.client import HttpResponse, TransportError
 from services.wire import chat
 from services.wire.chat import EmbedRequest
 from services.wire.events import Code, Failed, Refused
@@ -74,9 +74,9 @@ class EmbedHandlers:
         except TimeoutError as exc:
             raise Refused(QUEUE_TIMEOUT) from exc
 
-    async def _asked(self, name: str, asked: EmbedRequest) -> Answer:
+    async def _asked(self, name: str, asked: EmbedRequest) -> HttpResponse:
         try:
             return await self._transport.embed(name, asked.body, timeout_s=self._settings.first_token_timeout_s)
-        except CallFailed as exc:
+        except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
             raise Refused(failed) from exc

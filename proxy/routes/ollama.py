@@ -16,7 +16,7 @@ from proxy.streams.stream import Stream
 from proxy.upstream.transport import READ_ONLY, UNAVAILABLE, Transport
 from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, empty_object, was_stopped
 from services.http import edge
-from services.http.client import Answer, CallFailed
+from services.http.client import HttpResponse, TransportError
 from services.wire import chat, sse
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, Finished, Refused, skipped
@@ -111,15 +111,15 @@ class OllamaHandlers:
 
         return read
 
-    async def _passed(self, asking: Awaitable[Answer], model: str | None = None) -> web.Response:
+    async def _passed(self, asking: Awaitable[HttpResponse], model: str | None = None) -> web.Response:
         answer = await self._fetched(asking, model)
         return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
 
     @staticmethod
-    async def _fetched(asking: Awaitable[Answer], model: str | None) -> Answer:
+    async def _fetched(asking: Awaitable[HttpResponse], model: str | None) -> HttpResponse:
         try:
             answer = await asking
-        except CallFailed as exc:
+        except TransportError as exc:
             raise Refused(UNAVAILABLE) from exc
         if (refusal := ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)) is not None:
             raise refused(refusal.failed, refusal.wait_s)

@@ -8,7 +8,7 @@ from typing import Final
 
 from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.streams.stream import Stream
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Completion, Failed
 
@@ -110,14 +110,14 @@ class UpstreamCall:
         if not chunks % CHUNKS_PER_SAMPLE and log.chunks != chunks:
             self._handed_on(now)
 
-    def on_end(self, end: End) -> None:
+    def on_end(self, end: ResponseEnd) -> None:
         """The connection's word that the answer is over."""
         self.whole = True
         if self.over.done():
             return
-        if end is End.MALFORMED:
+        if end is ResponseEnd.MALFORMED:
             self._settle(_NOT_HTTP)
-        elif end is End.STALE:
+        elif end is ResponseEnd.STALE:
             self.give_up(AttemptFailed(_BROKE_OFF, "stale"))
         elif self._status not in {0, 200}:
             self._refused()
@@ -133,8 +133,8 @@ class UpstreamCall:
         if not self.over.done():
             self.over.set_result(refusal)
 
-    def _body_ended(self, end: End) -> None:
-        broke_off = end is End.DISCONNECTED
+    def _body_ended(self, end: ResponseEnd) -> None:
+        broke_off = end is ResponseEnd.DISCONNECTED
         word = self._adapter.end(self._stream.log, broke_off=broke_off)
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
             self._settle(word)

@@ -21,7 +21,7 @@ from proxy.upstream.progress import Progress
 from proxy.upstream.retry import wait_before_next
 from proxy.upstream.transport import Transport, Unreachable
 from proxy.upstream.wedge_watch import WedgeWatch
-from services.http.connection import Call
+from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
 from services.wire.events import Code, Failed, FinishReason, Phase, Stage, Status
 
@@ -114,7 +114,7 @@ class Producer:
         self._idle_s = deadlines.idle_s * self._patience
         self._gap_seen = metrics.gaps_of(stream)
         self._asking: UpstreamCall | None = None
-        self._call: Call | None = None
+        self._call: HttpCall | None = None
         self._task: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(self._look)
         stream.produced_by(self.abort)
@@ -216,7 +216,7 @@ class Producer:
             await asyncio.wait([self._call.released], timeout=LAST_CHUNK_S)
 
     @staticmethod
-    async def _closed(call: Call) -> None:
+    async def _closed(call: HttpCall) -> None:
         """Return when its connection is closed; the future itself is not awaited, or a cancellation would cancel it."""
         await asyncio.wait([call.released])
 

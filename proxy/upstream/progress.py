@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from proxy.streams.stream import Stream
 from proxy.upstream.transport import Transport
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.runtime.tasks import Tasks
 from services.wire.events import Phase, Status
 from services.wire.model_names import canonical, listed_models
@@ -64,7 +64,7 @@ async def loaded_models(transport: Transport) -> Loaded:
     """Ask the model server which models are in memory."""
     try:
         answer = await transport.read("ps", timeout_s=TIMEOUT_S)
-    except CallFailed:
+    except TransportError:
         return None
     models = listed_models(answer.body) if answer.status == 200 else None
     return None if models is None else frozenset(canonical(model.name) for model in models)

@@ -6,8 +6,8 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
-from services.http.client import Answer, CallFailed, Connections, HttpClient
-from services.http.connection import Call, Reader, Request
+from services.http.client import Connections, HttpClient, HttpResponse, TransportError
+from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 from services.wire.events import Code, Failed, Stage
 
@@ -44,7 +44,7 @@ class Transport:
     def __init__(self, origin: Origin, *, connect_timeout_s: float) -> None:
         self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s)
 
-    async def open(self, asked: UpstreamRequest, reader: Reader, *, fresh: bool) -> Call:
+    async def open(self, asked: UpstreamRequest, reader: ResponseReader, *, fresh: bool) -> HttpCall:
         """Ask the model; ``reader`` hears the answer in the callback that brings it.
 
         Args:
@@ -53,47 +53,49 @@ class Transport:
         Raises:
             Unreachable: nothing was sent.
         """
-        request = Request("POST", asked.path, _JSON, asked.body)
+        request = HttpRequest("POST", asked.path, _JSON, asked.body)
         try:
             return await self._client.open(request, reader, fresh=fresh)
-        except CallFailed as exc:
+        except TransportError as exc:
             failed = _CONNECT_TIMEOUT if exc.how == "connect_timeout" else UNAVAILABLE
             raise Unreachable(AttemptFailed(failed, exc.how)) from exc
 
-    async def read(self, name: str, *, timeout_s: float = PASSED_S) -> Answer:
+    async def read(self, name: str, *, timeout_s: float = PASSED_S) -> HttpResponse:
         """Return what the model server says under one of :data:`READ_ONLY`.
 
         Raises:
-            CallFailed: no whole answer came.
+            TransportError: no whole answer came.
         """
-        return await self._client.fetch(Request("GET", READ_ONLY[name]), max_bytes=PASSED_BYTES, timeout_s=timeout_s)
+        return await self._client.fetch(
+            HttpRequest("GET", READ_ONLY[name]), max_bytes=PASSED_BYTES, timeout_s=timeout_s
+        )
 
-    async def show(self, model: str) -> Answer:
+    async def show(self, model: str) -> HttpResponse:
         """Return what the model server says of one model.
 
         Raises:
-            CallFailed: no whole answer came.
+            TransportError: no whole answer came.
         """
-        request = Request("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
+        request = HttpRequest("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
-    async def embed(self, name: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
+    async def embed(self, name: str, body: Mapping[str, Any], *, timeout_s: float) -> HttpResponse:
         """Return the vectors that the model server answers under one of :data:`EMBED_PATHS`.
 
         Raises:
-            CallFailed: no whole answer came.
+            TransportError: no whole answer came.
         """
-        request = Request("POST", EMBED_PATHS[name], _JSON, orjson.dumps(body))
+        request = HttpRequest("POST", EMBED_PATHS[name], _JSON, orjson.dumps(body))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def unload(self, model: str) -> None:
         """Let the model server take ``model`` out of memory, as soon as nobody uses it.
 
         Raises:
-            CallFailed: no whole answer came.
+            TransportError: no whole answer came.
         """
         body = orjson.dumps({"model": model, "keep_alive": 0, "stream": False})
-        request = Request("POST", "/api/generate", _JSON, body)
+        request = HttpRequest("POST", "/api/generate", _JSON, body)
         await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
     def connections(self) -> Connections:

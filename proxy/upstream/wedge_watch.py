@@ -12,7 +12,7 @@ from proxy.upstream.call import UpstreamCall
 from proxy.upstream.progress import Loaded, loaded_models
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S, Wedges
-from services.http.client import CallFailed
+from services.http.client import TransportError
 from services.runtime.tasks import Tasks
 from services.wire.events import Code, Failed, Stage
 from services.wire.model_names import canonical
@@ -106,7 +106,7 @@ class WedgeWatch:
                 loaded = await self._absent(name)
             self.looked(loaded)
             log.info("model.unloaded", model=name)
-        except (CallFailed, TimeoutError):
+        except (TransportError, TimeoutError):
             log.warning("model.not_unloaded", model=name)
         finally:
             del self._unloading[name]

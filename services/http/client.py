@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.http.connection import Call, Connection, End, Reader, Request
+from services.http.connection import HttpCall, HttpConnection, HttpRequest, ResponseEnd, ResponseReader
 
 IDLE_S: Final = 30.0
 """Below every server's keep-alive (our proxy's is 75 s), so that an idle connection is never raced."""
@@ -17,8 +17,8 @@ RECEIVE_BUFFER_BYTES: Final = 65_536
 """The kernel's receive buffer a call: what a reader that pauses leaves unread stays small."""
 
 
-class CallFailed(Exception):
-    """A call came to nothing; ``how`` is "refused", "connect_timeout", "timeout", "too_large" or an :class:`End`."""
+class TransportError(Exception):
+    """A call came to nothing; ``how`` is "refused", "connect_timeout", "timeout", "too_large" or a ``ResponseEnd``."""
 
     def __init__(self, how: str) -> None:
         super().__init__(how)
@@ -26,7 +26,7 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A whole answer."""
 
     status: int
@@ -54,38 +54,38 @@ class HttpClient:
         self._host, self._port = host, port
         self._host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._connect_timeout_s = connect_timeout_s
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._idle: list[HttpConnection] = []
+        self._open: set[HttpConnection] = set()
         self._connecting = 0
 
-    async def open(self, request: Request, reader: Reader, *, fresh: bool = False) -> Call:
+    async def open(self, request: HttpRequest, reader: ResponseReader, *, fresh: bool = False) -> HttpCall:
         """Send ``request``; ``reader`` hears the answer.
 
         Args:
             fresh: refuse a pooled connection, which may have died unseen.
 
         Raises:
-            CallFailed: no connection came up ("refused", "connect_timeout").
+            TransportError: no connection came up ("refused", "connect_timeout").
         """
         connection = (None if fresh else self._pooled()) or await self._connect()
         return connection.send(request.encode(self._host_header), reader)
 
-    async def fetch(self, request: Request, *, max_bytes: int, timeout_s: float) -> Answer:
+    async def fetch(self, request: HttpRequest, *, max_bytes: int, timeout_s: float) -> HttpResponse:
         """Send ``request`` and return the whole answer, gathered as it comes.
 
         Raises:
-            CallFailed: no whole answer of at most ``max_bytes`` came within ``timeout_s``.
+            TransportError: no whole answer of at most ``max_bytes`` came within ``timeout_s``.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 try:
                     return await self._gather(request, max_bytes, fresh=False)
-                except CallFailed as failed:
-                    if failed.how != End.STALE:
+                except TransportError as failed:
+                    if failed.how != ResponseEnd.STALE:
                         raise
                     return await self._gather(request, max_bytes, fresh=True)
         except TimeoutError as exc:
-            raise CallFailed("timeout") from exc
+            raise TransportError("timeout") from exc
 
     async def close(self) -> None:
         """Close every connection, the busy ones too."""
@@ -101,7 +101,7 @@ class HttpClient:
 
     # --- the connections' side (http_connection.Pool)
 
-    def take_back(self, connection: Connection) -> None:
+    def take_back(self, connection: HttpConnection) -> None:
         """Keep ``connection`` for the next call, or close it when enough are kept."""
         connection.idle_since = asyncio.get_running_loop().time()
         self._drop_expired()
@@ -110,13 +110,13 @@ class HttpClient:
         else:
             connection.abort()
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: HttpConnection) -> None:
         """Forget a closed connection."""
         self._open.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
-    def _pooled(self) -> Connection | None:
+    def _pooled(self) -> HttpConnection | None:
         self._drop_expired()
         while self._idle:
             connection = self._idle.pop()  # the newest: the others may grow old and be closed
@@ -129,16 +129,18 @@ class HttpClient:
         while self._idle and self._idle[0].idle_since < horizon:
             self._idle.pop(0).abort()
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> HttpConnection:
         loop = asyncio.get_running_loop()
         self._connecting += 1
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                transport, connection = await loop.create_connection(lambda: Connection(self), self._host, self._port)
+                transport, connection = await loop.create_connection(
+                    lambda: HttpConnection(self), self._host, self._port
+                )
         except TimeoutError as exc:  # a TimeoutError is an OSError: first
-            raise CallFailed("connect_timeout") from exc
+            raise TransportError("connect_timeout") from exc
         except OSError as exc:
-            raise CallFailed("refused") from exc
+            raise TransportError("refused") from exc
         finally:
             self._connecting -= 1
         self._open.add(connection)
@@ -146,7 +148,7 @@ class HttpClient:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return connection
 
-    async def _gather(self, request: Request, max_bytes: int, *, fresh: bool) -> Answer:
+    async def _gather(self, request: HttpRequest, max_bytes: int, *, fresh: bool) -> HttpResponse:
         gatherer = _Gatherer(max_bytes)
         call = await self.open(request, gatherer, fresh=fresh)
         try:
@@ -163,7 +165,7 @@ class _Gatherer:
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._body = bytearray()
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
@@ -171,12 +173,12 @@ class _Gatherer:
     def on_bytes(self, data: bytes) -> None:
         self._body += data
         if len(self._body) > self._max_bytes and not self.answer.done():
-            self.answer.set_exception(CallFailed("too_large"))
+            self.answer.set_exception(TransportError("too_large"))
 
-    def on_end(self, end: End) -> None:
+    def on_end(self, end: ResponseEnd) -> None:
         if self.answer.done():
             return
-        if end is End.COMPLETE:
-            self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
+        if end is ResponseEnd.COMPLETE:
+            self.answer.set_result(HttpResponse(self._status, self._headers, bytes(self._body)))
         else:
-            self.answer.set_exception(CallFailed(end))
+            self.answer.set_exception(TransportError(end))

@@ -17,7 +17,7 @@ OVERHEAD_BYTES: Final = 65_536
 """Most bytes in a row that are no body: a head, trailers, chunk sizes. Node, nginx and Apache take 8-64 KiB of head."""
 
 
-class End(StrEnum):
+class ResponseEnd(StrEnum):
     """How an answer ended."""
 
     COMPLETE = "complete"  # by its last chunk, its Content-Length, or a close where neither was given
@@ -27,7 +27,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One request; its body is sent with a Content-Length, since Ollama does not see a client leave without one."""
 
     method: str
@@ -50,7 +50,7 @@ class Request:
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
 
-class Reader(Protocol):
+class ResponseReader(Protocol):
     """Who hears of an answer, synchronously: one head, bytes once per read, one end. Nothing comes after abort()."""
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
@@ -61,7 +61,7 @@ class Reader(Protocol):
         """Body bytes came, all that one read brought."""
         ...
 
-    def on_end(self, end: End) -> None:
+    def on_end(self, end: ResponseEnd) -> None:
         """The answer is over; called exactly once."""
         ...
 
@@ -69,19 +69,19 @@ class Reader(Protocol):
 class Pool(Protocol):
     """Who takes a connection back when its answer is whole."""
 
-    def take_back(self, connection: "Connection") -> None:
+    def take_back(self, connection: "HttpConnection") -> None:
         """The connection may carry another request."""
         ...
 
-    def lost(self, connection: "Connection") -> None:
+    def lost(self, connection: "HttpConnection") -> None:
         """The connection is closed."""
         ...
 
 
-class Call:
+class HttpCall:
     """One request on its way; ``released`` resolves when its connection is closed or back in the pool."""
 
-    def __init__(self, connection: "Connection", reader: Reader) -> None:
+    def __init__(self, connection: "HttpConnection", reader: ResponseReader) -> None:
         self._connection = connection
         self.reader = reader
         self.ended = False
@@ -110,13 +110,13 @@ class Call:
             self.released.set_result(None)
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that serves one call at a time."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._transport: asyncio.Transport | None = None
-        self._call: Call | None = None
+        self._call: HttpCall | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._served = 0  # calls before this one
         self._reset()
@@ -133,15 +133,15 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._overhead = 0
         self._any_byte = False
-        self._verdict: End | None = None
+        self._verdict: ResponseEnd | None = None
 
     # --- what its owner does
 
-    def send(self, data: bytes, reader: Reader) -> Call:
+    def send(self, data: bytes, reader: ResponseReader) -> HttpCall:
         """Send a request and return its call."""
         assert self._transport is not None
         self._reset()
-        call = self._call = Call(self, reader)
+        call = self._call = HttpCall(self, reader)
         self._transport.write(data)
         return call
 
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
         if self._complete:  # what is wrong behind a whole answer ends the connection, not the answer
             self._answer_is_whole()
         elif error or self._overhead > OVERHEAD_BYTES:
-            self._verdict = End.MALFORMED
+            self._verdict = ResponseEnd.MALFORMED
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -254,15 +254,15 @@ class Connection(asyncio.Protocol):
             self._pool.take_back(self)
         else:
             self.abort()
-        self._end(call, End.COMPLETE)
+        self._end(call, ResponseEnd.COMPLETE)
 
-    def _end_by_close(self, exc: Exception | None) -> End:
+    def _end_by_close(self, exc: Exception | None) -> ResponseEnd:
         if self._close_delimited and self._head_came and exc is None:
-            return End.COMPLETE
-        return End.DISCONNECTED if self._any_byte or self._served == 0 else End.STALE
+            return ResponseEnd.COMPLETE
+        return ResponseEnd.DISCONNECTED if self._any_byte or self._served == 0 else ResponseEnd.STALE
 
     @staticmethod
-    def _end(call: Call | None, end: End) -> None:
+    def _end(call: HttpCall | None, end: ResponseEnd) -> None:
         if call is None:
             return
         heard = call.ended

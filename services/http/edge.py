@@ -66,7 +66,7 @@ def error_middleware(
     async def errors_answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = name_request(request)
         try:
-            refuse_strange(request)
+            reject_malformed_request(request)
             response = await handler(request)
         except Exception as exc:
             if has_begun(request):
@@ -114,7 +114,7 @@ def never_end_properly(request: web.BaseRequest) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
-async def name_no_software(_request: web.Request, response: web.StreamResponse) -> None:
+async def strip_server_header(_request: web.Request, response: web.StreamResponse) -> None:
     """Say nothing of what serves: for ``on_response_prepare``."""
     response.headers.popall("Server", None)
 
@@ -126,7 +126,7 @@ def name_request(request: web.Request) -> str:
     return request[REQUEST_ID]
 
 
-def refuse_strange(request: web.Request) -> None:
+def reject_malformed_request(request: web.Request) -> None:
     """Refuse what a smuggler sends and a browser never does.
 
     Raises:

@@ -46,7 +46,7 @@ class HttpPort:
     """
 
     def __init__(self, name: str, app: web.Application, listener: Listener, refusal: Refusal) -> None:
-        app.on_response_prepare.append(edge.name_no_software)
+        app.on_response_prepare.append(edge.strip_server_header)
         self.name = name
         self._listener = listener
         self._socket: socket.socket | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.relay.hop import Hop
-from services.http.connection import Call, Connection, End
+from services.http.connection import HttpCall, HttpConnection, ResponseEnd
 from services.wire.events import (
     Code,
     Failed,
@@ -120,13 +120,13 @@ class ListHop(Hop):
     def __init__(self, *, heartbeat: str = "10", headers: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.connection = ListConnection()
-        self.call = Call(cast("Connection", self.connection), self)
+        self.call = HttpCall(cast("HttpConnection", self.connection), self)
         self.on_head(200, {"sluice-heartbeat": heartbeat, **(headers or {})})
 
     def brings(self, *events: Numbered | Sequence[Numbered]) -> None:
         self.on_bytes(framed(*events))
 
-    def ends(self, end: End = End.COMPLETE) -> None:
+    def ends(self, end: ResponseEnd = ResponseEnd.COMPLETE) -> None:
         assert self.call is not None
         self.call.release()
         self.on_end(end)

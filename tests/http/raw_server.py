@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from services.http.connection import Call, End
+from services.http.connection import HttpCall, ResponseEnd
 from tests.eventually import WITHIN_S, soon
 
 
@@ -156,7 +156,7 @@ class Heard:
         self.heads: list[int] = []
         self.headers: Mapping[str, str] = {}
         self.chunks: list[bytes] = []
-        self.ends: list[End] = []
+        self.ends: list[ResponseEnd] = []
         self.on_first_bytes: Callable[[], None] = lambda: None
         self._over = asyncio.Event()
 
@@ -172,7 +172,7 @@ class Heard:
         if len(self.chunks) == 1:
             self.on_first_bytes()
 
-    def on_end(self, end: End) -> None:
+    def on_end(self, end: ResponseEnd) -> None:
         self.ends.append(end)
         self._over.set()
 
@@ -180,13 +180,13 @@ class Heard:
     def body(self) -> bytes:
         return b"".join(self.chunks)
 
-    async def end(self) -> End:
+    async def end(self) -> ResponseEnd:
         async with asyncio.timeout(WITHIN_S):
             await self._over.wait()
         (end,) = self.ends
         return end
 
 
-async def released(call: Call) -> None:
+async def released(call: HttpCall) -> None:
     async with asyncio.timeout(WITHIN_S):
         await call.released

@@ -8,14 +8,14 @@ import pytest
 import uvloop
 
 from services.http import client as http_client
-from services.http.client import MAX_IDLE, RECEIVE_BUFFER_BYTES, Answer, CallFailed, HttpClient
-from services.http.connection import End, Request
+from services.http.client import MAX_IDLE, RECEIVE_BUFFER_BYTES, HttpClient, HttpResponse, TransportError
+from services.http.connection import HttpRequest, ResponseEnd
 from services.runtime.tasks import Tasks
 from tests.eventually import soon
 from tests.http.raw_server import Heard, Peer, RawServer, full_backlog, raw_server, released
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-ASK = Request("GET", "/api/tags")
+ASK = HttpRequest("GET", "/api/tags")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -35,7 +35,7 @@ async def answered(client: HttpClient, server: RawServer) -> Peer:
     peer = server.accept()
     peer.asked()
     peer.send(OK)
-    assert await heard.end() is End.COMPLETE
+    assert await heard.end() is ResponseEnd.COMPLETE
     return peer
 
 
@@ -51,7 +51,7 @@ async def test_a_kept_connection_carries_the_next_call() -> None:
             asked = peer.asked()
             peer.send(OK)
 
-            assert await heard.end() is End.COMPLETE
+            assert await heard.end() is ResponseEnd.COMPLETE
             assert asked.startswith(b"GET /api/tags HTTP/1.1\r\nHost: 127.0.0.1:")
             assert not server.has_another
             assert client.connections.idle == 1
@@ -75,7 +75,7 @@ async def test_two_calls_at_once_have_a_connection_each() -> None:
             await client.open(ASK, second)
             server.accept().send(OK)
 
-            assert await second.end() is End.COMPLETE
+            assert await second.end() is ResponseEnd.COMPLETE
             assert first.ends == []
 
 
@@ -89,7 +89,7 @@ async def test_the_newest_kept_connection_is_used_first() -> None:
             new.asked()
             new.send(OK)
 
-            assert await heard.end() is End.COMPLETE
+            assert await heard.end() is ResponseEnd.COMPLETE
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
@@ -114,7 +114,7 @@ async def test_a_kept_connection_that_dies_under_a_call_before_any_byte_is_stale
             call = await client.open(ASK, heard)
             peer.fin() if how == "FIN" else peer.rst()
 
-            assert await heard.end() is End.STALE
+            assert await heard.end() is ResponseEnd.STALE
             assert call.released.done()
 
 
@@ -125,7 +125,7 @@ async def test_a_new_connection_that_dies_before_any_byte_is_not_stale() -> None
             await client.open(ASK, heard)
             server.accept().fin()
 
-            assert await heard.end() is End.DISCONNECTED
+            assert await heard.end() is ResponseEnd.DISCONNECTED
 
 
 async def test_a_kept_connection_that_dies_after_a_byte_is_not_stale() -> None:
@@ -139,7 +139,7 @@ async def test_a_kept_connection_that_dies_after_a_byte_is_not_stale() -> None:
             peer.send(b"HTTP/1.1 2")
             peer.fin()
 
-            assert await heard.end() is End.DISCONNECTED
+            assert await heard.end() is ResponseEnd.DISCONNECTED
 
 
 async def test_a_connection_idle_for_too_long_is_not_used_and_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ async def test_a_port_that_nobody_listens_on_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     async with a_client(port) as client:
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(TransportError) as failed:
             await client.open(ASK, Heard())
 
         assert failed.value.how == "refused"
@@ -212,7 +212,7 @@ async def test_a_port_that_nobody_listens_on_is_refused() -> None:
 async def test_a_name_that_does_not_exist_is_refused() -> None:
     client = HttpClient("no-such-host.invalid", 80, connect_timeout_s=5)
 
-    with pytest.raises(CallFailed) as failed:
+    with pytest.raises(TransportError) as failed:
         await client.open(ASK, Heard())
 
     assert failed.value.how in {"refused", "connect_timeout"}
@@ -224,7 +224,7 @@ async def test_a_black_hole_is_given_up_after_the_connect_time_out_and_not_befor
     with full_backlog() as port:
         async with a_client(port, connect_timeout_s=0.1) as client:
             began = loop.time()
-            with pytest.raises(CallFailed) as failed:
+            with pytest.raises(TransportError) as failed:
                 await client.open(ASK, Heard())
 
             assert failed.value.how == "connect_timeout"
@@ -256,7 +256,7 @@ def test_the_host_header_names_the_host_as_http_wants_it(host: str, header: byte
 
 async def fetched(
     client: HttpClient, server: RawServer, *answers: bytes, max_bytes: int = 100, timeout_s: float = 5.0
-) -> Answer:
+) -> HttpResponse:
     """Fetch from a server that gives ``answers``, a connection each, and closes behind the empty ones."""
     tasks = Tasks()
     fetching = tasks.spawn(client.fetch(ASK, max_bytes=max_bytes, timeout_s=timeout_s), "fetching")
@@ -266,10 +266,10 @@ async def fetched(
             peer.send(answer)
             if not answer.endswith(b"!"):
                 peer.fin()
-        whole: Answer = await fetching
+        whole: HttpResponse = await fetching
         return whole
     finally:
-        with contextlib.suppress(CallFailed):
+        with contextlib.suppress(TransportError):
             await tasks.close()
 
 
@@ -286,16 +286,16 @@ async def test_a_whole_wholeis_returned() -> None:
     ("answer", "how"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + b"x" * 100 + b"!", "too_large"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", End.DISCONNECTED),
-        (b"", End.DISCONNECTED),
-        (b"garbage!", End.MALFORMED),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", ResponseEnd.DISCONNECTED),
+        (b"", ResponseEnd.DISCONNECTED),
+        (b"garbage!", ResponseEnd.MALFORMED),
     ],
     ids=["too large", "broken off", "no byte", "no HTTP"],
 )
 async def test_an_wholethat_is_not_whole_is_a_failure_by_its_name(answer: bytes, how: str) -> None:
     with raw_server() as server:
         async with a_client(server.port) as client:
-            with pytest.raises(CallFailed) as failed:
+            with pytest.raises(TransportError) as failed:
                 await fetched(client, server, answer)
 
             assert failed.value.how == how
@@ -307,7 +307,7 @@ async def test_an_wholethat_takes_too_long_is_given_up_and_its_connection_closed
         async with a_client(server.port) as client:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            with pytest.raises(CallFailed) as failed:
+            with pytest.raises(TransportError) as failed:
                 await fetched(client, server, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf!", timeout_s=0.1)
 
             assert failed.value.how == "timeout"

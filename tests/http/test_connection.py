@@ -6,11 +6,11 @@ import pytest
 import uvloop
 
 from services.http.client import HttpClient
-from services.http.connection import OVERHEAD_BYTES, Call, End, Request
+from services.http.connection import OVERHEAD_BYTES, HttpCall, HttpRequest, ResponseEnd
 from tests.eventually import soon
 from tests.http.raw_server import Heard, Peer, RawServer, raw_server, released
 
-ASK = Request("POST", "/api/chat", {"Content-Type": "application/json"}, b'{"model":"m"}')
+ASK = HttpRequest("POST", "/api/chat", {"Content-Type": "application/json"}, b'{"model":"m"}')
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -22,10 +22,10 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 class Exchange:
     """One request on its way, seen from both sides."""
 
-    def __init__(self, server: RawServer, client: HttpClient, peer: Peer, heard: Heard, call: Call) -> None:
+    def __init__(self, server: RawServer, client: HttpClient, peer: Peer, heard: Heard, call: HttpCall) -> None:
         self.server, self.client, self.peer, self.heard, self.call = server, client, peer, heard, call
 
-    async def again(self) -> tuple[Heard, Call]:
+    async def again(self) -> tuple[Heard, HttpCall]:
         """Ask once more, on a pooled connection if there is one."""
         heard = Heard()
         return heard, await self.client.open(ASK, heard)
@@ -80,7 +80,7 @@ async def test_an_answer_is_heard_whole_and_its_connection_is_kept(name: str, pi
                 await one_read()
         end = await exchange.heard.end()
 
-        assert (exchange.heard.heads, exchange.heard.body, end) == ([status], body, End.COMPLETE)
+        assert (exchange.heard.heads, exchange.heard.body, end) == ([status], body, ResponseEnd.COMPLETE)
         assert exchange.client.connections.idle == 1
         assert exchange.call.released.done()
 
@@ -102,7 +102,7 @@ async def test_a_body_that_the_close_ends_is_whole_and_its_connection_is_not_kep
         exchange.peer.fin()
         end = await exchange.heard.end()
 
-        assert (exchange.heard.body, end) == (b"hello", End.COMPLETE)
+        assert (exchange.heard.body, end) == (b"hello", ResponseEnd.COMPLETE)
         assert exchange.client.connections.idle == 0
 
 
@@ -112,7 +112,7 @@ async def test_a_framed_body_whose_server_will_close_ends_at_its_length(version:
         exchange.peer.send(version + b"Content-Length: 5\r\n\r\nhello")
         end = await exchange.heard.end()
 
-        assert (exchange.heard.body, end) == (b"hello", End.COMPLETE)
+        assert (exchange.heard.body, end) == (b"hello", ResponseEnd.COMPLETE)
         assert exchange.client.connections.idle == 0
         assert await exchange.peer.sees_the_close()
 
@@ -142,7 +142,7 @@ async def test_what_follows_a_whole_answer_in_one_read_is_no_part_of_it_and_ends
         exchange.peer.send(OK + b"Content-Length: 2\r\n\r\nok" + more)
         end = await exchange.heard.end()
 
-        assert (exchange.heard.heads, exchange.heard.body, end) == ([200], b"ok", End.COMPLETE)
+        assert (exchange.heard.heads, exchange.heard.body, end) == ([200], b"ok", ResponseEnd.COMPLETE)
         assert await exchange.peer.sees_the_close()
         heard, _ = await exchange.again()
         assert exchange.server.has_another
@@ -183,7 +183,7 @@ async def test_a_connection_that_ends_early_is_disconnected_and_what_came_was_he
         exchange.peer.fin() if how == "FIN" else exchange.peer.rst()
         end = await exchange.heard.end()
 
-        assert (exchange.heard.body, end) == (body, End.DISCONNECTED)
+        assert (exchange.heard.body, end) == (body, ResponseEnd.DISCONNECTED)
         assert exchange.client.connections.idle == 0
         assert exchange.call.released.done()
 
@@ -197,7 +197,7 @@ async def test_a_whole_answer_and_a_close_in_one_turn_are_a_whole_answer(how: st
         end = await exchange.heard.end()
 
         assert exchange.heard.body.endswith(b'{"done":true}\n')
-        assert end is End.COMPLETE
+        assert end is ResponseEnd.COMPLETE
 
 
 async def test_a_body_that_the_close_should_end_and_a_reset_ends_is_disconnected() -> None:
@@ -207,7 +207,7 @@ async def test_a_body_that_the_close_should_end_and_a_reset_ends_is_disconnected
         exchange.peer.rst()
         end = await exchange.heard.end()
 
-        assert (exchange.heard.body, end) == (b"hel", End.DISCONNECTED)
+        assert (exchange.heard.body, end) == (b"hel", ResponseEnd.DISCONNECTED)
 
 
 MALFORMED: dict[str, bytes] = {
@@ -228,7 +228,7 @@ async def test_what_is_not_http_is_malformed_and_what_was_good_of_it_was_heard(n
         exchange.peer.send(MALFORMED[name])
         end = await exchange.heard.end()
 
-        assert end is End.MALFORMED
+        assert end is ResponseEnd.MALFORMED
         assert exchange.heard.body in {b"", b"hel"}
         assert await exchange.peer.sees_the_close()
 
@@ -253,7 +253,7 @@ async def test_what_is_no_body_is_bounded(start: bytes, filler: bytes) -> None:
             await one_read()
         end = await exchange.heard.end()
 
-        assert end is End.MALFORMED
+        assert end is ResponseEnd.MALFORMED
         assert sent <= 2 * OVERHEAD_BYTES
 
 
@@ -266,7 +266,7 @@ async def test_a_long_answer_of_small_chunks_is_not_taken_for_overhead() -> None
         exchange.peer.send(b"0\r\n\r\n")
         end = await exchange.heard.end()
 
-        assert (len(exchange.heard.body), end) == (40_000, End.COMPLETE)
+        assert (len(exchange.heard.body), end) == (40_000, ResponseEnd.COMPLETE)
 
 
 # --- abort, pause
@@ -305,7 +305,7 @@ async def test_abort_of_an_answer_that_is_over_leaves_its_connection_alone() -> 
         exchange.peer.asked()
         exchange.peer.send(OK + b"Content-Length: 2\r\n\r\nme")
 
-        assert await heard.end() is End.COMPLETE
+        assert await heard.end() is ResponseEnd.COMPLETE
         assert heard.body == b"me"
 
 
@@ -333,7 +333,7 @@ async def test_a_call_that_ends_while_paused_gives_back_a_connection_that_reads(
         exchange.peer.asked()
         exchange.peer.send(OK + b"Content-Length: 2\r\n\r\nme")
 
-        assert await heard.end() is End.COMPLETE
+        assert await heard.end() is ResponseEnd.COMPLETE
 
 
 # --- requests
@@ -347,14 +347,14 @@ def test_a_request_has_a_length_and_a_host() -> None:
 
 
 def test_a_post_without_a_body_says_so_and_a_get_says_nothing() -> None:
-    assert b"Content-Length: 0\r\n" in Request("POST", "/").encode("h")
-    assert b"Content-Length" not in Request("GET", "/").encode("h")
+    assert b"Content-Length: 0\r\n" in HttpRequest("POST", "/").encode("h")
+    assert b"Content-Length" not in HttpRequest("GET", "/").encode("h")
 
 
 @pytest.mark.parametrize("evil", ["a\r\nX-Evil: 1", "a\nb", "a\rb"])
 def test_a_line_end_in_a_header_or_a_path_is_refused(evil: str) -> None:
     """T12."""
     with pytest.raises(ValueError, match="line end"):
-        Request("GET", "/", {"X": evil}).encode("h")
+        HttpRequest("GET", "/", {"X": evil}).encode("h")
     with pytest.raises(ValueError, match="line end"):
-        Request("GET", f"/{evil}").encode("h")
+        HttpRequest("GET", f"/{evil}").encode("h")

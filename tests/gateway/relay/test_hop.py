@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.relay.hop import KEPT_BYTES, Hop
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from tests.gateway.stage import ListHop
 
 
@@ -19,7 +19,7 @@ async def test_a_refusal_is_known_with_its_whole_body() -> None:
     hop.on_bytes(b'{"error"')
     early = hop.head.done()
     hop.on_bytes(b":{}}")
-    hop.on_end(End.COMPLETE)
+    hop.on_end(ResponseEnd.COMPLETE)
 
     head = hop.head.result()
     assert not early
@@ -27,12 +27,12 @@ async def test_a_refusal_is_known_with_its_whole_body() -> None:
         503,
         {"retry-after": "2"},
         b'{"error":{}}',
-        End.COMPLETE,
+        ResponseEnd.COMPLETE,
     )
 
 
-@pytest.mark.parametrize("end", [End.STALE, End.DISCONNECTED, End.MALFORMED])
-async def test_an_end_without_a_head_is_a_head_that_says_so(end: End) -> None:
+@pytest.mark.parametrize("end", [ResponseEnd.STALE, ResponseEnd.DISCONNECTED, ResponseEnd.MALFORMED])
+async def test_an_end_without_a_head_is_a_head_that_says_so(end: ResponseEnd) -> None:
     hop = Hop()
     hop.on_end(end)
 
@@ -41,22 +41,22 @@ async def test_an_end_without_a_head_is_a_head_that_says_so(end: End) -> None:
 
 async def test_what_comes_before_somebody_carries_it_is_kept_in_order() -> None:
     hop, carried = ListHop(), list[bytes]()
-    ends: list[End] = []
+    ends: list[ResponseEnd] = []
     hop.on_bytes(b"a")
     hop.on_bytes(b"b")
     hop.carry(carried.append, ends.append)
     hop.on_bytes(b"c")
-    hop.ends(End.COMPLETE)
+    hop.ends(ResponseEnd.COMPLETE)
 
-    assert (carried, ends) == ([b"ab", b"c"], [End.COMPLETE])
+    assert (carried, ends) == ([b"ab", b"c"], [ResponseEnd.COMPLETE])
 
 
 async def test_an_end_before_somebody_carried_it_is_told_then_once() -> None:
-    hop, ends = ListHop(), list[End]()
-    hop.ends(End.DISCONNECTED)
+    hop, ends = ListHop(), list[ResponseEnd]()
+    hop.ends(ResponseEnd.DISCONNECTED)
     hop.carry(lambda _data: None, ends.append)
 
-    assert ends == [End.DISCONNECTED]
+    assert ends == [ResponseEnd.DISCONNECTED]
 
 
 async def test_past_a_small_amount_what_nobody_carries_waits_in_the_socket() -> None:

@@ -3,7 +3,7 @@ import asyncio
 import orjson
 import pytest
 
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.wire import sse
 from services.wire.events import ConnectionEnd, ToolResult
 from tests.gateway.relay.relaying import Scene, relaying
@@ -272,8 +272,8 @@ async def test_a_client_that_takes_more_does_not_pause_the_hop() -> None:
         assert not scene.relay.owes()
 
 
-@pytest.mark.parametrize("end", [End.DISCONNECTED, End.COMPLETE])
-async def test_a_hop_that_ends_while_its_client_held_it_up_is_the_client_s_slowness(end: End) -> None:
+@pytest.mark.parametrize("end", [ResponseEnd.DISCONNECTED, ResponseEnd.COMPLETE])
+async def test_a_hop_that_ends_while_its_client_held_it_up_is_the_client_s_slowness(end: ResponseEnd) -> None:
     """The log's bound was reached: cut without a terminal event, and without asking again."""
     hop = ListHop()
     async with relaying(hop, room=1) as (scene, task):

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.relay.relay import HEARTBEATS_MISSED
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.wire import sse
 from services.wire.native import NativeReader
 from tests.eventually import soon
@@ -14,8 +14,10 @@ from tests.gateway.relay.relaying import relaying
 from tests.gateway.stage import START, ListHop, done, framed, tokens, turns
 
 
-@pytest.mark.parametrize("end", [End.DISCONNECTED, End.COMPLETE, End.MALFORMED])
-async def test_a_hop_that_ends_without_the_stream_s_end_is_followed_again_from_the_last_number(end: End) -> None:
+@pytest.mark.parametrize("end", [ResponseEnd.DISCONNECTED, ResponseEnd.COMPLETE, ResponseEnd.MALFORMED])
+async def test_a_hop_that_ends_without_the_stream_s_end_is_followed_again_from_the_last_number(
+    end: ResponseEnd,
+) -> None:
     first, second = ListHop(), ListHop()
     async with relaying(first, second) as (scene, task):
         first.brings(START, tokens("Hel"))
@@ -33,7 +35,7 @@ async def test_half_a_frame_of_a_broken_hop_never_reaches_the_client() -> None:
     first, second = ListHop(), ListHop()
     async with relaying(first, second) as (scene, _):
         first.on_bytes(framed(START, tokens("Hel")) + framed(tokens("lo", after=2))[:20])
-        first.ends(End.DISCONNECTED)
+        first.ends(ResponseEnd.DISCONNECTED)
         await soon(lambda: scene.asked_again, "it is followed again")
         second.brings(tokens("lo", after=2), done(4))
 
@@ -46,10 +48,10 @@ async def test_a_stream_that_cannot_be_had_again_is_upstream_disconnected_withou
     first, second = ListHop(), ListHop()
     async with relaying(first, second if second_breaks else None) as (scene, task):
         first.brings(START, tokens("a"))
-        first.ends(End.DISCONNECTED)
+        first.ends(ResponseEnd.DISCONNECTED)
         await soon(lambda: scene.asked_again, "it is followed again")
         if second_breaks:
-            second.ends(End.DISCONNECTED)
+            second.ends(ResponseEnd.DISCONNECTED)
         await task
         last = scene.sink.writes[-1]
 

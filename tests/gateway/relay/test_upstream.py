@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.relay.upstream import PATHS, Follower, Upstream
-from services.http.client import Answer, CallFailed
+from services.http.client import HttpResponse, TransportError
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
 from tests.gateway.stage import STREAM_ID
@@ -24,14 +24,16 @@ async def an_upstream() -> AsyncIterator[tuple[Upstream, RawServer]]:
             await upstream.close()
 
 
-async def answered(server: RawServer, asking: Awaitable[Answer | None], answer: bytes = OK) -> tuple[bytes, object]:
+async def answered(
+    server: RawServer, asking: Awaitable[HttpResponse | None], answer: bytes = OK
+) -> tuple[bytes, object]:
     """Answer the one request that ``asking`` makes; return it, and what came of it."""
     tasks = Tasks()
 
-    async def asked() -> Answer | None:
+    async def asked() -> HttpResponse | None:
         return await asking
 
-    task: asyncio.Task[Answer | None] = tasks.spawn(asked(), "asks")
+    task: asyncio.Task[HttpResponse | None] = tasks.spawn(asked(), "asks")
     peer = await server.asked()
     peer.send(answer)
     return peer.request, await task
@@ -58,7 +60,7 @@ async def test_a_stop_names_the_stream_and_the_request() -> None:
 
         assert request.startswith(b"DELETE /api/streams/%b HTTP/1.1\r\n" % STREAM_ID.encode())
         assert b"\r\nX-Request-Id: request-1\r\n" in request
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, HttpResponse)
         assert answer.status == 200
 
 
@@ -83,5 +85,5 @@ async def test_a_departure_is_said_and_whatever_comes_of_it_is_no_failure(answer
 
 async def test_what_is_read_and_broken_off_is_a_failure() -> None:
     async with an_upstream() as (upstream, server):
-        with pytest.raises(CallFailed):
+        with pytest.raises(TransportError):
             await answered(server, upstream.read("/api/tags"), b"garbage\r\n\r\n")

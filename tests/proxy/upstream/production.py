@@ -15,7 +15,7 @@ from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.wire.chat import ModelRequest
 from services.wire.events import Finished, Token
 from tests.proxy.stage import REQUEST, ListSink, StreamStage
@@ -30,8 +30,8 @@ def line(content: str = "", *, done: bool = False) -> bytes:
     return orjson.dumps({"message": {"role": "assistant", "content": content}, "done": done, **more}) + b"\n"
 
 
-WHOLE = Connects([line("Hel"), line("lo"), line(done=True)], End.COMPLETE)
-BUSY_NOW = Connects([], End.COMPLETE, status=503, headers={"retry-after": "0"})
+WHOLE = Connects([line("Hel"), line("lo"), line(done=True)], ResponseEnd.COMPLETE)
+BUSY_NOW = Connects([], ResponseEnd.COMPLETE, status=503, headers={"retry-after": "0"})
 
 
 class Noted:

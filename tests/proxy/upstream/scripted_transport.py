@@ -9,8 +9,8 @@ import orjson
 
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from proxy.upstream.transport import UNAVAILABLE, Transport, Unreachable
-from services.http.client import Answer, CallFailed
-from services.http.connection import Call, Connection, End, Reader
+from services.http.client import HttpResponse, TransportError
+from services.http.connection import HttpCall, HttpConnection, ResponseEnd, ResponseReader
 from services.runtime.settings import Origin
 from tests.proxy.stage import turns
 
@@ -20,7 +20,7 @@ class Connects:
     """A connection that comes up and brings its chunks and its end, one a turn of the loop; no end: it hangs."""
 
     chunks: Sequence[bytes] = ()
-    end: End | None = None
+    end: ResponseEnd | None = None
     status: int | None = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,13 +43,15 @@ Attempt = Connects | Refuses | HangsConnecting
 class ListConnection:
     """A connection that a test reads: closed or not, and what it still has to bring."""
 
-    def __init__(self, attempt: Connects, reader: Reader, closing: Callable[[], None], closing_s: float) -> None:
+    def __init__(
+        self, attempt: Connects, reader: ResponseReader, closing: Callable[[], None], closing_s: float
+    ) -> None:
         self._attempt = attempt
         self._closing_s = closing_s
         self._reader = reader
         self._closing = closing
         self._loop = asyncio.get_running_loop()
-        self.call = Call(cast("Connection", self), reader)
+        self.call = HttpCall(cast("HttpConnection", self), reader)
         self.closed = False
         self._loop.call_soon(self._bring, list(attempt.chunks))
 
@@ -94,7 +96,7 @@ class ScriptedTransport(Transport):
     def open_connections(self) -> int:
         return sum(not connection.closed for connection in self.opened)
 
-    async def open(self, asked: UpstreamRequest, reader: Reader, *, fresh: bool) -> Call:
+    async def open(self, asked: UpstreamRequest, reader: ResponseReader, *, fresh: bool) -> HttpCall:
         assert orjson.loads(asked.body)["stream"] is True
         self.fresh.append(fresh)
         self.open_when_asked.append(self.open_connections)
@@ -107,17 +109,17 @@ class ScriptedTransport(Transport):
         self.opened.append(ListConnection(attempt, reader, self._closing, self.closing_s))
         return self.opened[-1].call
 
-    async def read(self, name: str, *, timeout_s: float = 1.0) -> Answer:
+    async def read(self, name: str, *, timeout_s: float = 1.0) -> HttpResponse:
         assert (name, timeout_s) == ("ps", 0.5)
         if self.loaded is None:
-            raise CallFailed("timeout")
-        return Answer(200, {}, orjson.dumps({"models": [{"name": model} for model in self.loaded]}))
+            raise TransportError("timeout")
+        return HttpResponse(200, {}, orjson.dumps({"models": [{"name": model} for model in self.loaded]}))
 
     async def unload(self, model: str) -> None:
         await turns()  # as a request does: meanwhile the connections of who waits are closed
         self.unloaded.append((model, self.open_connections))
         if self.unload_fails:
-            raise CallFailed("timeout")
+            raise TransportError("timeout")
         self.loaded = []
 
     def _closing(self) -> None:

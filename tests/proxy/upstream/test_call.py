@@ -6,7 +6,7 @@ import pytest
 from proxy.providers.adapter import AttemptFailed
 from proxy.providers.ollama import OllamaAdapter
 from proxy.upstream.call import REFUSAL_BYTES, UpstreamCall
-from services.http.connection import End, Reader
+from services.http.connection import ResponseEnd, ResponseReader
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Failed, Finished, Stage, Token
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
@@ -31,13 +31,13 @@ class Asked:
         self.call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), self.gaps.append, self.passed.append)
 
     def hears(self, *chunks: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> "Asked":
-        reader: Reader = self.call
+        reader: ResponseReader = self.call
         reader.on_head(status, headers or {})
         for chunk in chunks:
             reader.on_bytes(chunk)
         return self
 
-    def ends(self, end: End) -> "Asked":
+    def ends(self, end: ResponseEnd) -> "Asked":
         self.call.on_end(end)
         return self
 
@@ -104,7 +104,7 @@ async def test_what_follows_the_last_word_is_nobody_s_and_moves_no_moment() -> N
     async with a_stream() as stage:
         asked = Asked(stage).hears(LAST)
         answered = stage.stream.timeline.answered
-        asked.hears(line("more"), LAST).ends(End.COMPLETE)
+        asked.hears(line("more"), LAST).ends(ResponseEnd.COMPLETE)
 
         assert (asked.text, asked.end) == ("", "stop")
         assert asked.call.whole
@@ -163,21 +163,21 @@ async def test_the_moment_of_the_call_that_answered_is_kept() -> None:
 
 # --- ends of the body
 
-ENDS: list[tuple[str, Sequence[bytes], End, str]] = [
-    ("clean, after text", [line("a")], End.COMPLETE, "eof, not again, upstream_truncated"),
-    ("clean, after blank lines", [b"\n", b" \n"], End.COMPLETE, "eof, again, upstream_truncated"),
-    ("broken, after half a line", [b'{"mess'], End.DISCONNECTED, "reset, again, upstream_disconnected"),
-    ("clean, without a byte", [], End.COMPLETE, "eof, again, upstream_truncated"),
-    ("clean, after an empty line", [line()], End.COMPLETE, "eof, not again, upstream_truncated"),
-    ("broken, after text", [line("a")], End.DISCONNECTED, "reset, again, upstream_disconnected"),
-    ("broken, without a byte", [], End.DISCONNECTED, "reset, again, upstream_disconnected"),
-    ("a pooled connection's death", [], End.STALE, "stale, again, upstream_disconnected"),
+ENDS: list[tuple[str, Sequence[bytes], ResponseEnd, str]] = [
+    ("clean, after text", [line("a")], ResponseEnd.COMPLETE, "eof, not again, upstream_truncated"),
+    ("clean, after blank lines", [b"\n", b" \n"], ResponseEnd.COMPLETE, "eof, again, upstream_truncated"),
+    ("broken, after half a line", [b'{"mess'], ResponseEnd.DISCONNECTED, "reset, again, upstream_disconnected"),
+    ("clean, without a byte", [], ResponseEnd.COMPLETE, "eof, again, upstream_truncated"),
+    ("clean, after an empty line", [line()], ResponseEnd.COMPLETE, "eof, not again, upstream_truncated"),
+    ("broken, after text", [line("a")], ResponseEnd.DISCONNECTED, "reset, again, upstream_disconnected"),
+    ("broken, without a byte", [], ResponseEnd.DISCONNECTED, "reset, again, upstream_disconnected"),
+    ("a pooled connection's death", [], ResponseEnd.STALE, "stale, again, upstream_disconnected"),
 ]
 
 
 @pytest.mark.parametrize(("name", "chunks", "end", "outcome"), ENDS, ids=[name for name, *_ in ENDS])
 async def test_a_body_that_ends_without_the_last_word_is_a_refusal_for_the_chain(
-    name: str, chunks: Sequence[bytes], end: End, outcome: str
+    name: str, chunks: Sequence[bytes], end: ResponseEnd, outcome: str
 ) -> None:
     """U1-U4: whether another call may follow is not this call's to say; it ends nothing."""
     async with a_stream() as stage:
@@ -190,13 +190,13 @@ async def test_a_body_that_ends_without_the_last_word_is_a_refusal_for_the_chain
 
 async def test_a_connection_that_broke_before_its_head_is_a_reset() -> None:
     async with a_stream() as stage:
-        refusal = Asked(stage).ends(End.DISCONNECTED).refusal
+        refusal = Asked(stage).ends(ResponseEnd.DISCONNECTED).refusal
 
         assert (refusal.why, refusal.again) == ("reset", True)
 
 
-@pytest.mark.parametrize("end", [End.COMPLETE, End.DISCONNECTED])
-async def test_a_last_word_without_its_newline_is_heard_at_the_end_of_the_body(end: End) -> None:
+@pytest.mark.parametrize("end", [ResponseEnd.COMPLETE, ResponseEnd.DISCONNECTED])
+async def test_a_last_word_without_its_newline_is_heard_at_the_end_of_the_body(end: ResponseEnd) -> None:
     async with a_stream() as stage:
         asked = Asked(stage).hears(line("a"), LAST[:-1]).ends(end)
 
@@ -214,14 +214,14 @@ async def test_an_error_line_settles_the_stream() -> None:
 async def test_what_is_not_http_settles_the_stream() -> None:
     """M12."""
     async with a_stream() as stage:
-        asked = Asked(stage).hears(line("a")).ends(End.MALFORMED)
+        asked = Asked(stage).hears(line("a")).ends(ResponseEnd.MALFORMED)
 
         assert (asked.text, asked.end) == ("a", "upstream_malformed")
 
 
 async def test_an_end_after_the_last_word_changes_nothing() -> None:
     async with a_stream() as stage:
-        asked = Asked(stage).hears(LAST).ends(End.DISCONNECTED)
+        asked = Asked(stage).hears(LAST).ends(ResponseEnd.DISCONNECTED)
 
         assert asked.end == "stop"
 
@@ -231,7 +231,7 @@ async def test_a_deadline_that_passes_settles_the_stream_and_what_comes_late_is_
     async with a_stream() as stage:
         asked = Asked(stage).hears(line("a"))
         asked.call.time_out(TIMED_OUT)
-        asked.hears(line("late"), LAST).ends(End.COMPLETE)
+        asked.hears(line("late"), LAST).ends(ResponseEnd.COMPLETE)
 
         assert (asked.text, asked.end) == ("a", "upstream_timeout")
 
@@ -253,7 +253,7 @@ async def test_another_status_is_a_refusal_once_its_body_is_here(status: int, wh
     async with a_stream() as stage:
         asked = Asked(stage).hears(b'{"error":', b'"words"}', status=status, headers={"retry-after": "2"})
         early = asked.call.over.done()
-        refusal = asked.ends(End.COMPLETE).refusal
+        refusal = asked.ends(ResponseEnd.COMPLETE).refusal
 
         assert not early
         assert (refusal.why, refusal.failed.code) == (why, code)
@@ -264,7 +264,7 @@ async def test_another_status_is_a_refusal_once_its_body_is_here(status: int, wh
 @pytest.mark.parametrize(("body", "code"), [(b'{"err', Code.UPSTREAM_ERROR), (b'{"error":"x"}', Code.MODEL_NOT_FOUND)])
 async def test_a_refusal_whose_body_broke_off_is_still_a_refusal(body: bytes, code: Code) -> None:
     async with a_stream() as stage:
-        refusal = Asked(stage).hears(body, status=404).ends(End.DISCONNECTED).refusal
+        refusal = Asked(stage).hears(body, status=404).ends(ResponseEnd.DISCONNECTED).refusal
 
         assert (refusal.failed.code, refusal.again) == (code, False)
 
@@ -292,8 +292,8 @@ async def test_a_body_in_no_coding_is_read(headers: Mapping[str, str]) -> None:
         assert Asked(stage).hears(line("a"), LAST, headers=headers).end == "stop"
 
 
-@pytest.mark.parametrize("end", [End.COMPLETE, End.DISCONNECTED])
-async def test_a_body_without_a_readable_line_settles_the_stream_and_nobody_is_asked_again(end: End) -> None:
+@pytest.mark.parametrize("end", [ResponseEnd.COMPLETE, ResponseEnd.DISCONNECTED])
+async def test_a_body_without_a_readable_line_settles_the_stream_and_nobody_is_asked_again(end: ResponseEnd) -> None:
     """M15."""
     async with a_stream() as stage:
         asked = Asked(stage).hears(b"<!DOCTYPE html>\n<html>Sign in").ends(end)
@@ -321,7 +321,7 @@ async def test_of_a_refusal_s_body_only_a_bounded_part_is_held() -> None:
 async def test_a_second_call_counts_only_its_own_content() -> None:
     """What came "before the first content" is judged per upstream call."""
     async with a_stream() as stage:
-        first = Asked(stage).hears(line("a")).ends(End.DISCONNECTED)
+        first = Asked(stage).hears(line("a")).ends(ResponseEnd.DISCONNECTED)
         second = Asked(stage).hears(line())
 
         assert first.call.has_content

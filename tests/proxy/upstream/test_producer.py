@@ -7,7 +7,7 @@ from proxy.providers.adapter import Adapter
 from proxy.streams.permits import Place
 from proxy.streams.stream import Stream
 from proxy.upstream.producer import IDLE_FACTOR, Deadlines
-from services.http.connection import End
+from services.http.connection import ResponseEnd
 from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Stage
 from tests.eventually import soon
@@ -208,26 +208,46 @@ RETRIES: dict[str, tuple[list[Attempt], str, str, list[str]]] = {
     "busy twice, then well": ([BUSY_NOW, BUSY_NOW, WHOLE], "Hello", "stop", ["503", "503"]),
     "busy three times": ([BUSY_NOW], "", "upstream_unavailable", ["503", "503"]),
     "a reset before content": (
-        [Connects([], End.COMPLETE, 429, {"retry-after": "0"}), Connects([line()], End.DISCONNECTED)],
+        [Connects([], ResponseEnd.COMPLETE, 429, {"retry-after": "0"}), Connects([line()], ResponseEnd.DISCONNECTED)],
         "",
         "upstream_disconnected",
         ["429", "reset"],
     ),
-    "a reset after content": ([Connects([line("a")], End.DISCONNECTED), WHOLE], "a", "upstream_disconnected", []),
-    "a clean end after content": ([Connects([line("a")], End.COMPLETE), WHOLE], "a", "upstream_truncated", []),
-    "a clean end after an empty line": ([Connects([line()], End.COMPLETE), WHOLE], "", "upstream_truncated", []),
+    "a reset after content": (
+        [Connects([line("a")], ResponseEnd.DISCONNECTED), WHOLE],
+        "a",
+        "upstream_disconnected",
+        [],
+    ),
+    "a clean end after content": ([Connects([line("a")], ResponseEnd.COMPLETE), WHOLE], "a", "upstream_truncated", []),
+    "a clean end after an empty line": (
+        [Connects([line()], ResponseEnd.COMPLETE), WHOLE],
+        "",
+        "upstream_truncated",
+        [],
+    ),
     "an error line before content": ([Connects([b'{"error":"x"}\n']), WHOLE], "", "upstream_error", []),
-    "a model that is missing": ([Connects([b'{"error":"no m"}'], End.COMPLETE, 404), WHOLE], "", "model_not_found", []),
-    "a request that is wrong": ([Connects([b'{"error":"no"}'], End.COMPLETE, 400), WHOLE], "", "invalid_request", []),
-    "a redirect": ([Connects([], End.COMPLETE, 302), WHOLE], "", "upstream_error", []),
+    "a model that is missing": (
+        [Connects([b'{"error":"no m"}'], ResponseEnd.COMPLETE, 404), WHOLE],
+        "",
+        "model_not_found",
+        [],
+    ),
+    "a request that is wrong": (
+        [Connects([b'{"error":"no"}'], ResponseEnd.COMPLETE, 400), WHOLE],
+        "",
+        "invalid_request",
+        [],
+    ),
+    "a redirect": ([Connects([], ResponseEnd.COMPLETE, 302), WHOLE], "", "upstream_error", []),
     "a Retry-After beyond patience": (
-        [Connects([], End.COMPLETE, 503, {"retry-after": "11"}), WHOLE],
+        [Connects([], ResponseEnd.COMPLETE, 503, {"retry-after": "11"}), WHOLE],
         "",
         "upstream_unavailable",
         [],
     ),
-    "no HTTP": ([Connects([], End.MALFORMED, None), WHOLE], "", "upstream_malformed", []),
-    "a pooled connection's death": ([Connects([], End.STALE, None), WHOLE], "Hello", "stop", []),
+    "no HTTP": ([Connects([], ResponseEnd.MALFORMED, None), WHOLE], "", "upstream_malformed", []),
+    "a pooled connection's death": ([Connects([], ResponseEnd.STALE, None), WHOLE], "Hello", "stop", []),
 }
 
 
@@ -246,7 +266,7 @@ async def test_the_table_of_what_is_asked_again(name: str) -> None:
 
 async def test_a_pooled_connection_s_death_is_no_attempt() -> None:
     """Repeated at once on a fresh connection, beyond the three."""
-    stale = Connects([], End.STALE, None)
+    stale = Connects([], ResponseEnd.STALE, None)
 
     stage = await outcome_of(stale, BUSY_NOW, BUSY_NOW, WHOLE)
 

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.upstream.progress import Progress
-from services.http.client import Answer
+from services.http.client import HttpResponse
 from services.wire.events import FinishReason, Phase
 from tests.eventually import soon
 from tests.proxy.stage import StreamStage, turns
@@ -19,7 +19,7 @@ class Asked(ScriptedTransport):
         self.loaded = loaded
         self.looks = 0
 
-    async def read(self, name: str, *, timeout_s: float = 1.0) -> Answer:
+    async def read(self, name: str, *, timeout_s: float = 1.0) -> HttpResponse:
         self.looks += 1
         return await super().read(name, timeout_s=timeout_s)
 

@@ -7,8 +7,8 @@ import pytest
 
 from proxy.providers.adapter import UpstreamRequest
 from proxy.upstream.transport import READ_ONLY, Transport, Unreachable
-from services.http.client import CallFailed
-from services.http.connection import End
+from services.http.client import TransportError
+from services.http.connection import ResponseEnd
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
 from services.wire.events import Code, Stage
@@ -37,7 +37,7 @@ async def test_a_question_is_posted_with_its_length_and_nothing_of_the_client() 
             peer.send(TAGS)
             head, _, body = peer.request.partition(b"\r\n\r\n")
 
-            assert await heard.end() is End.COMPLETE
+            assert await heard.end() is ResponseEnd.COMPLETE
             assert head.split(b"\r\n")[0] == b"POST /api/chat HTTP/1.1"
             assert {line.split(b":")[0] for line in head.split(b"\r\n")[1:]} == {
                 b"Host",
@@ -114,7 +114,7 @@ async def test_a_poll_gives_up_in_its_own_time() -> None:
         async with a_transport(server.port) as transport:
             polling = tasks.spawn(transport.read("ps", timeout_s=0.05), "poll")
             await server.asked()
-            with pytest.raises(CallFailed) as failed:
+            with pytest.raises(TransportError) as failed:
                 await polling
 
     assert failed.value.how == "timeout"
