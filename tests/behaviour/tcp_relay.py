@@ -72,13 +72,15 @@ class TcpRelay:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        pair, speaking = {writer, target_writer}, asyncio.Event()
+        pair, speaking = {writer}, asyncio.Event()
         if self._new_ones_speak:
             speaking.set()
-        self._open |= pair
+        self._open.add(writer)  # before the target is connected: a cut cuts what has only been taken, too
         self._speaking.add(speaking)
         try:
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            pair.add(target_writer)
+            self._open.add(target_writer)
             back = self._pass_back(target_reader, writer, speaking)
             await asyncio.gather(self._pass_on(reader, target_writer, speaking), back)
         finally:

@@ -94,16 +94,17 @@ async def test_the_headers_leave_at_once_for_who_takes_a_place_in_the_line(clien
 
 
 async def test_a_failure_within_the_first_second_is_a_status(client: Client) -> None:
+    """And too little memory stays too little: no retry is promised."""
     model = scripted(load=0.3, fault="error", at=0, words="memory")
 
-    refused(await client.ask(GENERATE, asking(model.name)), Code.UPSTREAM_ERROR)
+    refused(await client.ask(GENERATE, asking(model.name)), Code.UPSTREAM_ERROR, retryable=False)
 
 
 async def test_a_failure_after_the_first_second_is_an_event_though_nothing_was_said(client: Client) -> None:
     model = scripted(load=1.4, fault="error", at=0, words="memory")
     answer = await client.ask(GENERATE, asking(model.name))
 
-    failed(answer, Code.UPSTREAM_ERROR)
+    failed(answer, Code.UPSTREAM_ERROR, retryable=False)
     assert {event.type for event in answer.events} == {"start", "status", "error"}
 
 

@@ -285,7 +285,7 @@ BAD_BODIES: Final = {
     "1e308": (b'{"message":"hi","options":{"temperature":1e308}}', 400, "invalid_request"),
     "1e999": (b'{"message":"hi","options":{"temperature":1e999}}', 400, "invalid_request"),
     "10,000 deep": (b'{"message":"hi","format":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 400, "invalid_request"),
-    "33 deep": (b'{"message":"hi","format":' + b'{"a":' * 32 + b"1" + b"}" * 32 + b"}", 400, "invalid_request"),
+    "161 deep": (b'{"message":"hi","format":' + b'{"a":' * 160 + b"1" + b"}" * 160 + b"}", 400, "invalid_request"),
 }
 
 

@@ -41,6 +41,7 @@ WITHOUT_VALUE: Final = {
         "llm_followers_cut_total": NOT_CUT,
         "llm_log_dropped_total": "somebody reads the log: runtime/test_log",
         "llm_tokens_after_disconnect_total": "a call that is over is closed at once: proxy/test_upstream_call",
+        "llm_model_wedged": "no model is wedged here: behaviour/test_wedged_model",
         "ollama_model_vram_bytes": "the simulator has no graphics card, as the recorded server: proxy/test_phases",
     },
     "gateway": {
@@ -50,6 +51,7 @@ WITHOUT_VALUE: Final = {
         "llm_upstream_retries_total": "no hop breaks and none is stale: behaviour/test_broken_hop",
         "llm_protocol_violations_total": "our proxy keeps the protocol: behaviour/test_broken_hop",
         "llm_log_dropped_total": "somebody reads the log: runtime/test_log",
+        "llm_browser_time_to_first_token_seconds": "no page is open: gateway/routes/test_beacon",
     },
 }
 
