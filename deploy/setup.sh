@@ -1,5 +1,6 @@
 #!/bin/sh
-# setup.sh <lock file>: make .venv from it with the first Python that will do; say in one line what is missing, if none does.
+# setup.sh <lock file>: make .venv from it with the first Python that will do, and the command `sluice` in it; say in one
+# line what is missing, if none does.
 set -eu
 lock=$1
 
@@ -31,3 +32,8 @@ if ! version_will_do .venv/bin/python; then # absent, or made by a Python that i
     "$python" -m venv --clear .venv
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+
+# There is no wheel to bring the command. -P: what lies in the folder where it is called is not taken for a part of it.
+here=$(pwd | sed "s/'/'\\\\''/g")
+printf "#!/bin/sh\nPYTHONPATH='%s' exec '%s/.venv/bin/python' -P -m services.termchat \"\$@\"\n" "$here" "$here" >.venv/bin/sluice
+chmod +x .venv/bin/sluice

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,10 @@ RECEIVE_BUFFER_BYTES: Final = 65_536
 
 
 class TransportError(Exception):
-    """A call came to nothing; ``how`` is "refused", "connect_timeout", "timeout", "too_large" or a ``ResponseEnd``."""
+    """A call came to nothing.
+
+    ``how`` is "refused", "connect_timeout", "untrusted", "timeout", "too_large" or an ``ResponseEnd``.
+    """
 
     def __init__(self, how: str) -> None:
         super().__init__(how)
@@ -47,11 +51,12 @@ class HttpClient:
     """The calls to one ``host:port``.
 
     Args:
-        connect_timeout_s: how long a TCP connection may take to come up, name look-up included.
+        connect_timeout_s: how long a connection may take to come up, name look-up and TLS included.
+        tls: what is trusted, where TLS is spoken; None: it is not.
     """
 
-    def __init__(self, host: str, port: int, *, connect_timeout_s: float) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, *, connect_timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
+        self._host, self._port, self._tls = host, port, tls
         self._host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[HttpConnection] = []
@@ -65,7 +70,7 @@ class HttpClient:
             fresh: refuse a pooled connection, which may have died unseen.
 
         Raises:
-            TransportError: no connection came up ("refused", "connect_timeout").
+            TransportError: no connection came up ("refused", "connect_timeout", with TLS "untrusted").
         """
         connection = (None if fresh else self._pooled()) or await self._connect()
         return connection.send(request.encode(self._host_header), reader)
@@ -135,10 +140,12 @@ class HttpClient:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 transport, connection = await loop.create_connection(
-                    lambda: HttpConnection(self), self._host, self._port
+                    lambda: HttpConnection(self), self._host, self._port, ssl=self._tls
                 )
-        except TimeoutError as exc:  # a TimeoutError is an OSError: first
+        except TimeoutError as exc:  # a TimeoutError is an OSError, and so is an SSLError: first
             raise TransportError("connect_timeout") from exc
+        except ssl.SSLError as exc:
+            raise TransportError("untrusted") from exc
         except OSError as exc:
             raise TransportError("refused") from exc
         finally:

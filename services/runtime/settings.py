@@ -5,22 +5,20 @@ A process declares a frozen subclass of :class:`ProcessSettings`; :func:`read_se
 Refused: ``.env`` files (a second place to look), JSON in a variable, and a default that depends on the machine.
 """
 
-import difflib
 import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 
-OURS: Final = "SLUICE_"
-# TEST is the suite's, whose processes inherit its environment
-PROCESS_PREFIXES: Final = tuple(f"{OURS}{name}_" for name in ("PROXY", "GATEWAY", "WEB", "SIMULATOR", "TEST"))
+from services.runtime.environment import LOG_FORMAT, LOG_LEVEL, SettingRow, unknown_names
+
 MAX_PORT: Final = 65_535
 
 S = TypeVar("S", bound="ProcessSettings")
@@ -131,12 +129,12 @@ class ProcessSettings(BaseModel):
     listen: Address
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
-        validation_alias="SLUICE_LOG_LEVEL",
+        validation_alias=LOG_LEVEL,
         description="least level of a log line: debug, info, warning, error",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
-        validation_alias="SLUICE_LOG_FORMAT",
+        validation_alias=LOG_FORMAT,
         description="json, console, or auto: console on a terminal",
     )
 
@@ -152,14 +150,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-class SettingRow(NamedTuple):
-    """One setting as docs/settings.md and ``--help`` show it; ``default`` is what one would write in the variable."""
-
-    name: str
-    default: str
-    description: str
 
 
 def read_settings(cls: type[S], environ: Mapping[str, str]) -> S:
@@ -196,18 +186,7 @@ def _values(cls: type[ProcessSettings], environ: Mapping[str, str]) -> dict[str,
 
 
 def _unknown_names(cls: type[ProcessSettings], environ: Mapping[str, str]) -> list[str]:
-    known = {variable(cls, name) for name in cls.model_fields}
-    others = tuple(prefix for prefix in PROCESS_PREFIXES if prefix != cls.PREFIX)  # theirs to judge
-    suspects = [name for name in environ if name.startswith(OURS) and name not in known and not name.startswith(others)]
-    return [f"{name}: unknown{_nearest(name, known)}" for name in sorted(suspects)]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """Return " (did you mean …?)" with the nearest known name, or with the same name under a nearer prefix."""
-    rest = name.removeprefix(OURS).partition("_")[2]
-    moved = {prefix + rest for prefix in PROCESS_PREFIXES if rest} - {name}
-    near = difflib.get_close_matches(name, [*known, *moved], n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return unknown_names(environ, {variable(cls, name) for name in cls.model_fields}, cls.PREFIX)
 
 
 def _problem(cls: type[ProcessSettings], error: ErrorDetails) -> str:

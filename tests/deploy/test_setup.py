@@ -16,7 +16,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("deploy/setup.sh", "Makefile", "requirements.lock", "requirements-dev.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()
-    for tool in ("sh", "make", "touch"):
+    for tool in ("sh", "make", "touch", "sed", "chmod"):
         (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
     return tmp_path
 
@@ -136,3 +136,28 @@ def test_the_chain_runs_on_what_development_has_installed(installed: Path) -> No
     make(installed, "setup")
 
     assert locks_installed(make(installed, "run")) == []
+
+
+def test_the_command_sluice_runs_from_any_folder_and_takes_nothing_that_lies_there_for_its_own(
+    installed: Path, tmp_path: Path
+) -> None:
+    make(installed, "run")
+
+    command = installed / ".venv" / "bin" / "sluice"
+    done = subprocess.run([command, "a b", "$c"], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=True)
+
+    assert done.stdout == "-P -m services.termchat a b $c\n"
+    assert f"PYTHONPATH='{installed}'" in command.read_text()
+
+
+def test_the_command_is_found_where_the_checkout_s_name_is_odd(tmp_path: Path) -> None:
+    odd = tmp_path / "it's $HOME"
+    (odd / ".venv" / "bin").mkdir(parents=True)
+    python = odd / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH"\n')
+    python.chmod(0o755)
+
+    subprocess.run(["sh", ROOT / "deploy" / "setup.sh", "requirements.lock"], cwd=odd, timeout=20, check=True)
+
+    done = subprocess.run([odd / ".venv/bin/sluice"], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == f"{odd}\n"

@@ -5,7 +5,7 @@ import pytest
 from tests.documents.declared import settings_of
 from tests.documents.tables import table
 
-PROCESSES = ["proxy", "gateway", "services.simulator", "services.webchat"]
+PROCESSES = ["proxy", "gateway", "services.simulator", "services.webchat", "services.termchat"]
 
 
 def test_the_page_lists_every_setting_with_its_default_and_no_other() -> None:

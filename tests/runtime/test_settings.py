@@ -3,12 +3,12 @@ from typing import ClassVar, Self
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
+from services.runtime.environment import SettingRow
 from services.runtime.settings import (
     Address,
     CommaList,
     Origin,
     ProcessSettings,
-    SettingRow,
     SettingsError,
     describe,
     read_settings,

@@ -1,0 +1,225 @@
+"""One answer as it comes: asks, reads, comes back after a break, stops it, and shows what it hears.
+
+One coroutine waits for one bell, which lines, Ctrl-C and the clock ring; what to do next is said by `following` and
+`stopping`, which know no sockets.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Mapping
+from random import random
+from typing import Any, Final, Protocol
+
+from services.termchat.facts import Failed, Said, refusal
+from services.termchat.following import HEADERS_S, Following, Heard
+from services.termchat.gateway import Gateway, Line, TransportError
+from services.termchat.stopping import Step, Stopping
+
+KEEP_CHARACTERS: Final = 1 << 20
+"""Of an answer's text, for the conversation: as much as the proxy's log holds of it."""
+LAST_CHUNK_S: Final = 0.5
+"""Behind its last word a body only ends; to close before that would look like a reader who left."""
+FAREWELL_S: Final = 1.0
+"""How long the answer to a cancel is waited for when nothing else is."""
+
+
+class View(Protocol):
+    """Who shows an answer; times are those of the monotonic clock."""
+
+    def take(self, heard: Heard, now: float) -> None:
+        """An event came."""
+        ...
+
+    def lost(self, now: float) -> None:
+        """The line is being sought for some time."""
+        ...
+
+    def tick(self, now: float) -> float | None:
+        """Show what is due; return when something will be."""
+        ...
+
+    def close(self, answer: Following, now: float) -> None:
+        """Show the rest; the answer is over."""
+        ...
+
+
+class Answering:
+    """The way of one question to the end of its answer.
+
+    Args:
+        body: the request.
+        view: hears of it.
+
+    Attributes:
+        following: where it stands, and at last how it ended.
+    """
+
+    def __init__(self, gateway: Gateway, body: Mapping[str, Any], view: View) -> None:
+        self.following = Following(time.monotonic())
+        self._gateway = gateway
+        self._body = body
+        self._key = secrets.token_urlsafe(24)
+        self._view = view
+        self._came = asyncio.Event()
+        self._stopping = Stopping()
+        self._connecting: asyncio.Timeout | None = None
+        self._leaving = False
+        self._text: list[str] = []
+        self._characters = 0
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return "".join(self._text)
+
+    def stop(self) -> None:
+        """Stop the answer, from a signal handler; it goes on to its own last word, or for some seconds without."""
+        self.following.stop_asked = True
+        self._stopping.ask(time.monotonic())
+        self._came.set()
+        if self._connecting is not None:
+            self._connecting.reschedule(asyncio.get_running_loop().time())
+
+    def leave(self) -> None:
+        """Stop it and wait for nothing but that the gateway was told."""
+        self._leaving = True
+        self.stop()
+
+    async def run(self) -> Following:
+        """Return when the answer is over.
+
+        Raises:
+            BrokenPipeError: nobody reads what the view writes; the gateway was told to stop.
+        """
+        try:
+            while self.following.end is None:
+                await self._pause(await self._once())
+            self._view.close(self.following, time.monotonic())
+        except BrokenPipeError:
+            await self._cancel()
+            raise
+        return self.following
+
+    async def _once(self) -> float:
+        """Open one line and read it to its end; return how long to wait before the next."""
+        try:
+            async with asyncio.timeout(None) as self._connecting:
+                line = await self._open()
+        except TransportError as failed:
+            return self._not_reached(failed)
+        except TimeoutError:  # stop() was called
+            return 0.0
+        finally:
+            self._connecting = None
+        try:
+            return await self._read(line)
+        finally:
+            line.close()
+
+    async def _open(self) -> Line:
+        stream_id = self.following.stream_id
+        if stream_id is None:
+            return await self._gateway.ask(self._body, self._key, self._came)
+        return await self._gateway.follow(stream_id, self.following.last, self._came)
+
+    def _not_reached(self, failed: TransportError) -> float:
+        wait_s = self.following.not_reached(time.monotonic(), random())  # noqa: S311 spreads clients, no secret
+        if failed.how == "untrusted" and isinstance(self.following.end, Failed):
+            words = "The gateway's certificate is not trusted; --cacert names the one that is."
+            self.following.end = Failed(self.following.end.code, words)
+        return wait_s or 0.0
+
+    async def _read(self, line: Line) -> float:
+        """Read a line until it, or the answer, is over; return as :meth:`_once` does."""
+        following, beats = self.following, 0
+        headers_due = time.monotonic() + HEADERS_S
+        while True:
+            now = time.monotonic()
+            if line.beats > beats:
+                beats, following.heard_at = line.beats, now
+            self._take(line, now)
+            if following.end is not None:
+                await self._let_end(line)
+                return 0.0
+            if line.end is not None:
+                return self._after(line, now)
+            if now >= (following.dead_at if line.status else headers_due):
+                return following.broke(now, random()) or 0.0  # noqa: S311 as above
+            if await self._stopped(now):
+                return 0.0
+            await self._until(following.dead_at if line.status else headers_due)
+
+    def _take(self, line: Line, now: float) -> None:
+        """Take in what came."""
+        if line.carries_frames and self.following.stream_id is None:
+            self.following.opened(line.headers.get("x-stream-id", ""), now)
+        while line.events and self.following.end is None:
+            heard = self.following.heard(line.events.popleft(), now)
+            if heard is None:
+                continue
+            if isinstance(heard.fact, Said) and self._characters < KEEP_CHARACTERS:
+                self._text.append(heard.fact.text)
+                self._characters += len(heard.fact.text)
+            self._view.take(heard, now)
+
+    def _after(self, line: Line, now: float) -> float:
+        """Return how long to wait after a line that ended, the answer's end not having come."""
+        chance = random()  # noqa: S311 as above
+        if line.carries_frames or not line.status:
+            return self.following.broke(now, chance) or 0.0
+        refused = refusal(line.status, bytes(line.body), line.headers.get("retry-after", ""))
+        return self.following.turned_away(line.status, refused, now, chance) or 0.0
+
+    async def _let_end(self, line: Line) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_CHUNK_S):
+                await line.over()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next try, or stop where that is asked for."""
+        following = self.following
+        until = time.monotonic() + seconds
+        while following.end is None:
+            now = time.monotonic()
+            if self._stopping.is_asked:  # no line is open: its last word cannot come
+                await self._cancel()
+                following.stop()
+            elif now >= until:
+                return
+            else:
+                if following.is_lost:
+                    self._view.lost(now)
+                await self._until(until)
+
+    async def _stopped(self, now: float) -> bool:
+        """Do what is due about a stop; return whether the answer was given up."""
+        step = self._stopping.next(now, has_name=self.following.stream_id is not None)
+        if step is Step.CANCEL and self._leaving:
+            await self._cancel()
+        elif step is Step.CANCEL:
+            with contextlib.suppress(TransportError):
+                await self._gateway.cancel(self.following.stream_id or "")
+        if step is Step.GIVE_UP or (self._leaving and self.following.stream_id is not None):
+            self.following.stop()
+        return self.following.end is not None
+
+    async def _cancel(self) -> None:
+        """Tell the gateway to stop the answer, if it has a name, and wait until it has heard."""
+        if self.following.stream_id is None:
+            return
+        with contextlib.suppress(TransportError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                line = await self._gateway.cancel(self.following.stream_id)
+                await line.over()
+
+    async def _until(self, deadline: float) -> None:
+        """Wait for the bell, for ``deadline``, or until something is to be shown or done about a stop."""
+        now = time.monotonic()
+        times = [deadline, self._view.tick(now), self._stopping.due_at]
+        due = min(when for when in times if when is not None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due - now)):
+                await self._came.wait()
+        self._came.clear()

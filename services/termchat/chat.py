@@ -1,0 +1,262 @@
+"""A chat: prompts, commands, one answer after another."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from services.termchat import phrases, saved
+from services.termchat.commands import HELP, Command, Leave, Nothing, Say, Unknown, meaning_of
+from services.termchat.conversation import BadValue, Conversation
+from services.termchat.exits import Exit
+from services.termchat.facts import Ended, Failed, object_of, objects_in, refusal
+from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
+from services.termchat.gateway import TransportError
+from services.termchat.harmless import harmless, on_one_line
+from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
+from services.termchat.session import LEAVING_SIGNALS, SIGNALLED, Session
+from services.termchat.terminal import Style
+
+GREETING_S: Final = 1.0
+"""How long the first look at the gateway may hold up the prompt."""
+HOW_TO_LEAVE: Final = "Ctrl-C again, Ctrl-D or /exit leaves"
+
+
+async def chat(session: Session, environ: Mapping[str, str]) -> int:
+    """Talk until the person leaves; return the exit code."""
+    talk = Chat(session)
+    await talk.greet()
+    prompt = _prompt(session, environ, lambda: talk.models)
+    loop = asyncio.get_running_loop()
+    while not session.interrupts.leaving:
+        for number in LEAVING_SIGNALS:
+            loop.add_signal_handler(number, _told_to_leave, session, number, prompt)
+        try:
+            await talk.take(await prompt.ask(talk.prefill))
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            if not session.interrupts.press(time.monotonic()):
+                session.tell(HOW_TO_LEAVE, Style.DIM)
+    if session.left_by:
+        return SIGNALLED + session.left_by
+    return Exit.INTERRUPTED if session.interrupts.leaving and not talk.has_left else Exit.OK
+
+
+def _prompt(session: Session, environ: Mapping[str, str], models: Callable[[], list[str]]) -> Prompt:
+    if not session.out.moves:
+        return PlainPrompt(session.out)
+    history = history_path(environ) if session.options.keeps_history else None
+    if history is not None:
+        try:
+            prepare_history(history)
+        except NotReadable as exc:
+            session.tell(f"what you type is not kept: {exc}", Style.DIM)
+            history = None
+    return EditedPrompt(history, models)
+
+
+def _told_to_leave(session: Session, number: int, prompt: Prompt) -> None:
+    session.left_by = number
+    session.interrupts.leaving = True
+    prompt.abandon()
+
+
+class Chat:
+    """What a person's lines do.
+
+    Attributes:
+        models: names that the gateway has listed.
+        prefill: the next prompt begins with it: a question that is being changed.
+        has_left: the person said so.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.models: list[str] = []
+        self.prefill = ""
+        self.has_left = False
+        self._session = session
+        self._conversation = Conversation(session.options.parameters)
+        self._numbers: Mapping[str, Any] | None = None  # of the last answer that ended
+        self._commands: Mapping[str, Callable[[str], Awaitable[None] | None]] = {
+            "help": self._help,
+            "stream": self._stream,
+            "temp": self._temp,
+            "model": self._model,
+            "models": self._models,
+            "history": self._history,
+            "clear": self._clear,
+            "set": self._set,
+            "retry": self._retry,
+            "edit": self._edit,
+            "save": self._save,
+            "load": self._load,
+            "stats": self._stats,
+        }
+
+    async def greet(self) -> None:
+        """Say whom one talks to, or that nobody is there; the chat goes on in either case."""
+        place = self._session.gateway.place
+        listed = await self._listed(GREETING_S)
+        if isinstance(listed, Failed):
+            self._tell(f"{phrases.failure(listed)} It is asked again with each question.", Style.ERROR)
+            return
+        default = next((row for row in listed if row.get("default") is True), {})
+        name = self._conversation.parameters.model or on_one_line(str(default.get("name") or "no model"))
+        whose = " (a simulator: its words are not a model's)" if default.get("simulated") is True else ""
+        self._tell(f"{name}{whose} at {place} · /help", Style.DIM)
+
+    async def take(self, line: str) -> None:
+        """Do what a line means."""
+        editing, self.prefill = bool(self.prefill), ""
+        match meaning_of(line):
+            case Say(text):
+                if editing:
+                    self._conversation.take_back()
+                await self._ask(text)
+            case Command(name, argument):
+                done = self._commands[name](argument)
+                if done is not None:
+                    await done
+            case Unknown(name, nearest):
+                meant = f"; did you mean /{nearest}?" if nearest else "; /help lists what there is"
+                self._tell(f"there is no /{on_one_line(name)}{meant}")
+            case Leave():
+                self.has_left = self._session.interrupts.leaving = True
+            case Nothing():
+                pass
+
+    async def _ask(self, text: str) -> None:
+        self._conversation.ask(text)
+        answer, said = await self._session.answer(self._conversation)
+        self._conversation.take_answer(said, answer.mark)
+        if isinstance(answer.end, Ended):
+            self._numbers = answer.end.numbers
+        if isinstance(answer.end, Failed) and answer.end.retryable and not answer.was_stopped:
+            self._tell(phrases.RETRY, Style.DIM)
+
+    def _help(self, _: str) -> None:
+        rows = [(f"/{name} {argument}", about) for name, (argument, about) in HELP.items()]
+        more = [("//text", "a message that begins with a slash"), ('"""', "begins and ends one of several lines")]
+        self._session.out.write(phrases.table([*rows, *more, ("Ctrl-C", "stops the answer; twice leaves")]))
+
+    def _stream(self, argument: str) -> None:
+        if argument not in {"", "on", "off"}:
+            self._tell("expected /stream on or /stream off", Style.ERROR)
+            return
+        session = self._session
+        session.is_streaming = argument == "on" if argument else not session.is_streaming
+        self._tell("words are shown as they come" if session.is_streaming else "answers are shown when they are whole")
+
+    def _temp(self, argument: str) -> None:
+        if argument:
+            self._choose("temperature", argument)
+        self._tell(f"temperature {self._conversation.parameters.temperature:g}")
+
+    def _model(self, argument: str) -> None:
+        if argument and self._choose("model", argument) and self.models and argument not in self.models:
+            self._tell("it is not listed; the model server will say whether it knows it", Style.DIM)
+        self._tell(f"model {self._conversation.parameters.model or 'the default of the gateway'}")
+
+    async def _models(self, _: str) -> None:
+        listed = await self._listed()
+        if isinstance(listed, Failed):
+            self._tell(phrases.failure(listed), Style.ERROR)
+        elif not listed:
+            self._tell("No model is installed. Beside Ollama: ollama pull llama3.2")
+        else:
+            self._session.out.write(phrases.table(phrases.model_rows(listed)))
+
+    def _history(self, argument: str) -> None:
+        if argument and not (argument.isascii() and argument.isdigit() and len(argument) < 4):
+            self._tell("expected /history or /history and how many", Style.ERROR)
+            return
+        conversation = self._conversation
+        messages = list(conversation.messages)
+        self._tell(f"{len(messages)} messages, ~{conversation.approximate_tokens} tokens", Style.DIM)
+        for one in messages[len(messages) - int(argument) if argument and int(argument) < len(messages) else 0 :]:
+            mark = f" [{on_one_line(one.mark)}]" if one.mark else ""
+            self._tell(f"{'you' if one.role == 'user' else 'model'}{mark}:", Style.NAME)
+            self._tell(harmless(one.content))
+
+    def _clear(self, _: str) -> None:
+        self._conversation.clear()
+        self._tell("forgotten; the system prompt stays")
+
+    def _set(self, argument: str) -> None:
+        name, _, value = argument.partition(" ")
+        parameters = self._conversation.parameters
+        if name and (name not in phrases.SETTABLE or not self._choose(name, value.strip())):
+            if name not in phrases.SETTABLE:
+                self._tell(f"expected /set {HELP['set'][0]}", Style.ERROR)
+            return
+        for one in [name] if name else phrases.SETTABLE:
+            value_now = getattr(parameters, one)
+            self._tell(f"{one} {'left to the model' if value_now is None else harmless(str(value_now))}")
+
+    async def _retry(self, _: str) -> None:
+        question = self._conversation.take_back()
+        if question:
+            await self._ask(question)
+        else:
+            self._tell("nothing was asked yet")
+
+    def _edit(self, _: str) -> None:
+        self.prefill = self._conversation.last_question
+        if not self.prefill:
+            self._tell("nothing was asked yet")
+
+    def _save(self, argument: str) -> None:
+        if not argument:
+            self._tell("expected /save and a file", Style.ERROR)
+            return
+        path = Path(argument).expanduser()
+        try:
+            if path.exists():
+                saved.from_text(read_text(path))  # what is not ours is not replaced
+            save_text(path, saved.to_text(self._conversation))
+        except (NotReadable, saved.NotOurs) as exc:
+            self._tell(f"not saved: {exc}", Style.ERROR)
+        else:
+            self._tell(f"saved, {len(self._conversation.messages)} messages")
+
+    def _load(self, argument: str) -> None:
+        if not argument:
+            self._tell("expected /load and a file", Style.ERROR)
+            return
+        try:
+            self._conversation = saved.from_text(read_text(Path(argument).expanduser()))
+        except (NotReadable, saved.NotOurs) as exc:
+            self._tell(f"not loaded, nothing is changed: {exc}", Style.ERROR)
+        else:
+            self._tell(f"loaded, {len(self._conversation.messages)} messages")
+
+    def _stats(self, _: str) -> None:
+        lines = phrases.stats(self._numbers) if self._numbers is not None else ["nothing was answered yet"]
+        for line in lines:
+            self._tell(line)
+
+    def _choose(self, name: str, value: str) -> bool:
+        try:
+            self._conversation.parameters.choose(name, value)
+        except BadValue as exc:
+            self._tell(str(exc), Style.ERROR)
+            return False
+        return True
+
+    async def _listed(self, timeout_s: float | None = None) -> list[dict[str, Any]] | Failed:
+        """Return what the gateway lists, or why it does not."""
+        gateway = self._session.gateway
+        try:
+            answer = await (gateway.get("/api/models", timeout_s) if timeout_s else gateway.get("/api/models"))
+        except TransportError:
+            return Failed("", f"The gateway at {gateway.place} cannot be reached.")
+        if answer.status != 200:
+            return refusal(answer.status, answer.body, answer.headers.get("retry-after", ""))
+        listed = objects_in(object_of(answer.body), "models")
+        self.models = [row["name"] for row in listed if isinstance(row.get("name"), str)]
+        return listed
+
+    def _tell(self, words: str, style: Style = Style.PLAIN) -> None:
+        self._session.tell(words, style)

@@ -1,0 +1,73 @@
+"""Where code begins and ends in text that is still being written: Markdown's fences, line by line. Pure."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+_MAY_BECOME_ONE: Final = re.compile(r" {0,3}(`{0,2}|~{0,2})")
+
+
+class Span(NamedTuple):
+    """Neighbouring text of one kind."""
+
+    text: str
+    is_code: bool
+
+
+class Fences:
+    """Tells code from prose; a line's beginning waits while it may become a fence, five characters at most."""
+
+    def __init__(self) -> None:
+        self._held = ""  # of a line of which nothing was given yet
+        self._is_line_open = False
+        self._mark = ""  # the fence that is open
+        self._is_fence = False  # the line in hand is one
+
+    def feed(self, text: str) -> Iterator[Span]:
+        """Take in ``text``; iterate the result for what is known of it."""
+        for line in _lines(text):
+            yield from self._take(line)
+
+    def end(self) -> Iterator[Span]:
+        """Give what was held."""
+        if self._held:
+            yield self._given(self._held)
+            self._held = ""
+
+    def _take(self, part: str) -> Iterator[Span]:
+        """Take in a part of one line, its end included or not."""
+        if not self._is_line_open:
+            self._held += part
+            if _MAY_BECOME_ONE.fullmatch(self._held):
+                return
+            part, self._held = self._held, ""
+            self._begin(part)
+        yield self._given(part)
+        if part.endswith("\n"):
+            self._end_line()
+
+    def _begin(self, line: str) -> None:
+        self._is_line_open = True
+        found = _FENCE.match(line)
+        self._is_fence = found is not None and (not self._mark or found[1][0] == self._mark)
+        if found is not None and not self._mark:
+            self._mark = found[1][0]
+        elif self._is_fence:
+            self._mark = ""
+
+    def _end_line(self) -> None:
+        self._is_line_open = self._is_fence = False
+
+    def _given(self, text: str) -> Span:
+        return Span(text, bool(self._mark) or self._is_fence)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of ``text`` with their ends; U+2028 and the like are no line ends."""
+    begin = 0
+    while (end := text.find("\n", begin)) >= 0:
+        yield text[begin : end + 1]
+        begin = end + 1
+    if begin < len(text):
+        yield text[begin:]

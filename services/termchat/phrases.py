@@ -1,0 +1,118 @@
+"""The sentences that a person reads beside the model's words. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from services.termchat.facts import Ended, Failed, Waits, number_at
+from services.termchat.following import Following
+from services.termchat.harmless import on_one_line
+
+_PHASES: Final[Mapping[str, str]] = {
+    "connecting": "reaching the model server",
+    "loading": "loading the model",
+    "prefill": "reading the prompt",
+    "retrying": "the model server is asked again",
+}
+_REASONS: Final[Mapping[str, str]] = {
+    "length": "cut off: the most tokens that it may have (/set max_tokens)",
+    "content_filter": "cut off by the model server's content filter",
+    "cancelled": "stopped by somebody else",
+    "abandoned": "ended, for nobody had read it for too long",
+    "tool_calls": "the model asks for tools, and none are run here",
+}
+SETTABLE: Final = ("system", "top_p", "max_tokens", "seed")
+RETRY: Final = "/retry asks again"
+_PARTS: Final = (("queue", "queue_ms"), ("load", "load_ms"), ("prompt", "prefill_ms"), ("tokens", "decode_ms"))
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, ... 11th, ... 21st."""
+    tens = number // 10 % 10
+    return f"{number}{'th' if tens == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def waiting(waits: Waits | None, seconds: float) -> str:
+    """Return what is awaited, and since when if that is long."""
+    words = _PHASES.get(waits.phase, "waiting") if waits else "waiting"
+    if waits and waits.phase == "queued" and waits.position:
+        words = f"waiting, {ordinal(waits.position)} in line"
+    elif waits and waits.attempt:
+        words = f"{words}, {ordinal(waits.attempt)} time"
+    return f"{words} … {seconds:.0f} s" if seconds >= 1 else f"{words} …"
+
+
+def timing(answer: Following, now: float) -> str:
+    """Return where the time of an answer went, in one line; only what was measured is said."""
+    numbers = answer.end.numbers if isinstance(answer.end, Ended) else {}
+    first_s = None if answer.first_at is None else answer.first_at - answer.asked_at
+    speed, tokens = number_at(numbers, "timing", "tokens_per_s"), number_at(numbers, "usage", "output_tokens")
+    model = numbers.get("served_by")
+    model = model.get("model") if isinstance(model, dict) else answer.model
+    parts = [
+        f"first word {first_s:.2f} s" if first_s is not None else "",
+        f"{speed:.1f} tokens/s" if speed is not None else "",
+        f"{tokens:.0f} tokens" if tokens is not None else "",
+        f"{now - answer.asked_at:.1f} s",
+        on_one_line(str(model or "")),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def afterword(end: Ended) -> str:
+    """Return what is to be said of an answer that did not simply stop; "" for one that did."""
+    skipped = number_at(end.numbers, "skipped_lines")
+    left_out = f"{skipped:.0f} lines of the model server could not be read and were left out" if skipped else ""
+    return "; ".join(filter(None, [_REASONS.get(end.reason, ""), left_out]))
+
+
+def failure(failed: Failed) -> str:
+    """Return what went wrong, and when asking again may help."""
+    words = on_one_line(failed.message) or f"the answer failed: {on_one_line(failed.code) or 'unexpected answer'}"
+    if failed.retry_after_s:
+        words = f"{words} (again in {failed.retry_after_s:.0f} s)"
+    return f"{words} [{on_one_line(failed.code)}]" if failed.code else words
+
+
+def stats(numbers: Mapping[str, Any]) -> list[str]:
+    """Return where the time of a finished answer went, a line each; unknown parts are left out."""
+    known = [(name, number_at(numbers, "timing", key)) for name, key in _PARTS]
+    rows = [(name, value) for name, value in known if value is not None]
+    total, first = number_at(numbers, "timing", "total_ms"), number_at(numbers, "timing", "ttft_ms")
+    gateway = number_at(numbers, "gateway", "ttft_ms")
+    if gateway is not None and first is not None:
+        rows.append(("network", max(0.0, gateway - first)))
+    lines = [f"{name:<9}{value / 1000:8.3f} s" for name, value in rows]
+    lines += [f"{'total':<9}{total / 1000:8.3f} s"] if total is not None else []
+    tokens_in, tokens_out = number_at(numbers, "usage", "input_tokens"), number_at(numbers, "usage", "output_tokens")
+    lines += [
+        f"{name:<9}{value:6.0f} tokens"
+        for name, value in (("read", tokens_in), ("wrote", tokens_out))
+        if value is not None
+    ]
+    speed = number_at(numbers, "timing", "tokens_per_s")
+    return lines + ([f"{'speed':<9}{speed:8.1f} tokens/s"] if speed is not None else [])
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as aligned lines."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def model_rows(models: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return a head and a row for each model of ``GET /api/models``."""
+    rows = [["model", "size", "loaded", "can", ""]]
+    for model in models:
+        size, can = number_at(model, "size"), model.get("capabilities")
+        notes = ["default"] if model.get("default") is True else []
+        notes += ["a simulator's words"] if model.get("simulated") is True else []
+        cells = [
+            str(model.get("name") or ""),
+            f"{size / 1e9:.1f} GB" if size else "",
+            "yes" if model.get("loaded") is True else "no",
+            " ".join(map(str, can)) if isinstance(can, list) else "",
+            ", ".join(notes),
+        ]
+        rows.append([on_one_line(cell) for cell in cells])
+    return rows

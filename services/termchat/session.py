@@ -1,0 +1,99 @@
+"""What one run of the program shares between its answers; and one question, one answer: what a pipe asks."""
+
+import asyncio
+import signal
+import time
+from typing import Final
+
+from services.termchat import phrases
+from services.termchat.answering import Answering, View
+from services.termchat.conversation import Conversation
+from services.termchat.exits import exit_of
+from services.termchat.facts import Failed
+from services.termchat.following import Following
+from services.termchat.gateway import Gateway
+from services.termchat.options import Options
+from services.termchat.stopping import Interrupts
+from services.termchat.terminal import Style, Terminal
+from services.termchat.views import JsonView, PipeView, TerminalView, WholeView
+
+LEAVING_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+SIGNALLED: Final = 128
+"""A shell's exit code for what a signal ended is this and the signal's number."""
+
+
+class Session:
+    """What the answers of one run of the program share: where they come from and where they go."""
+
+    def __init__(self, options: Options, gateway: Gateway, out: Terminal, err: Terminal) -> None:
+        self.options = options
+        self.gateway = gateway
+        self.out = out
+        self.err = err
+        self.is_streaming = options.is_streaming
+        self.interrupts = Interrupts()
+        self.left_by: int | None = None  # the signal
+
+    async def answer(self, conversation: Conversation) -> tuple[Following, str]:
+        """Show the answer to the conversation's last question; return how it went, and its text.
+
+        Raises:
+            BrokenPipeError: nobody reads it.
+        """
+        answering = Answering(self.gateway, conversation.request(), self._view(conversation))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupted, answering)
+        for number in LEAVING_SIGNALS:
+            loop.add_signal_handler(number, self._told_to_leave, number, answering)
+        try:
+            following = await answering.run()
+        finally:
+            for number in (signal.SIGINT, *LEAVING_SIGNALS):
+                loop.remove_signal_handler(number)
+        self._close(following)
+        return following, answering.text
+
+    def _view(self, conversation: Conversation) -> View:
+        if self.options.is_json:
+            return JsonView(self.out)
+        if not self.out.is_terminal:
+            return PipeView(self.out)
+        if not self.is_streaming:
+            return WholeView(self.out, conversation.parameters.model or "")
+        return TerminalView(self.out, time.monotonic())
+
+    def _interrupted(self, answering: Answering) -> None:
+        if self.interrupts.press(time.monotonic()):
+            answering.leave()
+        else:
+            answering.stop()
+
+    def _told_to_leave(self, number: int, answering: Answering) -> None:
+        self.left_by = number
+        self.interrupts.leaving = True
+        answering.leave()
+
+    def _close(self, answer: Following) -> None:
+        """Say how the answer ended, and where its time went: to people, not into pipes."""
+        if answer.was_stopped:
+            self.tell("[stopped]", Style.DIM)
+        elif isinstance(answer.end, Failed):
+            self.tell(phrases.failure(answer.end), Style.ERROR)
+        elif answer.end and phrases.afterword(answer.end):
+            self.tell(f"[{phrases.afterword(answer.end)}]", Style.DIM)
+        if self.err.is_terminal and answer.first_at is not None:
+            self.tell(phrases.timing(answer, time.monotonic()), Style.DIM)
+        if self.options.rings and self.out.is_terminal:
+            self.out.write("\a")
+
+    def tell(self, words: str, style: Style = Style.PLAIN) -> None:
+        """Say something beside the answer: below it on a terminal, else where diagnostics go."""
+        (self.out if self.out.is_terminal and not self.options.is_json else self.err).line(words, style)
+
+
+async def ask_once(session: Session, question: str) -> int:
+    """Answer one question; return the exit code."""
+    conversation = Conversation(session.options.parameters)
+    conversation.ask(question)
+    answer, _ = await session.answer(conversation)
+    return session.left_by + SIGNALLED if session.left_by else exit_of(answer)

@@ -1,0 +1,91 @@
+"""Where the words go: a terminal, a pipe or a file, written at once and without a buffer in between."""
+
+import os
+import select
+import shutil
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+_RESET: Final = "\x1b[0m"
+_ERASE_LINE: Final = "\r\x1b[K"
+
+
+class Style(Enum):
+    """How a kind of text looks where there are colours."""
+
+    PLAIN = ""
+    DIM = "\x1b[2m"
+    CODE = "\x1b[36m"
+    ERROR = "\x1b[31m"
+    NAME = "\x1b[1m"
+
+
+class Terminal:
+    """One file descriptor that text is written to; what it is decides what is decent.
+
+    Args:
+        fd: stays open.
+        environ: ``NO_COLOR`` (https://no-color.org) and ``TERM`` count.
+
+    Attributes:
+        is_terminal: a person reads it.
+        moves: lines can be drawn anew; not where ``TERM`` is dumb.
+        colours: styles are shown.
+    """
+
+    def __init__(self, fd: int, environ: Mapping[str, str]) -> None:
+        self._fd = fd
+        self.is_terminal = os.isatty(fd)
+        self.moves = self.is_terminal and environ.get("TERM", "dumb") != "dumb"
+        self.colours = self.moves and not environ.get("NO_COLOR")
+        self._is_at_line_start = True
+        self._passing = ""
+
+    def write(self, text: str, style: Style = Style.PLAIN) -> None:
+        """Write harmless text; a passing line goes before it.
+
+        Raises:
+            BrokenPipeError: nobody reads it any more.
+        """
+        if not text:
+            return
+        self.pass_on()
+        self._is_at_line_start = text.endswith("\n")
+        styled = f"{style.value}{text}{_RESET}" if self.colours and style.value else text
+        _write_all(self._fd, styled.encode("utf-8", "replace"))
+
+    def line(self, text: str, style: Style = Style.PLAIN) -> None:
+        """Write a line of its own."""
+        self.begin_line()
+        self.write(f"{text}\n", style)
+
+    def begin_line(self) -> None:
+        """End the line in hand, if there is one."""
+        self.pass_on()
+        if not self._is_at_line_start:
+            self.write("\n")
+
+    def passing(self, text: str) -> None:
+        """Show a line that goes when anything else is written; only where lines can be drawn anew."""
+        if self.moves and text != self._passing:
+            self.begin_line()
+            shown = text[: shutil.get_terminal_size().columns - 1]
+            dim = f"{Style.DIM.value}{shown}{_RESET}" if self.colours else shown
+            _write_all(self._fd, dim.encode("utf-8", "replace"))
+            self._passing = text
+
+    def pass_on(self) -> None:
+        """Erase the passing line."""
+        if self._passing:
+            self._passing = ""
+            _write_all(self._fd, _ERASE_LINE.encode())
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:  # somebody who shares it made it non-blocking
+            select.select([], [fd], [])

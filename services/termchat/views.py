@@ -1,0 +1,189 @@
+"""How an answer is shown: on a terminal, in a pipe, as JSON, or at once when it is whole."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Final
+
+from services.termchat import phrases
+from services.termchat.facts import Began, Called, Failed, Returned, Said, Thought, Waits
+from services.termchat.fences import Fences, Span
+from services.termchat.following import Following, Heard
+from services.termchat.harmless import HarmlessText, on_one_line
+from services.termchat.pacing import Pacing
+from services.termchat.terminal import Style, Terminal
+
+TICK_S: Final = 0.25
+"""A passing line counts seconds; it is drawn anew only where it reads otherwise."""
+TOOL_CHARACTERS: Final = 200
+"""Of a tool's arguments or result, on one line."""
+LOST: Final = "the line broke; looking for the answer …"
+
+
+class TerminalView:
+    """Words as they come, code in a colour of its own, reasoning dim, and one passing line while nothing comes.
+
+    Args:
+        asked_at: since when the person waits.
+    """
+
+    def __init__(self, terminal: Terminal, asked_at: float) -> None:
+        self._terminal = terminal
+        self._asked_at = asked_at
+        self._waits: Waits | None = None
+        self._is_waiting = True
+        self._is_lost = False
+        self._pacing = Pacing()
+        self._safe = HarmlessText()
+        self._fences = Fences()
+        self._is_thinking = False
+
+    def take(self, heard: Heard, now: float) -> None:
+        """Show what came."""
+        self._is_lost = False
+        match heard.fact:
+            case Waits() as waits:
+                self._waits = waits
+            case Thought(text):
+                self._speak(thinking=True, now=now)
+                self._show(self._pacing.add(self._safe.feed(text), now))
+            case Said(text):
+                self._speak(thinking=False, now=now)
+                self._show(self._pacing.add(self._safe.feed(text), now))
+            case Called(name, arguments):
+                self._note(f"→ {on_one_line(name)}({_short(arguments)})", now)
+            case Returned(name, ok, content):
+                self._note(f"{'←' if ok else '✗'} {on_one_line(name)}: {_short(content)}", now)
+            case _:
+                pass
+
+    def lost(self, now: float) -> None:
+        """Say that the line is sought."""
+        self._flush(now)
+        self._is_lost = True
+
+    def tick(self, now: float) -> float | None:
+        """Show held words, or the passing line."""
+        if self._is_lost:
+            self._terminal.passing(LOST)
+            return None
+        if self._is_waiting:
+            self._terminal.passing(phrases.waiting(self._waits, now - self._asked_at))
+            return now + TICK_S
+        due = self._pacing.due_at
+        if due is not None and now >= due:
+            self._show(self._pacing.take(now))
+        return self._pacing.due_at
+
+    def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
+        """Show the rest."""
+        self._flush(now)
+        self._terminal.begin_line()
+
+    def _speak(self, *, thinking: bool, now: float) -> None:
+        self._is_waiting = False
+        if thinking != self._is_thinking:
+            self._flush(now)
+            self._terminal.begin_line()
+            self._is_thinking = thinking
+
+    def _show(self, text: str) -> None:
+        if self._is_thinking:
+            self._terminal.write(text, Style.DIM)
+        else:
+            self._write(self._fences.feed(text))
+
+    def _write(self, spans: Iterator[Span]) -> None:
+        for text, is_code in spans:
+            self._terminal.write(text, Style.CODE if is_code else Style.PLAIN)
+
+    def _note(self, words: str, now: float) -> None:
+        self._is_waiting = False
+        self._flush(now)
+        self._terminal.line(words, Style.DIM)
+
+    def _flush(self, now: float) -> None:
+        self._show(self._pacing.take(now) + self._safe.end())
+        self._write(self._fences.end())
+
+
+class PipeView:
+    """The answer's text and nothing else, each piece as it comes."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._safe = HarmlessText()
+
+    def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
+        """Write text."""
+        if isinstance(heard.fact, Said):
+            self._terminal.write(self._safe.feed(heard.fact.text))
+
+    def lost(self, now: float) -> None:
+        """Nobody watches."""
+
+    def tick(self, now: float) -> None:
+        """Nothing is held."""
+
+    def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
+        """End the last line."""
+        self._terminal.write(self._safe.end())
+        self._terminal.begin_line()
+
+
+class JsonView:
+    """Every event as one line of JSON, in ASCII: nothing in it can be more than text."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
+        """Write its line."""
+        if heard.data:
+            self._terminal.write(json.dumps(heard.data) + "\n")
+
+    def lost(self, now: float) -> None:
+        """Nobody watches."""
+
+    def tick(self, now: float) -> None:
+        """Nothing is held."""
+
+    def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
+        """Say of a failure that came without an event what an event would have."""
+        if isinstance(answer.end, Failed) and not answer.end_was_heard and not answer.was_stopped:
+            self._terminal.write(json.dumps({"type": "error", "error": asdict(answer.end)}) + "\n")
+
+
+class WholeView:
+    """Says that the model is thinking, and shows the whole answer when it is there."""
+
+    def __init__(self, terminal: Terminal, model: str) -> None:
+        self._terminal = terminal
+        self._model = model
+        self._text: list[str] = []  # answering.KEEP_CHARACTERS' worth at most would be shown; models are bounded
+
+    def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
+        """Keep text."""
+        if isinstance(heard.fact, Began) and heard.fact.model:
+            self._model = heard.fact.model
+        if isinstance(heard.fact, Said):
+            self._text.append(heard.fact.text)
+
+    def lost(self, now: float) -> None:
+        """It goes on thinking."""
+
+    def tick(self, now: float) -> None:  # noqa: ARG002 answering.View
+        """Say so."""
+        self._terminal.passing(f"{on_one_line(self._model) or 'the model'} is thinking …")
+
+    def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
+        """Show it all."""
+        safe, fences = HarmlessText(), Fences()
+        for text, is_code in [*fences.feed(safe.feed("".join(self._text)) + safe.end()), *fences.end()]:
+            self._terminal.write(text, Style.CODE if is_code else Style.PLAIN)
+        self._terminal.begin_line()
+
+
+def _short(value: object) -> str:
+    text = on_one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= TOOL_CHARACTERS else f"{text[:TOOL_CHARACTERS]}…"

@@ -1,0 +1,49 @@
+"""services/termchat/commands.py: what a person's line means."""
+
+import pytest
+
+from services.termchat.commands import HELP, Command, Leave, Meaning, Nothing, Say, Unknown, is_open, meaning_of
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("hello", Say("hello")),
+        ("  hello \n", Say("hello")),
+        ("", Nothing()),
+        (" \n ", Nothing()),
+        ("exit", Leave()),
+        ("quit", Leave()),
+        ("/exit", Leave()),
+        ("/quit", Leave()),
+        ("exit the building", Say("exit the building")),
+        ("//etc/passwd is what?", Say("/etc/passwd is what?")),
+        ("/help", Command("help", "")),
+        ("/HELP", Command("help", "")),
+        ("/temp 0.5", Command("temp", "0.5")),
+        ("/set system You are  brief.", Command("set", "system You are  brief.")),
+        ("/modle x", Unknown("modle", "model")),
+        ("/zzzzzz", Unknown("zzzzzz", "")),
+        ("/", Unknown("", "")),
+        ('"""one\ntwo"""', Say("one\ntwo")),
+        ('"""\none\n\ntwo\n"""', Say("one\n\ntwo")),
+        ('"""/help"""', Say("/help")),
+        ('""""""', Nothing()),
+        ("one\ntwo", Say("one\ntwo")),
+    ],
+)
+def test_a_line_means(line: str, meaning: Meaning) -> None:
+    assert meaning_of(line) == meaning
+
+
+@pytest.mark.parametrize("name", [name for name in HELP if name != "exit"])
+def test_every_command_of_the_help_is_one(name: str) -> None:
+    assert meaning_of(f"/{name} x") == Command(name, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [('"""', True), ('"""one', True), ('"""one\ntwo', True), ('"""one"""', False), ("one", False), ('""""', True)],
+)
+def test_quotes_that_were_opened_want_another_line(text: str, more: bool) -> None:
+    assert is_open(text) is more

@@ -1,0 +1,39 @@
+"""services/termchat/fences.py: where code begins and ends in text that is still being written."""
+
+import pytest
+
+from services.termchat.fences import Fences
+
+TEXT = "Look:\n```python\nx = 1  # ``` is no end here\n~~~\n```\nThat `was` it.\n  ~~~\ny\n~~~\nend ```"
+CODE = "```python\nx = 1  # ``` is no end here\n~~~\n```\n  ~~~\ny\n~~~\n"
+
+
+def told(text: str, piece: int) -> tuple[str, str]:
+    """Return prose and code, the text fed in pieces of this length."""
+    fences = Fences()
+    spans = [span for at in range(0, len(text), piece) for span in fences.feed(text[at : at + piece])]
+    spans += fences.end()
+    assert "".join(span.text for span in spans) == text
+    return "".join(span.text for span in spans if not span.is_code), "".join(
+        span.text for span in spans if span.is_code
+    )
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 1000])
+def test_code_is_told_from_prose_wherever_the_text_was_cut(piece: int) -> None:
+    prose, code = told(TEXT, piece)
+
+    assert code == CODE
+    assert prose == "Look:\nThat `was` it.\nend ```"
+
+
+def test_an_open_fence_is_code_to_the_end() -> None:
+    assert told("a\n```\nb", 1) == ("a\n", "```\nb")
+
+
+def test_only_what_may_become_a_fence_is_held() -> None:
+    fences = Fences()
+
+    assert [span.text for span in fences.feed("``")] == []
+    assert [span.text for span in fences.feed("x")] == ["``x"]
+    assert [span.text for span in fences.feed("``")] == ["``"]
