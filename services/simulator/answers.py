@@ -24,7 +24,7 @@ class Clock:
 
 
 @dataclass
-class Timing:
+class AnswerTiming:
     """When an answer passed its stations, in ticks of the clock."""
 
     received_ns: int
@@ -37,7 +37,7 @@ class Timing:
 class Answer:
     """What ``model`` answers to ``ask``, counted and stamped by ``clock`` while it is taken."""
 
-    def __init__(self, model: Model, ask: Ask, timing: Timing, clock: Clock) -> None:
+    def __init__(self, model: Model, ask: Ask, timing: AnswerTiming, clock: Clock) -> None:
         self._model = model
         self._ask = ask
         self._timing = timing

@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.simulator import gojson
 from services.simulator.gojson import GoError, Shape
 from services.simulator.models import Model
-from services.simulator.validation import Refused
+from services.simulator.validation import InvalidRequest
 
 DIMENSIONS: Final = 512
 _SHAPES: Final = {
@@ -28,25 +28,25 @@ def read_fields(path: str, body: bytes) -> dict[str, Any]:
     """Return the fields of a body.
 
     Raises:
-        Refused: the body is none, or not of the route's form.
+        InvalidRequest: the body is none, or not of the route's form.
     """
     if not body:
-        raise Refused(400, "missing request body")
+        raise InvalidRequest(400, "missing request body")
     try:
         return gojson.fill(gojson.decode(body), _SHAPES[path])
     except GoError as exc:
-        raise Refused(400, str(exc)) from None
+        raise InvalidRequest(400, str(exc)) from None
 
 
 def answer(path: str, model: Model, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the body of the answer.
 
     Raises:
-        Refused: the model does not embed (recording embed_story), or the input is of another form.
+        InvalidRequest: the model does not embed (recording embed_story), or the input is of another form.
     """
     began_ns = time.monotonic_ns()
     if "embedding" not in model.capabilities:
-        raise Refused(501, "This server does not support embeddings. Start it with `--embeddings`")
+        raise InvalidRequest(501, "This server does not support embeddings. Start it with `--embeddings`")
     if path == "/api/embeddings":
         return {"embedding": _vector(fields.get("prompt", ""), DIMENSIONS) if fields.get("prompt") else []}
     texts = _texts(fields.get("input"))
@@ -63,7 +63,7 @@ def answer(path: str, model: Model, fields: dict[str, Any]) -> dict[str, Any]:
 def _texts(given: Any) -> Sequence[str]:
     texts = [given] if isinstance(given, str) and given else given or []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Refused(400, "invalid input type")
+        raise InvalidRequest(400, "invalid input type")
     return texts
 
 

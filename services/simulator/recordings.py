@@ -26,7 +26,7 @@ _ENDS: Final = {
 }
 
 
-class Part(NamedTuple):
+class RecordedPart(NamedTuple):
     """What one read carried: ``frames`` are the sizes of the chunks that began in it, 0 the last chunk."""
 
     at_s: float
@@ -44,7 +44,7 @@ class Recording:
     status: int | None
     content_type: str
     chunked: bool
-    parts: Sequence[Part]
+    parts: Sequence[RecordedPart]
     end_s: float
     end: End
 
@@ -105,10 +105,10 @@ class _Framer:
     def __init__(self) -> None:
         self._left = 0  # bytes of the present chunk that are still to come
 
-    def frame(self, part: Part) -> bytes:
+    def frame(self, part: RecordedPart) -> bytes:
         return b"".join(self._pieces(part))
 
-    def _pieces(self, part: Part) -> Iterator[bytes]:
+    def _pieces(self, part: RecordedPart) -> Iterator[bytes]:
         data = part.data
         if self._left:
             data = yield from self._fill(data)
@@ -128,9 +128,9 @@ class _Framer:
         return data[len(taken) :]
 
 
-def _part(read: dict[str, Any]) -> Part:
+def _part(read: dict[str, Any]) -> RecordedPart:
     data = base64.b64decode(read["chunk_b64"]) if "chunk_b64" in read else read["chunk"].encode()
-    return Part(read["t_ms"] / 1000, data, read["frames"])
+    return RecordedPart(read["t_ms"] / 1000, data, read["frames"])
 
 
 def _head(recording: Recording, now_s: float) -> bytes:

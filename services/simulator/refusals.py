@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from services.simulator.models import Model
-from services.simulator.validation import Ask, Refused, refuse_options
+from services.simulator.validation import Ask, InvalidRequest, refuse_options
 
 _NO_VISION: Final = (
     '{"error":{"code":400,"message":"Multimodal data provided, but model does not support multimodal requests.",'
@@ -16,24 +16,28 @@ def refuse_name(endpoint: str, name: str, is_name: bool) -> None:
     """Refuse a name that cannot be one.
 
     Raises:
-        Refused: 400, 403 or 404; no name at all is another error on each endpoint.
+        InvalidRequest: 400, 403 or 404; no name at all is another error on each endpoint.
     """
     if not name:
-        raise Refused(400, "model is required") if endpoint == "chat" else Refused(404, "model '' not found")
+        raise (
+            InvalidRequest(400, "model is required")
+            if endpoint == "chat"
+            else InvalidRequest(404, "model '' not found")
+        )
     if not is_name:
-        raise Refused(400, "invalid model name")
+        raise InvalidRequest(400, "invalid model name")
     if name.endswith(_CLOUD_ENDINGS):
-        raise Refused(403, "ollama cloud is disabled: remote model is unavailable")
+        raise InvalidRequest(403, "ollama cloud is disabled: remote model is unavailable")
 
 
 def found(model: Model | None, name: str) -> Model:
     """Return ``model``.
 
     Raises:
-        Refused: 404, there is none.
+        InvalidRequest: 404, there is none.
     """
     if model is None:
-        raise Refused(404, f"model '{name}' not found")
+        raise InvalidRequest(404, f"model '{name}' not found")
     return model
 
 
@@ -41,18 +45,18 @@ def refuse_capabilities(model: Model, ask: Ask) -> None:
     """Refuse what the model cannot do, and options of the wrong type.
 
     Raises:
-        Refused: 400, and 500 for an option.
+        InvalidRequest: 400, and 500 for an option.
     """
     able = model.capabilities
     if ask.raw and ask.has_system:
-        raise Refused(400, "raw mode does not support template, system, or context")
+        raise InvalidRequest(400, "raw mode does not support template, system, or context")
     if "completion" not in able:
-        raise Refused(400, f'"{ask.model}" does not support {ask.endpoint}')
+        raise InvalidRequest(400, f'"{ask.model}" does not support {ask.endpoint}')
     for asked, needed in ((ask.suffix, "insert"), (bool(ask.tools), "tools")):
         if asked and needed not in able:
-            raise Refused(400, f"registry.ollama.ai/library/{model.full_name} does not support {needed}")
+            raise InvalidRequest(400, f"registry.ollama.ai/library/{model.full_name} does not support {needed}")
     if ask.think and "thinking" not in able:
-        raise Refused(400, f'"{ask.model}" does not support thinking')
+        raise InvalidRequest(400, f'"{ask.model}" does not support thinking')
     refuse_options(ask.options)
 
 
@@ -60,10 +64,10 @@ def refuse_images(model: Model, ask: Ask) -> None:
     """Refuse an image as llama-server does, once the model is loaded, where it does not see.
 
     Raises:
-        Refused: 400, its text JSON inside JSON.
+        InvalidRequest: 400, its text JSON inside JSON.
     """
     if ask.images and "vision" not in model.capabilities:
-        raise Refused(400, _NO_VISION)
+        raise InvalidRequest(400, _NO_VISION)
 
 
 def empty_answer(ask: Ask, reason: str, created_at: str) -> dict[str, Any]:

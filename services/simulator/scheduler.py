@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from services.simulator.replies import QUEUE_FULL
-from services.simulator.validation import Refused
+from services.simulator.validation import InvalidRequest
 
 
 @dataclass(eq=False)
@@ -80,7 +80,7 @@ class Scheduler:
         """Keep ``model`` loaded while the block runs; loading it first takes ``load_s`` seconds.
 
         Raises:
-            Refused: 503, the line behind the load is full.
+            InvalidRequest: 503, the line behind the load is full.
         """
         runner = self._fitting(model, num_ctx) or await self._queue_for_load(model, num_ctx, load_s, on_load)
         if keep_alive_s is not None:
@@ -113,7 +113,7 @@ class Scheduler:
 
     async def _queue_for_load(self, model: str, num_ctx: int, load_s: float, on_load: Callable[[], None]) -> Runner:
         if self._in_lane > self._max_queue:  # one loads, max_queue wait
-            raise Refused(503, QUEUE_FULL)
+            raise InvalidRequest(503, QUEUE_FULL)
         self._in_lane += 1
         try:
             async with self._lane:

@@ -16,7 +16,7 @@ from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
 from services.simulator import byte_faults, embeddings, models, refusals, replies, routes
 from services.simulator.alarms import Alarms
-from services.simulator.answers import Answer, Clock, Timing
+from services.simulator.answers import Answer, AnswerTiming, Clock
 from services.simulator.faults import ERROR_WORDS
 from services.simulator.faulty import respond, sent
 from services.simulator.gojson import GoError, decode
@@ -31,7 +31,7 @@ from services.simulator.script import Script, ScriptError, is_model_name, parse
 from services.simulator.server import Connection, Exchange, OpenConnections
 from services.simulator.settings import CHECKOUT_CAPTURES, Settings
 from services.simulator.steps import Ending, Steps
-from services.simulator.validation import Ask, Refused, read_ask, read_model, refuse_format
+from services.simulator.validation import Ask, InvalidRequest, read_ask, read_model, refuse_format
 from services.simulator.witness import Call, CallEnd, State, Witness
 
 BACKLOG: Final = 4096  # a benchmark's clients connect at once
@@ -128,7 +128,7 @@ class Simulator:
             full_name = name if ":" in name else f"{name}:latest"
             refusals.refuse_name("chat", name, is_model_name(name))
             return json_reply(models.show(refusals.found(self._find(name), full_name)))
-        except Refused as exc:
+        except InvalidRequest as exc:
             return error(exc.status, exc.text)
 
     def _embedded(self, path: str, exchange: Exchange) -> Reply:
@@ -140,7 +140,7 @@ class Simulator:
                 self.witness.asks(exchange.call, name, _parsed(body))
             refusals.refuse_name("generate", name, is_model_name(name))
             return json_reply(embeddings.answer(path, refusals.found(self._find(name), name), fields))
-        except Refused as exc:
+        except InvalidRequest as exc:
             return error(exc.status, exc.text)
 
     def _loaded(self) -> Sequence[Mapping[str, Any]]:
@@ -154,11 +154,11 @@ class Simulator:
         try:
             return models.find(name, self._start_script, self.recordings)
         except ScriptError as exc:
-            raise Refused(400, f"simulator: {exc}") from None
+            raise InvalidRequest(400, f"simulator: {exc}") from None
 
     def _generate(self, exchange: Exchange, call: Call, endpoint: Endpoint) -> None:
         """Judge the body, then answer, replay, or do worse."""
-        timing = Timing(_CLOCK.ticks_ns())
+        timing = AnswerTiming(_CLOCK.ticks_ns())
         body = bytes(exchange.request.body)
         try:
             ask = read_ask(endpoint, body)
@@ -166,7 +166,7 @@ class Simulator:
             refusals.refuse_name(endpoint, ask.model, is_model_name(ask.model))
             model = self._for_this_call(refusals.found(self._find(ask.model), ask.model))
             work = self._work(exchange, call, model, ask, timing)
-        except Refused as exc:
+        except InvalidRequest as exc:
             exchange.reply(error(exc.status, exc.text))
             return
         call.fault = model.script.fault or (str(model.script.status) if model.script.status else "")
@@ -181,11 +181,11 @@ class Simulator:
             return model
         return replace(model, script=replace(model.script, fault="", status=0))
 
-    def _work(self, exchange: Exchange, call: Call, model: Model, ask: Ask, timing: Timing) -> Any:
+    def _work(self, exchange: Exchange, call: Call, model: Model, ask: Ask, timing: AnswerTiming) -> Any:
         """Return the coroutine that answers.
 
         Raises:
-            Refused: the model cannot do what is asked.
+            InvalidRequest: the model cannot do what is asked.
         """
         now_s = time.time()
         if (steps := byte_faults.instead(model.script, now_s)) is not None:
@@ -193,7 +193,7 @@ class Simulator:
             return self._play(exchange, call, steps)
         if (recording := model.recording) is not None:
             if recording.endpoint != ask.endpoint:
-                raise Refused(400, f"simulator: {recording.case} is a recording of /api/{recording.endpoint}")
+                raise InvalidRequest(400, f"simulator: {recording.case} is a recording of /api/{recording.endpoint}")
             call.status = recording.status
             return self._play(exchange, call, sent(replay(recording, model.script, now_s), model.script))
         refusals.refuse_capabilities(model, ask)
@@ -205,7 +205,7 @@ class Simulator:
         self._scheduler.unload(model.full_name)
         exchange.reply(json_reply(refusals.empty_answer(ask, "unload", rfc3339_nano(time.time_ns()))))
 
-    async def _answer(self, exchange: Exchange, call: Call, model: Model, ask: Ask, timing: Timing) -> None:
+    async def _answer(self, exchange: Exchange, call: Call, model: Model, ask: Ask, timing: AnswerTiming) -> None:
         """Wait for the model and for a permit, then let the answer play."""
         call.state = State.QUEUED
 
@@ -229,7 +229,7 @@ class Simulator:
                     await self._play(
                         exchange, call, self._steps(exchange, Answer(model, ask, timing, _CLOCK), model, ask)
                     )
-        except Refused as exc:
+        except InvalidRequest as exc:
             late = timing.ready_ns and ask.stream  # a stream's own error has its own form
             exchange.reply(stream_error(exc.status, exc.text) if late else error(exc.status, exc.text))
 
@@ -260,7 +260,7 @@ class Simulator:
     @staticmethod
     def _steps(exchange: Exchange, answer: Answer, model: Model, ask: Ask) -> Steps:
         if not ask.stream and model.script.fault == "error":
-            raise Refused(500, ERROR_WORDS[model.script.words])  # recording fault_runner_kill9_nostream
+            raise InvalidRequest(500, ERROR_WORDS[model.script.words])  # recording fault_runner_kill9_nostream
         if not ask.stream:
             return answer.gathered(time.time)
         return respond(answer.streamed(), model.script, exchange.request.keep_alive, time.time)

@@ -45,7 +45,7 @@ _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([^0-9.]*)")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/=\r\n]*")
 
 
-class Refused(Exception):
+class InvalidRequest(Exception):
     """The request is answered with ``status`` and an error object that says ``text``."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -100,17 +100,17 @@ def read_ask(endpoint: Endpoint, body: bytes) -> Ask:
     """Return what ``body`` asks of ``endpoint``.
 
     Raises:
-        Refused: the body is none, or not of the endpoint's form.
+        InvalidRequest: the body is none, or not of the endpoint's form.
     """
     if not body:
-        raise Refused(400, "missing request body")
+        raise InvalidRequest(400, "missing request body")
     try:
         fields = gojson.fill(gojson.decode(body), _GENERATE if endpoint == "generate" else _CHAT)
         ask = _generate(fields) if endpoint == "generate" else _chat(fields)
     except GoError as exc:
-        raise Refused(400, str(exc)) from None
+        raise InvalidRequest(400, str(exc)) from None
     if not 0 <= fields.get("top_logprobs", 0) <= 20:
-        raise Refused(400, "top_logprobs must be between 0 and 20")
+        raise InvalidRequest(400, "top_logprobs must be between 0 and 20")
     return ask
 
 
@@ -118,14 +118,14 @@ def read_model(body: bytes) -> str:
     """Return the model that a body to /api/show names.
 
     Raises:
-        Refused: there is no body, or it is of another form.
+        InvalidRequest: there is no body, or it is of another form.
     """
     if not body:
-        raise Refused(400, "missing request body")
+        raise InvalidRequest(400, "missing request body")
     try:
         fields = gojson.fill(gojson.decode(body), Shape("ShowRequest", {"model": "string", "name": "string"}))
     except GoError as exc:
-        raise Refused(400, str(exc)) from None
+        raise InvalidRequest(400, str(exc)) from None
     return gojson.replace_lone_surrogates(fields.get("model") or fields.get("name") or "")
 
 
@@ -133,32 +133,32 @@ def refuse_options(options: Mapping[str, Any]) -> None:
     """Refuse an option of the wrong type; unknown ones are ignored, whole numbers may be written as floats.
 
     Raises:
-        Refused: 500, as Ollama has it.
+        InvalidRequest: 500, as Ollama has it.
     """
     for name, value in options.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is None:
             continue
         if name in _INTEGERS and not number:
-            raise Refused(500, f'option "{name}" must be of type integer')
+            raise InvalidRequest(500, f'option "{name}" must be of type integer')
         if name in _FLOATS and not number:
-            raise Refused(500, f'option "{name}" must be of type float32')
+            raise InvalidRequest(500, f'option "{name}" must be of type float32')
         if name == "use_mmap" and not isinstance(value, bool):
-            raise Refused(500, f'option "{name}" must be of type boolean')
+            raise InvalidRequest(500, f'option "{name}" must be of type boolean')
         if name == "stop" and not isinstance(value, list):
-            raise Refused(500, f'option "{name}" must be of type array')
+            raise InvalidRequest(500, f'option "{name}" must be of type array')
 
 
 def refuse_format(value: Any) -> None:
     """Refuse a format that is neither "json" nor a schema; Ollama finds out only when the model is loaded.
 
     Raises:
-        Refused: 500, as Ollama has it.
+        InvalidRequest: 500, as Ollama has it.
     """
     if value in ("", None, "json") or isinstance(value, dict):
         return
     raw = json.dumps(value).replace("\\", "\\\\").replace('"', '\\"')
-    raise Refused(500, f'invalid format: "{raw}"; expected "json" or a valid JSON Schema object')
+    raise InvalidRequest(500, f'invalid format: "{raw}"; expected "json" or a valid JSON Schema object')
 
 
 def duration_s(value: Any) -> float | None:

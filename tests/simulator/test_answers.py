@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.simulator.answers import Answer, Clock, Timing
+from services.simulator.answers import Answer, AnswerTiming, Clock
 from services.simulator.models import Model
 from services.simulator.prose import prose
 from services.simulator.recordings import load_all
@@ -135,7 +135,7 @@ class HandClock:
 def played(script: Script, ask: Ask) -> tuple[list[MakerStep], float]:
     """Take an answer as the player would, waiting by a clock of our own; return its steps and the seconds waited."""
     clock = HandClock()
-    timing = Timing(clock.ns, ready_ns=clock.ns, permitted_ns=clock.ns)
+    timing = AnswerTiming(clock.ns, ready_ns=clock.ns, permitted_ns=clock.ns)
     steps: list[MakerStep] = []
     for step in Answer(Model("sim", "sim", script, ("completion",)), ask, timing, Clock(clock, clock)).streamed():
         clock.ns += round(step.seconds * 1e9) if isinstance(step, Wait) else 0

@@ -12,7 +12,7 @@ from services.simulator.recordings import load_all
 from services.simulator.refusals import refuse_name
 from services.simulator.script import is_model_name
 from services.simulator.simulator import Simulator
-from services.simulator.validation import Refused, duration_s, read_ask, refuse_options
+from services.simulator.validation import InvalidRequest, duration_s, read_ask, refuse_options
 from tests.simulator.reader import ask, post
 
 RECORDINGS = load_all(Path(__file__).parents[1] / "captures")
@@ -111,7 +111,7 @@ def test_unknown_options_nulls_and_floats_for_whole_numbers_are_taken() -> None:
     ],
 )
 def test_an_option_of_another_type_is_refused(options: dict[str, Any], text: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         refuse_options(options)
 
     assert (caught.value.status, caught.value.text) == (500, text)
@@ -119,7 +119,7 @@ def test_an_option_of_another_type_is_refused(options: dict[str, Any], text: str
 
 @pytest.mark.parametrize("think", [5, [], {}])
 def test_think_of_another_type_is_refused(think: Any) -> None:
-    with pytest.raises(Refused, match="think must be a boolean or string"):
+    with pytest.raises(InvalidRequest, match="think must be a boolean or string"):
         read_ask("chat", json.dumps({"model": "x", "think": think}).encode())
 
 
@@ -138,7 +138,7 @@ def test_a_message_that_is_null_is_an_empty_one() -> None:
     ],
 )
 def test_a_name_that_cannot_be_served_is_refused(endpoint: str, name: str, status: int, text: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         refuse_name(endpoint, name, is_model_name(name))
 
     assert (caught.value.status, caught.value.text) == (status, text)
