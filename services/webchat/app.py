@@ -1,5 +1,6 @@
 """The page server put together: three kinds of files, what the page must know, and what a browser may do with it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ STATIC: Final = Path(__file__).parent / "static"
 INSTALLED: Final = Path(__file__).parents[2] / ".libraries"
 KEEPALIVE_S: Final = 15.0
 VERSION_MARK: Final = b"{{version}}"
+STATIC_IMPORT: Final = re.compile(r'^(?:import|export) .*from "\./([\w-]+\.js)";$', re.MULTILINE)
 MODULES_MARK: Final = b"{{modules}}"
 
 
@@ -40,7 +42,6 @@ def security_headers(gateway_origin: str) -> dict[str, str]:
     }
     return {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
     }
@@ -96,7 +97,9 @@ class PageService:
         return app
 
     async def _sign(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(self._headers)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if response.headers.get("Cache-Control") != FOREVER:  # a part of the page has the page's policies
+            response.headers.update(self._headers)
 
     async def _page(self, request: web.Request) -> web.Response:
         return self._index.answer(request, ASK_AGAIN)
@@ -123,11 +126,22 @@ class PageService:
 
 
 def _index(template: bytes, assets: Mapping[str, Asset], version: str) -> Asset:
-    """Return the page: it names every module, so that a browser asks for all at once and not as it finds imports."""
-    modules = sorted(name for name in assets if name.endswith(".js"))
+    """Return the page: it names the modules it begins with, so that a browser need not find them import by import."""
+    modules = sorted(_reached("js/app.js", assets))
     links = "\n    ".join(f'<link rel="modulepreload" href="/static/{version}/{name}" />' for name in modules)
     body = template.replace(MODULES_MARK, links.encode()).replace(VERSION_MARK, version.encode())
     return Asset.of(body, "index.html")
+
+
+def _reached(first: str, assets: Mapping[str, Asset]) -> set[str]:
+    """Return ``first`` and every module that its imports lead to; those of ``import()`` come later, and are not."""
+    found, unread = {first}, [first]
+    while unread:
+        script = assets[unread.pop()].body.decode()
+        imported = {f"js/{name}" for name in STATIC_IMPORT.findall(script)}
+        unread += imported - found
+        found |= imported
+    return found
 
 
 def _refusal(status: int, words: str, _request_id: str) -> tuple[int, dict[str, str], bytes]:

@@ -9,6 +9,8 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from services.webchat.stripping import without_comments
+
 FOREVER: Final = "public, max-age=31536000, immutable"
 """For paths that name a version: what stands there never changes."""
 ASK_AGAIN: Final = "no-cache"
@@ -58,9 +60,13 @@ def _takes_gzip(request: web.Request) -> bool:
 
 
 def read_folder(folder: Path) -> dict[str, Asset]:
-    """Return every file below ``folder`` by its path in it."""
+    """Return every file below ``folder`` by its path in it; of scripts, what is not comment."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): Asset.of(path.read_bytes(), path.name) for path in files}
+    return {path.relative_to(folder).as_posix(): Asset.of(_read(path), path.name) for path in files}
+
+
+def _read(path: Path) -> bytes:
+    return without_comments(path.read_text("utf-8")).encode() if path.suffix == ".js" else path.read_bytes()
 
 
 def version_of(assets: dict[str, Asset]) -> str:

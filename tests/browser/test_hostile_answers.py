@@ -30,7 +30,7 @@ async def test_nothing_that_a_model_says_runs_loads_or_leads_astray(context: Bro
     """All in one conversation, each a character at a time, so that every half of it is drawn, too."""
     await context.add_init_script(WATCH)
     visit = await Visit.to(up.url, context)
-    await visit.page.wait_for_function("() => window.sluice.libraries.lexer")
+    await visit.page.wait_for_function("() => window.sluice.libraries.markdown")
 
     for name in HOSTILE:
         await visit.choose(f"hostile_{name}")

@@ -10,7 +10,7 @@ from tests.browser.visit import Visit
 
 @pytest.mark.usefixtures("libraries")
 async def test_a_document_that_came_a_character_at_a_time_has_all_its_parts(visit: Visit) -> None:
-    await visit.page.wait_for_function("() => window.sluice.libraries.lexer")
+    await visit.page.wait_for_function("() => window.sluice.libraries.markdown")
     await visit.choose("document")
     await visit.ask("write")
     await visit.finished()

@@ -65,7 +65,7 @@ async def test_text_is_compressed_for_who_takes_it(
 
 
 async def test_every_answer_says_what_a_browser_may_do_with_it(page: aiohttp.ClientSession) -> None:
-    for path in ("/", "/config.json", "/nothing"):
+    for path in ("/", "/chat", "/config.json", "/nothing"):
         async with page.get(path) as answer:
             policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
             kind, referrer = answer.headers["X-Content-Type-Options"], answer.headers["Referrer-Policy"]

@@ -4,9 +4,9 @@ import { isEmpty } from "./answer.js";
 import { copyFrom } from "./copying.js";
 import { fill, h, icon, iconButton } from "./dom.js";
 import { failureCard } from "./failure-card.js";
-import { MarkdownView } from "./markdown.js";
+import { TextView } from "./text-view.js";
 import { phaseWords } from "./phase.js";
-import { liveFacts, timingFooter } from "./timing-view.js";
+import { factsLine, liveFacts, timeDetails } from "./timing-view.js";
 import { ToolRows } from "./tool-rows.js";
 import { span, t, whole } from "./words.js";
 
@@ -42,7 +42,7 @@ export class AnswerView {
   constructor(answer, libraries, actions) {
     this.answer = answer;
     this.actions = actions;
-    this.markdown = new MarkdownView(this.#body, libraries);
+    this.text = new TextView(this.#body, libraries);
     this.#thinkingTitle.addEventListener("click", () => (this.#touched = true));
     this.element = h(
       "article",
@@ -69,7 +69,7 @@ export class AnswerView {
     this.element.setAttribute("aria-busy", String(!over));
     this.#drawThinking(over);
     this.#tools.draw(answer);
-    const drawn = this.markdown.show(answer.text, over);
+    const drawn = this.text.show(answer.text, over);
     this.#drawPhase(over ? null : phase);
     if (over || versions.count > 1) this.#drawEnd(over, versions);
     else this.#drawLive();
@@ -106,7 +106,7 @@ export class AnswerView {
     if (state === this.#endDrawn) return;
     this.#endDrawn = state;
     fill(this.#end, over ? this.#endWords() : null, over && answer.failure ? this.#card(answer.failure) : null);
-    fill(this.#footer, versionSwitch(versions), over && !isEmpty(answer) ? this.#buttons() : null, over ? timingFooter(answer) : null);
+    fill(this.#footer, versionSwitch(versions), over ? this.#buttons() : null, over ? factsLine(answer) : null);
   }
 
   #drawLive() {
@@ -133,6 +133,7 @@ export class AnswerView {
 
   #buttons() {
     const { answer, actions } = this;
+    if (isEmpty(answer)) return null;
     const retryHere = answer.status === "interrupted" && !answer.failure;
     return h(
       "span",
@@ -141,6 +142,7 @@ export class AnswerView {
       retryHere
         ? h("button", { type: "button", class: "text-button", onclick: () => actions.again(answer.id) }, icon("retry"), t("retry"))
         : iconButton("retry", t("again"), () => actions.again(answer.id)),
+      timeDetails(answer),
     );
   }
 }

@@ -80,12 +80,12 @@ async function main() {
   });
   watch(chat, models, settings, rail);
   await chat.begin();
-  void models.refresh();
-  void connection.ask();
-  void lookForLibraries(libraries, thread, banners, config);
   Object.assign(globalThis, { sluice: { chat, libraries, models } }); // for the console, and for our tests
   composer.focus();
   document.documentElement.dataset.ready = "";
+  void models.refresh();
+  void connection.ask();
+  void lookForLibraries(libraries, thread, banners, config);
 }
 
 /** @param {Chat} chat @param {Libraries} libraries @param {Config} config */
@@ -169,7 +169,7 @@ async function copyLast(text) {
 /** @param {Libraries} libraries @param {Thread} thread @param {Banners} banners @param {Config} config */
 async function lookForLibraries(libraries, thread, banners, config) {
   await libraries.found(config.libraries).catch(() => undefined);
-  if (libraries.lexer) {
+  if (libraries.markdown) {
     banners.hide("plain");
     thread.refresh();
     return;

@@ -8,7 +8,8 @@ const TALLEST = 240; // CSS pixels; then it scrolls
 export class Composer {
   #area;
   #button;
-  #running = false;
+  /** @type {boolean | null} */
+  #running = null;
 
   /**
    * @param {HTMLFormElement} form @param {{send: (text: string) => boolean, stop: () => void}} actions `send` says whether it was taken
@@ -29,6 +30,7 @@ export class Composer {
 
   /** Whether an answer runs: the button stops it then. @param {boolean} running */
   show(running) {
+    if (running === this.#running) return;
     this.#running = running;
     this.#button.setAttribute("aria-label", t(running ? "stop" : "send"));
     this.#button.title = t(running ? "stop" : "send");
@@ -36,8 +38,9 @@ export class Composer {
     fill(this.#button, icon(running ? "stop" : "send"));
   }
 
+  /** Put the cursor there; not on a phone, where it would open the keyboard over what one came to read. */
   focus() {
-    this.#area.focus();
+    if (!matchMedia("(pointer: coarse)").matches) this.#area.focus();
   }
 
   /** @param {KeyboardEvent} event */

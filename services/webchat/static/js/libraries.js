@@ -1,8 +1,7 @@
 /** The libraries of others, loaded when they are first needed; without them the page shows plain text. */
 
-import { mathExtensions } from "./math.js";
-
-/** @typedef {{lex: (text: string) => any[]}} Lexer */
+/** @typedef {(text: string) => any[]} Lexer */
+/** @typedef {{lexer: Lexer, MarkdownBlocks: typeof import("./markdown.js").MarkdownBlocks}} Markdown */
 /** @typedef {(code: string, language: string) => Promise<string | null>} Highlight */
 
 const LANGUAGE_NAMES = new Set(
@@ -17,17 +16,21 @@ export class Libraries {
   #places = {};
   /** @type {Map<string, Promise<any>>} */
   #loading = new Map();
-  /** @type {Lexer | null} */
-  lexer = null;
+  /** What draws Markdown, once its library is there. @type {Markdown | null} */
+  markdown = null;
 
   /** Say what is installed; return when the Markdown library can be used, if it is there. @param {Record<string, string>} places */
   async found(places) {
     this.#places = places;
-    if (this.lexer !== null || !places.marked) return;
-    const { Marked } = await this.#loaded(`${places.marked}/lib/marked.esm.js`);
-    const marked = new Marked({ gfm: true, extensions: undefined });
+    if (this.markdown !== null || !places.marked) return;
+    const [{ Marked }, { MarkdownBlocks }, { mathExtensions }] = await Promise.all([
+      this.#loaded(`${places.marked}/lib/marked.esm.js`),
+      import("./markdown.js"),
+      import("./math.js"),
+    ]);
+    const marked = new Marked({ gfm: true });
     marked.use({ extensions: mathExtensions });
-    this.lexer = { lex: (text) => marked.lexer(text) };
+    this.markdown = { lexer: (text) => marked.lexer(text), MarkdownBlocks };
   }
 
   /** @type {Highlight} the code as highlight.js marks it up; null where it knows nothing of the language */

@@ -16,7 +16,7 @@ const HOT = 2;
 /** At most so large a share of the time goes into drawing a growing text. */
 const SHARE = 0.15;
 
-export class MarkdownView {
+export class MarkdownBlocks {
   #frozen = 0; // characters of the text that are built for good
   /** @type {Block[]} */
   #hot = [];
@@ -24,13 +24,13 @@ export class MarkdownView {
   #raws = [];
   #restUntil = 0;
   #text = "";
-  /** @type {Text | null} in plain text mode, what is shown */
-  #plain = null;
 
-  /** @param {HTMLElement} element @param {Libraries} libraries */
-  constructor(element, libraries) {
+  /** @param {HTMLElement} element @param {Libraries} libraries @param {import("./libraries.js").Lexer} lexer */
+  constructor(element, libraries, lexer) {
     this.element = element;
     this.libraries = libraries;
+    this.lexer = lexer;
+    element.replaceChildren();
   }
 
   /**
@@ -39,29 +39,16 @@ export class MarkdownView {
    * @returns {boolean} whether it was drawn; false asks for a later call
    */
   show(text, whole) {
-    if (this.libraries.lexer === null) return this.#showPlain(text);
     const begun = performance.now();
     if (!whole && begun < this.#restUntil) return false;
     const normal = text.replace(/\r\n?/g, "\n");
-    if (this.#plain || !normal.startsWith(this.#text)) this.#clear();
+    if (!normal.startsWith(this.#text)) this.#clear();
     this.#text = normal;
-    try {
-      this.#grow(normal, whole);
-    } catch {
-      return this.#showPlain(text); // nested beyond what a stack holds: a hostile text is shown as it is
-    }
+    this.#draw(this.lexer(normal.slice(this.#frozen)));
+    if (whole) this.#finish(this.lexer(normal));
+    else for (const block of this.#hot.splice(0, Math.max(0, this.#hot.length - HOT))) this.#freeze(block);
     this.#restUntil = performance.now() + (performance.now() - begun) / SHARE;
     return true;
-  }
-
-  /** @param {string} text @param {boolean} whole */
-  #grow(text, whole) {
-    const lexer = /** @type {import("./libraries.js").Lexer} */ (this.libraries.lexer);
-    const tokens = lexer.lex(text.slice(this.#frozen));
-    this.#draw(tokens);
-    if (whole) return this.#finish(lexer.lex(text));
-    const keep = Math.max(0, this.#hot.length - HOT);
-    for (const block of this.#hot.splice(0, keep)) this.#freeze(block);
   }
 
   /** @param {any[]} tokens of the tail */
@@ -115,24 +102,12 @@ export class MarkdownView {
     }
   }
 
-  /** @param {string} text */
-  #showPlain(text) {
-    if (!this.#plain || !text.startsWith(this.#plain.data)) {
-      this.#clear();
-      this.#plain = document.createTextNode("");
-      this.element.appendChild(h("div", { class: "plain" }, this.#plain));
-    }
-    this.#plain.appendData(text.slice(this.#plain.length));
-    return true;
-  }
-
   #clear() {
     this.element.replaceChildren();
     this.#frozen = 0;
     this.#hot = [];
     this.#raws = [];
     this.#text = "";
-    this.#plain = null;
   }
 }
 

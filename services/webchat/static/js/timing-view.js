@@ -10,11 +10,8 @@ import { span, t, tenth, whole } from "./words.js";
 /** @typedef {import("./answer.js").Answer} Answer */
 
 /** The line under an answer that is over. @param {Answer} answer */
-export function timingFooter(answer) {
-  const facts = factsOf(answer);
-  const details = detailsOf(answer);
-  if (facts.length === 0 && !details) return null;
-  return h("span", { class: "timing" }, h("span", { class: "facts" }, facts.join(" · ")), details);
+export function factsLine(answer) {
+  return h("span", { class: "facts" }, factsOf(answer).join(" · "));
 }
 
 /** The line under an answer that grows; null until there is something to measure. @param {Answer} answer */
@@ -35,8 +32,8 @@ function factsOf(answer) {
   ].filter((fact) => fact !== "");
 }
 
-/** @param {Answer} answer */
-function detailsOf(answer) {
+/** The button that opens the popover, and the popover. @param {Answer} answer */
+export function timeDetails(answer) {
   const parts = partsOf(answer.done);
   if (parts.length === 0 && !answer.stream) return null;
   const id = `time-${answer.id}`;
