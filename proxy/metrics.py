@@ -9,7 +9,6 @@ from proxy.streams.timeline import STAGES
 from services.telemetry.families import Family
 from services.telemetry.histogram import TOKENS_BUCKETS
 from services.telemetry.metrics import OTHER_MODEL
-from services.telemetry.stages import since
 from services.telemetry.stream_metrics import MODEL, StreamMetrics
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
@@ -147,24 +146,16 @@ def record_of(stream: Stream) -> StreamRecord:
     """Return what is counted and logged of a finished stream."""
     timeline, end = stream.timeline, stream.log.end
     assert end is not None
-    assert timeline.ended is not None
     usage = end.usage if isinstance(end, Finished) else None
     return StreamRecord(
         kind=stream.request.kind,
         model=stream.model,
         reason=reason_of(end),
         failed=isinstance(end, Failed),
-        duration_s=timeline.ended - timeline.accepted,
-        ttft_s=since(timeline.accepted, timeline.first_content),
-        first_answer_s=since(timeline.accepted, timeline.first_answer),
         tokens_per_s=timeline.rate(stream.last_word),
         stages=timeline.stages(stream.last_word),
         chunks=stream.log.chunks,
         input_tokens=None if usage is None else usage.input_tokens,
         output_tokens=None if usage is None else usage.output_tokens,
-        max_gap_s=timeline.max_gap_s or None,
-        upstream_s=timeline.upstream_s,
-        first_chunk_s=None if timeline.asked is None else since(timeline.asked, timeline.first_content),
-        added_first_token_s=timeline.added_first_token_s,
-        added_total_s=timeline.added_total_s,
+        **timeline.spans(),
     )

@@ -11,7 +11,6 @@ from gateway.relay.relay import Relay
 from gateway.relay.timeline import Timeline
 from gateway.relay.upstream import Follower
 from services.http.sink import SinkWatch
-from services.telemetry.stages import since
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import (
     Code,
@@ -89,19 +88,12 @@ class ClientConnection:
             model=self.model,
             reason=str(self.reason),
             failed=self.failed,
-            duration_s=(timeline.ended or timeline.accepted) - timeline.accepted,
-            ttft_s=since(timeline.accepted, timeline.first_content) if self.began else None,
-            first_answer_s=since(timeline.accepted, timeline.first_answer) if self.began else None,
             tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s),
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),
             output_tokens=output_tokens,
-            max_gap_s=timeline.max_gap_s or None if self.began else None,
-            upstream_s=timeline.upstream_s,
-            first_chunk_s=timeline.first_chunk_s if self.began else None,
-            added_first_token_s=timeline.added_first_token_s if self.began else None,
-            added_total_s=timeline.added_total_s if self.began else None,
+            **timeline.spans(from_start=self.began),
         )
 
 

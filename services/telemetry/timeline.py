@@ -1,8 +1,22 @@
 """The moments of a stream that both tiers note, and what can be told by them. Pure: moments come in, in seconds."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
-from services.telemetry.stages import output_rate
+from services.telemetry.stages import output_rate, since
+
+
+class Spans(TypedDict):
+    """What a timeline tells of a stream's end, in seconds: the fields of the same names of a ``StreamRecord``."""
+
+    duration_s: float
+    upstream_s: float | None
+    ttft_s: float | None
+    first_answer_s: float | None
+    max_gap_s: float | None
+    first_chunk_s: float | None
+    added_first_token_s: float | None
+    added_total_s: float | None
 
 
 @dataclass(slots=True)
@@ -95,6 +109,23 @@ class StreamTimeline:
         """
         return output_rate(
             output_tokens, self.first_content, self.last_content, pieces=self.content_reads, decode_s=decode_s
+        )
+
+    def spans(self, *, from_start: bool = True) -> Spans:
+        """Return what is counted and logged of it; None where there is no such number.
+
+        Args:
+            from_start: this tier saw the stream begin; of a replay only its own length and its call are told.
+        """
+        return Spans(
+            duration_s=(self.ended or self.accepted) - self.accepted,
+            upstream_s=self.upstream_s,
+            ttft_s=since(self.accepted, self.first_content) if from_start else None,
+            first_answer_s=since(self.accepted, self.first_answer) if from_start else None,
+            max_gap_s=self.max_gap_s or None if from_start else None,
+            first_chunk_s=self.first_chunk_s if from_start else None,
+            added_first_token_s=self.added_first_token_s if from_start else None,
+            added_total_s=self.added_total_s if from_start else None,
         )
 
     def _before_asking_s(self) -> float:

@@ -1,3 +1,5 @@
+import pytest
+
 from services.telemetry.timeline import StreamTimeline
 
 
@@ -26,3 +28,25 @@ def test_of_content_that_never_came_nothing_is_told() -> None:
     assert (timeline.first_chunk_s, timeline.upstream_s) == (None, 3.0)
     assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
     assert timeline.tokens_per_s(9, None) is None
+
+
+@pytest.mark.parametrize("from_start", [True, False])
+def test_of_a_replay_only_its_length_and_its_call_are_told(from_start: bool) -> None:
+    timeline = StreamTimeline(10.0, parsed=10.25, admitted=11.25, asked=11.5, answered=19.0, ended=20.0)
+    timeline.content_came(13.5, False)
+    timeline.first_written = 13.625
+    timeline.content_came(16.5, True)
+    timeline.last_written = 19.25
+
+    spans = timeline.spans(from_start=from_start)
+
+    assert spans == {
+        "duration_s": 10.0,
+        "upstream_s": 7.5,
+        "ttft_s": 3.5 if from_start else None,
+        "first_answer_s": 6.5 if from_start else None,
+        "max_gap_s": 3.0 if from_start else None,
+        "first_chunk_s": 2.0 if from_start else None,
+        "added_first_token_s": 0.625 if from_start else None,
+        "added_total_s": 0.75 if from_start else None,
+    }
