@@ -7,6 +7,7 @@ import orjson
 
 from gateway.errors import failed_by_proxy
 from services.wire.events import Code, Failed, Refused, skipped
+from services.wire.native import LOST_HOP
 from services.wire.sse import SseDecoder
 
 GATHERED_BYTES: Final = 16 << 20
@@ -54,12 +55,14 @@ class GatheringSink:
         """Return the answer of ``POST /api/chat``.
 
         Raises:
-            Refused: the stream failed, as if before its start; or it is too long for one object.
+            Refused: the stream failed, as if before its start; its end never came; or it is too long for one object.
         """
         if self.written > GATHERED_BYTES:
             raise Refused(_TOO_LONG)
         if error := self.end.get("error"):
             raise Refused(failed_by_proxy(error))
+        if not self.end:
+            raise Refused(LOST_HOP)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text)}
         if self._thinking:
             message["thinking"] = "".join(self._thinking)

@@ -163,6 +163,9 @@ class Simulator:
         try:
             ask = read_ask(endpoint, body)
             self.witness.asks(call, ask.model, _parsed(body))
+            loop = asyncio.get_running_loop()
+            # two turns later: a reset that the same poll brought, for the call before this one, has been told by then
+            loop.call_soon(loop.call_soon, self.witness.counted, ask.model)
             refusals.refuse_name(endpoint, ask.model, is_model_name(ask.model))
             model = self._for_this_call(refusals.found(self._find(ask.model), ask.model))
             work = self._work(exchange, call, model, ask, timing)

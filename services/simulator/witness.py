@@ -117,8 +117,11 @@ class Witness:
             call.body = body
             self._body_bytes += call.body_bytes
             self._make_room()
+        self._use(model).calls += 1
+
+    def counted(self, model: str) -> None:
+        """Record how many calls ``model`` has now, if they were never so many."""
         use = self._use(model)
-        use.calls += 1
         use.most_calls = max(use.most_calls, use.calls)
 
     def times_asked(self, model: str) -> int:

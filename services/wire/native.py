@@ -40,6 +40,7 @@ RETRY_MS: Final = 2000
 """What `start` tells an EventSource to wait before it comes back: well inside the shortest leave time, 5 s."""
 MAX_FRAME_BYTES: Final = 4 << 20
 """Longest frame a reader holds: a tool call of 1 MiB, should JSON have to escape much of it."""
+LOST_HOP: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
 
 Numbered = tuple[int, Logged]
 """An event and its number; that of a merged run is its last part's."""
@@ -289,5 +290,4 @@ def marked_frame(marked: MarkedFrame) -> bytes:
 
 def lost_hop_frame(request_id: str) -> bytes:
     """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Ids")."""
-    failed = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
-    return sse.encode(orjson.dumps({"type": "error", **error_object(failed, request_id)}), event="error")
+    return sse.encode(orjson.dumps({"type": "error", **error_object(LOST_HOP, request_id)}), event="error")

@@ -132,7 +132,7 @@ async def test_a_wait_that_is_too_long_ends_as_an_error_event(chain: Chain) -> N
 
 async def test_a_full_line_is_refused_at_once_and_counted(chain: Chain) -> None:
     """503 overloaded, Retry-After from 1 to 36 (30 s and a fifth); another model has a line of its own."""
-    model = scripted(tokens=100)
+    model = scripted(tokens=2000)  # it outlasts whatever is looked at meanwhile
     before = sample(chain.proxy, "llm_admission_rejected_total", reason="overloaded")
     async with line(chain, model.name, QUEUE_LENGTH) as clients, Client(chain.gateway.url) as client:
         refused = await client.chat(model.name)

@@ -43,6 +43,15 @@ def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> N
     assert (refusal.value.failed.code, refusal.value.failed.message) == (code, "words")
 
 
+@pytest.mark.parametrize("body", [b"", framed(START), framed(START, tokens("a", "b"))])
+def test_an_answer_without_its_end_is_never_told_as_whole(body: bytes) -> None:
+    """Its hop was lost, and what it missed had left the log: a stream's client comes back, this one cannot."""
+    with pytest.raises(Refused) as refusal:
+        gathered(body).whole()
+
+    assert refusal.value.failed.code is Code.UPSTREAM_DISCONNECTED
+
+
 @pytest.mark.parametrize("lines", [0, 2])
 def test_a_whole_answer_says_what_was_left_out_of_it(lines: int) -> None:
     end = framed((3, Finished(FinishReason.STOP, None, 1, 1, TIMING, None, skipped_lines=lines)))
