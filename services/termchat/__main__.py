@@ -3,7 +3,7 @@
 import os
 import sys
 
-from services.termchat.program import main
+from services.termchat.app import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], os.environ))

@@ -1,7 +1,7 @@
 """One answer as it comes: asks, reads, comes back after a break, stops it, and shows what it hears.
 
-One coroutine waits for one bell, which lines, Ctrl-C and the clock ring; what to do next is said by `following` and
-`stopping`, which know no sockets.
+One coroutine waits for one event, which sockets, Ctrl-C and the clock set. What to do next is decided by `following`
+and `stopping`, which know none of them.
 """
 
 import asyncio
@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from random import random
 from typing import Any, Final, Protocol
 
-from services.termchat.facts import Failed, Said, refusal
+from services.termchat.answer_events import AnswerFailed, refusal
 from services.termchat.following import HEADERS_S, Following, Heard
-from services.termchat.gateway import Gateway, Line, TransportError
+from services.termchat.gateway import AnswerConnection, Gateway, TransportError
 from services.termchat.stopping import Step, Stopping
+from services.wire.events import Token
 
 KEEP_CHARACTERS: Final = 1 << 20
 """Of an answer's text, for the conversation: as much as the proxy's log holds of it."""
@@ -32,8 +33,8 @@ class View(Protocol):
         """An event came."""
         ...
 
-    def lost(self, now: float) -> None:
-        """The line is being sought for some time."""
+    def reconnecting(self, now: float) -> None:
+        """The connection has been lost for some time."""
         ...
 
     def tick(self, now: float) -> float | None:
@@ -103,10 +104,10 @@ class Answering:
         return self.following
 
     async def _once(self) -> float:
-        """Open one line and read it to its end; return how long to wait before the next."""
+        """Open one connection and read it to its end; return how long to wait before the next."""
         try:
             async with asyncio.timeout(None) as self._connecting:
-                line = await self._open()
+                connection = await self._open()
         except TransportError as failed:
             return self._not_reached(failed)
         except TimeoutError:  # stop() was called
@@ -114,11 +115,11 @@ class Answering:
         finally:
             self._connecting = None
         try:
-            return await self._read(line)
+            return await self._read(connection)
         finally:
-            line.close()
+            connection.close()
 
-    async def _open(self) -> Line:
+    async def _open(self) -> AnswerConnection:
         stream_id = self.following.stream_id
         if stream_id is None:
             return await self._gateway.ask(self._body, self._key, self._came)
@@ -126,56 +127,56 @@ class Answering:
 
     def _not_reached(self, failed: TransportError) -> float:
         wait_s = self.following.not_reached(time.monotonic(), random())  # noqa: S311 spreads clients, no secret
-        if failed.how == "untrusted" and isinstance(self.following.end, Failed):
+        if failed.how == "untrusted" and isinstance(self.following.end, AnswerFailed):
             words = "The gateway's certificate is not trusted; --cacert names the one that is."
-            self.following.end = Failed(self.following.end.code, words)
+            self.following.end = AnswerFailed(self.following.end.code, words)
         return wait_s or 0.0
 
-    async def _read(self, line: Line) -> float:
-        """Read a line until it, or the answer, is over; return as :meth:`_once` does."""
+    async def _read(self, connection: AnswerConnection) -> float:
+        """Read a connection until it, or the answer, is over; return as :meth:`_once` does."""
         following, beats = self.following, 0
         headers_due = time.monotonic() + HEADERS_S
         while True:
             now = time.monotonic()
-            if line.beats > beats:
-                beats, following.heard_at = line.beats, now
-            self._take(line, now)
+            if connection.beats > beats:
+                beats, following.heard_at = connection.beats, now
+            self._take(connection, now)
             if following.end is not None:
-                await self._let_end(line)
+                await self._let_end(connection)
                 return 0.0
-            if line.end is not None:
-                return self._after(line, now)
-            if now >= (following.dead_at if line.status else headers_due):
-                return following.broke(now, random()) or 0.0  # noqa: S311 as above
+            if connection.end is not None:
+                return self._after(connection, now)
+            if now >= (following.dead_at if connection.status else headers_due):
+                return following.disconnected(now, random()) or 0.0  # noqa: S311 as above
             if await self._stopped(now):
                 return 0.0
-            await self._until(following.dead_at if line.status else headers_due)
+            await self._until(following.dead_at if connection.status else headers_due)
 
-    def _take(self, line: Line, now: float) -> None:
+    def _take(self, connection: AnswerConnection, now: float) -> None:
         """Take in what came."""
-        if line.carries_frames and self.following.stream_id is None:
-            self.following.opened(line.headers.get("x-stream-id", ""), now)
-        while line.events and self.following.end is None:
-            heard = self.following.heard(line.events.popleft(), now)
+        if connection.carries_frames and self.following.stream_id is None:
+            self.following.opened(connection.headers.get("x-stream-id", ""), now)
+        while connection.events and self.following.end is None:
+            heard = self.following.heard(connection.events.popleft(), now)
             if heard is None:
                 continue
-            if isinstance(heard.fact, Said) and self._characters < KEEP_CHARACTERS:
-                self._text.append(heard.fact.text)
-                self._characters += len(heard.fact.text)
+            if isinstance(heard.event, Token) and self._characters < KEEP_CHARACTERS:
+                self._text.append(heard.event.content)
+                self._characters += len(heard.event.content)
             self._view.take(heard, now)
 
-    def _after(self, line: Line, now: float) -> float:
-        """Return how long to wait after a line that ended, the answer's end not having come."""
+    def _after(self, connection: AnswerConnection, now: float) -> float:
+        """Return how long to wait after a connection that ended, the answer's end not having come."""
         chance = random()  # noqa: S311 as above
-        if line.carries_frames or not line.status:
-            return self.following.broke(now, chance) or 0.0
-        refused = refusal(line.status, bytes(line.body), line.headers.get("retry-after", ""))
-        return self.following.turned_away(line.status, refused, now, chance) or 0.0
+        if connection.carries_frames or not connection.status:
+            return self.following.disconnected(now, chance) or 0.0
+        refused = refusal(connection.status, bytes(connection.body), connection.headers.get("retry-after", ""))
+        return self.following.refused(connection.status, refused, now, chance) or 0.0
 
-    async def _let_end(self, line: Line) -> None:
+    async def _let_end(self, connection: AnswerConnection) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_CHUNK_S):
-                await line.over()
+                await connection.over()
 
     async def _pause(self, seconds: float) -> None:
         """Wait for the next try, or stop where that is asked for."""
@@ -183,14 +184,14 @@ class Answering:
         until = time.monotonic() + seconds
         while following.end is None:
             now = time.monotonic()
-            if self._stopping.is_asked:  # no line is open: its last word cannot come
+            if self._stopping.is_asked:  # no connection is open: its last word cannot come
                 await self._cancel()
                 following.stop()
             elif now >= until:
                 return
             else:
-                if following.is_lost:
-                    self._view.lost(now)
+                if following.is_reconnecting:
+                    self._view.reconnecting(now)
                 await self._until(until)
 
     async def _stopped(self, now: float) -> bool:
@@ -211,8 +212,8 @@ class Answering:
             return
         with contextlib.suppress(TransportError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                line = await self._gateway.cancel(self.following.stream_id)
-                await line.over()
+                connection = await self._gateway.cancel(self.following.stream_id)
+                await connection.over()
 
     async def _until(self, deadline: float) -> None:
         """Wait for the bell, for ``deadline``, or until something is to be shown or done about a stop."""

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from services.termchat import phrases, saved
+from services.termchat import saved, wording
+from services.termchat.answer_events import AnswerFailed, AnswerFinished, object_of, objects_in, refusal
 from services.termchat.commands import HELP, Command, Leave, Nothing, Say, Unknown, meaning_of
 from services.termchat.conversation import BadValue, Conversation
-from services.termchat.exits import Exit
-from services.termchat.facts import Ended, Failed, object_of, objects_in, refusal
+from services.termchat.exit_codes import Exit
 from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
 from services.termchat.gateway import TransportError
-from services.termchat.harmless import harmless, on_one_line
 from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
+from services.termchat.sanitizing import one_line, sanitized
 from services.termchat.session import LEAVING_SIGNALS, SIGNALLED, Session
 from services.termchat.terminal import Style
 
@@ -33,7 +33,7 @@ async def chat(session: Session, environ: Mapping[str, str]) -> int:
         for number in LEAVING_SIGNALS:
             loop.add_signal_handler(number, _told_to_leave, session, number, prompt)
         try:
-            await talk.take(await prompt.ask(talk.prefill))
+            await talk.take(await prompt.ask(talk.draft))
         except EOFError:
             break
         except KeyboardInterrupt:
@@ -68,13 +68,13 @@ class Chat:
 
     Attributes:
         models: names that the gateway has listed.
-        prefill: the next prompt begins with it: a question that is being changed.
+        draft: the next prompt begins with it: a question that is being changed.
         has_left: the person said so.
     """
 
     def __init__(self, session: Session) -> None:
         self.models: list[str] = []
-        self.prefill = ""
+        self.draft = ""
         self.has_left = False
         self._session = session
         self._conversation = Conversation(session.options.parameters)
@@ -97,19 +97,19 @@ class Chat:
 
     async def greet(self) -> None:
         """Say whom one talks to, or that nobody is there; the chat goes on in either case."""
-        place = self._session.gateway.place
+        server = self._session.gateway.server
         listed = await self._listed(GREETING_S)
-        if isinstance(listed, Failed):
-            self._tell(f"{phrases.failure(listed)} It is asked again with each question.", Style.ERROR)
+        if isinstance(listed, AnswerFailed):
+            self._tell(f"{wording.failure(listed)} It is asked again with each question.", Style.ERROR)
             return
         default = next((row for row in listed if row.get("default") is True), {})
-        name = self._conversation.parameters.model or on_one_line(str(default.get("name") or "no model"))
+        name = self._conversation.parameters.model or one_line(str(default.get("name") or "no model"))
         whose = " (a simulator: its words are not a model's)" if default.get("simulated") is True else ""
-        self._tell(f"{name}{whose} at {place} · /help", Style.DIM)
+        self._tell(f"{name}{whose} at {server} · /help", Style.DIM)
 
     async def take(self, line: str) -> None:
         """Do what a line means."""
-        editing, self.prefill = bool(self.prefill), ""
+        editing, self.draft = bool(self.draft), ""
         match meaning_of(line):
             case Say(text):
                 if editing:
@@ -121,7 +121,7 @@ class Chat:
                     await done
             case Unknown(name, nearest):
                 meant = f"; did you mean /{nearest}?" if nearest else "; /help lists what there is"
-                self._tell(f"there is no /{on_one_line(name)}{meant}")
+                self._tell(f"there is no /{one_line(name)}{meant}")
             case Leave():
                 self.has_left = self._session.interrupts.leaving = True
             case Nothing():
@@ -131,15 +131,15 @@ class Chat:
         self._conversation.ask(text)
         answer, said = await self._session.answer(self._conversation)
         self._conversation.take_answer(said, answer.mark)
-        if isinstance(answer.end, Ended):
+        if isinstance(answer.end, AnswerFinished):
             self._numbers = answer.end.numbers
-        if isinstance(answer.end, Failed) and answer.end.retryable and not answer.was_stopped:
-            self._tell(phrases.RETRY, Style.DIM)
+        if isinstance(answer.end, AnswerFailed) and answer.end.retryable and not answer.was_stopped:
+            self._tell(wording.RETRY, Style.DIM)
 
     def _help(self, _: str) -> None:
         rows = [(f"/{name} {argument}", about) for name, (argument, about) in HELP.items()]
         more = [("//text", "a message that begins with a slash"), ('"""', "begins and ends one of several lines")]
-        self._session.out.write(phrases.table([*rows, *more, ("Ctrl-C", "stops the answer; twice leaves")]))
+        self._session.out.write(wording.table([*rows, *more, ("Ctrl-C", "stops the answer; twice leaves")]))
 
     def _stream(self, argument: str) -> None:
         if argument not in {"", "on", "off"}:
@@ -161,12 +161,12 @@ class Chat:
 
     async def _models(self, _: str) -> None:
         listed = await self._listed()
-        if isinstance(listed, Failed):
-            self._tell(phrases.failure(listed), Style.ERROR)
+        if isinstance(listed, AnswerFailed):
+            self._tell(wording.failure(listed), Style.ERROR)
         elif not listed:
             self._tell("No model is installed. Beside Ollama: ollama pull llama3.2")
         else:
-            self._session.out.write(phrases.table(phrases.model_rows(listed)))
+            self._session.out.write(wording.table(wording.model_rows(listed)))
 
     def _history(self, argument: str) -> None:
         if argument and not (argument.isascii() and argument.isdigit() and len(argument) < 4):
@@ -176,9 +176,9 @@ class Chat:
         messages = list(conversation.messages)
         self._tell(f"{len(messages)} messages, ~{conversation.approximate_tokens} tokens", Style.DIM)
         for one in messages[len(messages) - int(argument) if argument and int(argument) < len(messages) else 0 :]:
-            mark = f" [{on_one_line(one.mark)}]" if one.mark else ""
+            mark = f" [{one_line(one.mark)}]" if one.mark else ""
             self._tell(f"{'you' if one.role == 'user' else 'model'}{mark}:", Style.NAME)
-            self._tell(harmless(one.content))
+            self._tell(sanitized(one.content))
 
     def _clear(self, _: str) -> None:
         self._conversation.clear()
@@ -187,13 +187,13 @@ class Chat:
     def _set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
         parameters = self._conversation.parameters
-        if name and (name not in phrases.SETTABLE or not self._choose(name, value.strip())):
-            if name not in phrases.SETTABLE:
+        if name and (name not in wording.SETTABLE or not self._choose(name, value.strip())):
+            if name not in wording.SETTABLE:
                 self._tell(f"expected /set {HELP['set'][0]}", Style.ERROR)
             return
-        for one in [name] if name else phrases.SETTABLE:
+        for one in [name] if name else wording.SETTABLE:
             value_now = getattr(parameters, one)
-            self._tell(f"{one} {'left to the model' if value_now is None else harmless(str(value_now))}")
+            self._tell(f"{one} {'left to the model' if value_now is None else sanitized(str(value_now))}")
 
     async def _retry(self, _: str) -> None:
         question = self._conversation.take_back()
@@ -203,8 +203,8 @@ class Chat:
             self._tell("nothing was asked yet")
 
     def _edit(self, _: str) -> None:
-        self.prefill = self._conversation.last_question
-        if not self.prefill:
+        self.draft = self._conversation.last_question
+        if not self.draft:
             self._tell("nothing was asked yet")
 
     def _save(self, argument: str) -> None:
@@ -233,7 +233,7 @@ class Chat:
             self._tell(f"loaded, {len(self._conversation.messages)} messages")
 
     def _stats(self, _: str) -> None:
-        lines = phrases.stats(self._numbers) if self._numbers is not None else ["nothing was answered yet"]
+        lines = wording.stats(self._numbers) if self._numbers is not None else ["nothing was answered yet"]
         for line in lines:
             self._tell(line)
 
@@ -245,13 +245,13 @@ class Chat:
             return False
         return True
 
-    async def _listed(self, timeout_s: float | None = None) -> list[dict[str, Any]] | Failed:
+    async def _listed(self, timeout_s: float | None = None) -> list[dict[str, Any]] | AnswerFailed:
         """Return what the gateway lists, or why it does not."""
         gateway = self._session.gateway
         try:
             answer = await (gateway.get("/api/models", timeout_s) if timeout_s else gateway.get("/api/models"))
         except TransportError:
-            return Failed("", f"The gateway at {gateway.place} cannot be reached.")
+            return AnswerFailed("", f"The gateway at {gateway.server} cannot be reached.")
         if answer.status != 200:
             return refusal(answer.status, answer.body, answer.headers.get("retry-after", ""))
         listed = objects_in(object_of(answer.body), "models")

@@ -149,5 +149,5 @@ class Conversation:
             **model,
             "messages": [{"role": one.role, "content": one.content} for one in told],
             "options": self.parameters.options,
-            "on_disconnect": "continue",  # a line that breaks is taken up again; Ctrl-C cancels by name
+            "on_disconnect": "continue",  # a lost connection is resumed; Ctrl-C cancels by name
         }

@@ -1,8 +1,8 @@
-"""How one answer is brought to its end over lines that break: ask, read, come back, or give up. Pure.
+"""How one answer is followed over connections that break: ask, read, resume with backoff, or give up. Pure.
 
     nothing heard   ask, and ask again with the same Idempotency-Key: it joins the answer, if there is one
     an id           follow after the last number: no gap, no duplicate
-    `done`, `error` over; a line that ends without one is only a line (PROTOCOL.md, "Rules of every stream")
+    `done`, `error` over; without one only the connection is (PROTOCOL.md, "Rules of every stream")
 
 Times are in seconds by a clock that only grows; ``chance`` is a random number in [0, 1).
 """
@@ -10,14 +10,23 @@ Times are in seconds by a clock that only grows; ``chance`` is a random number i
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from services.termchat.facts import Began, Called, End, Ended, Fact, Failed, Said, Thought, fact_of, object_of
+from services.termchat.answer_events import (
+    AnswerEnd,
+    AnswerEvent,
+    AnswerFailed,
+    AnswerFinished,
+    AnswerStarted,
+    event_of,
+    object_of,
+)
+from services.wire.events import Thinking, Token, ToolCall
 from services.wire.ids import BadPosition, is_stream_id, number_of
 from services.wire.sse import ServerSentEvent
 
 MOST_TRIES: Final = 5
 """In a row without a new frame between."""
 SILENT_TRIES: Final = 3
-"""A line that is back so soon was not worth a word."""
+"""A resume that is back so soon is not worth a word."""
 FIRST_DELAY_S: Final = 0.25
 DEFAULT_WINDOW_S: Final = 30.0  # a `continue` answer waits so long for its reader, until `start` says it
 DEFAULT_HEARTBEAT_S: Final = 10.0
@@ -29,14 +38,14 @@ INTERRUPTED: Final = "interrupted"
 STOPPED: Final = "stopped"
 _WITHOUT_ID: Final = ("status", "error", "done")
 """The first is never in the log; an error may be the gateway's own; and no end was heard before the end."""
-_BROKE_OFF: Final = "The line broke, and the answer could not be taken up again."
+_BROKE_OFF: Final = "The connection broke, and the answer could not be resumed."
 
 
 class Heard(NamedTuple):
     """An event that was not heard before: its data, and what they say where that is known."""
 
     data: Mapping[str, Any]
-    fact: Fact | None
+    event: AnswerEvent | None
 
 
 class Following:
@@ -46,7 +55,7 @@ class Following:
         stream_id: by which it is taken up again and stopped; None until the gateway has said it.
         last: the number of the last event that was heard; 0 for none.
         end: how it ended; None while it has not.
-        end_was_heard: whether that was the answer's own last word, and not ours for a line that is gone.
+        end_was_heard: whether that was the answer's own last word, and not ours for a connection that is gone.
         stop_asked: whether it was to stop.
         tries: how often in a row it was taken up without anything new.
         asked_at, first_at, heard_at: when it was asked for, when its first content came, when anything came last.
@@ -56,7 +65,7 @@ class Following:
         self.stream_id: str | None = None
         self.model = ""
         self.last = 0
-        self.end: End | None = None
+        self.end: AnswerEnd | None = None
         self.end_was_heard = False
         self.stop_asked = False
         self.tries = 0
@@ -69,22 +78,22 @@ class Following:
         self._lost_at: float | None = None
 
     @property
-    def is_lost(self) -> bool:
-        """Whether it is time to tell the person that the line is being sought."""
+    def is_reconnecting(self) -> bool:
+        """Whether it is time to tell the person that the connection is lost."""
         return self.tries > SILENT_TRIES
 
     @property
     def was_stopped(self) -> bool:
         """Whether it ended because it was to stop; one that was over before is whole."""
         end = self.end
-        return self.stop_asked and (end.reason == "cancelled" if isinstance(end, Ended) else True)
+        return self.stop_asked and (end.reason == "cancelled" if isinstance(end, AnswerFinished) else True)
 
     @property
     def mark(self) -> str:
         """What is to be said of its text where that is not whole; "" where it is."""
         if self.was_stopped:
             return "stopped"
-        if isinstance(self.end, Ended):
+        if isinstance(self.end, AnswerFinished):
             return self.end.reason if self.end.reason in {"cancelled", "abandoned"} else ""
         return INTERRUPTED
 
@@ -102,52 +111,53 @@ class Following:
         if not self._is_new(event, data.get("type")):
             return None
         self.tries, self._lost_at = 0, None
-        fact = fact_of(data)
-        match fact:
-            case Began(stream_id, model, window_s, heartbeat_s):
+        said = event_of(data)
+        match said:
+            case AnswerStarted(stream_id, model, window_s, heartbeat_s):
                 self.opened(stream_id, now)
                 self.model = model
                 self._window_s = DEFAULT_WINDOW_S if window_s is None else window_s
                 self._heartbeat_s = heartbeat_s or DEFAULT_HEARTBEAT_S
-            case Thought() | Said() | Called() if self.first_at is None:
+            case Thinking() | Token() | ToolCall() if self.first_at is None:
                 self.first_at = now
-            case Ended() | Failed() if self.end is None:
-                self.end, self.end_was_heard = fact, True
+            case AnswerFinished() | AnswerFailed() if self.end is None:
+                self.end, self.end_was_heard = said, True
             case _:
                 pass
-        return Heard(data, fact)
+        return Heard(data, said)
 
     @property
     def dead_at(self) -> float:
-        """When a line on which nothing came since is given up."""
+        """When a connection on which nothing came since is given up."""
         return self.heard_at + DEAD_AFTER_HEARTBEATS * self._heartbeat_s
 
     def not_reached(self, now: float, chance: float) -> float | None:
         """Note that no connection came up; return how long to wait before the next try, or None: it is over."""
         if not self._was_sent:  # nothing was started: a person would rather know at once
-            self.end = Failed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
+            self.end = AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
             return None
         return self._again(now, chance)
 
-    def broke(self, now: float, chance: float) -> float | None:
+    def disconnected(self, now: float, chance: float) -> float | None:
         """Note that a connection ended without the answer's end; return as :meth:`not_reached` does."""
         self._was_sent = True
         return self._again(now, chance)
 
-    def turned_away(self, status: int, failed: Failed, now: float, chance: float) -> float | None:
+    def refused(self, status: int, failed: AnswerFailed, now: float, chance: float) -> float | None:
         """Note that a status other than 200 came; return as :meth:`not_reached` does."""
         if self.stream_id is not None and (status == 429 or status >= 500):
             return self._again(now, chance, failed.retry_after_s or 0.0)
         if self.stream_id is None:
             self.end = failed
         else:  # 204 and 410: it was over, and its last word cannot be had
-            self.end = Failed(INTERRUPTED, failed.message or _BROKE_OFF, retryable=True, request_id=failed.request_id)
+            words = failed.message or _BROKE_OFF
+            self.end = AnswerFailed(INTERRUPTED, words, retryable=True, request_id=failed.request_id)
         return None
 
     def stop(self) -> None:
         """Note that it was stopped here, whatever becomes of it there; its own last word, if it has come, stands."""
         if self.end is None:
-            self.end = Failed(STOPPED, "")
+            self.end = AnswerFailed(STOPPED, "")
 
     def _is_new(self, event: ServerSentEvent, kind: object) -> bool:
         """Whether it was not heard before; what has no id of its own bears the last one's, as the standard says."""
@@ -165,7 +175,7 @@ class Following:
         wait_s = max(FIRST_DELAY_S * 2.0**self.tries * (0.75 + chance / 2), at_least_s)
         if self.tries >= MOST_TRIES or now + wait_s - self._lost_at > self._window_s:
             code = UNREACHABLE if self.stream_id is None else INTERRUPTED
-            self.end = Failed(code, _BROKE_OFF, retryable=True)
+            self.end = AnswerFailed(code, _BROKE_OFF, retryable=True)
             return None
         self.tries += 1
         return wait_s

@@ -1,9 +1,9 @@
 """The calls of the terminal chat: the one file that touches the network.
 
-By our own HTTP client (`services.http`): it hands bytes on in the callback that brought them, so nothing of an
-answer is lost when a line breaks; a cancel is one more call beside the one that is read; a base path is part of the
-path. Refused: aiohttp's client, which loses buffered bytes when a line breaks and takes 0.2 s to import; httpx, which
-takes as long and is nobody's but the tests'.
+By our own HTTP client (`services.http`): it hands bytes on in the callback that brought them, so nothing of an answer
+is lost when a connection breaks; a cancel is one more call beside the one that is read; a base path is part of a path.
+Refused: aiohttp's client, which loses buffered bytes when a connection breaks and takes 0.2 s to import; httpx, which
+is as slow to import and the tests' alone.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from services.http.client import HttpClient, HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpRequest, ResponseEnd
-from services.termchat.place import Place
+from services.termchat.server_url import ServerUrl
 from services.wire.sse import EventTooLong, ServerSentEvent, SseDecoder
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -25,7 +25,7 @@ REFUSAL_BYTES: Final = 64 << 10  # an error object is a line
 SSE: Final = "text/event-stream"
 
 
-class Line:
+class AnswerConnection:
     """One connection that carries an answer: what came and was not yet taken, and how it ended.
 
     ``came`` is set whenever there is something new, and by whoever wants its reader to wake.
@@ -89,32 +89,32 @@ class Gateway:
     """One server of ours, as the terminal chat asks it: a gateway, or for operators the proxy.
 
     Args:
-        place: where it is.
+        server: where it is.
         headers: sent with every request.
-        tls: whom to trust, where ``place`` is secure.
+        tls: whom to trust, where ``server`` is secure.
     """
 
-    def __init__(self, place: Place, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
-        self.place = place
+    def __init__(self, server: ServerUrl, headers: Mapping[str, str], tls: ssl.SSLContext | None) -> None:
+        self.server = server
         self._headers = headers
-        self._client = HttpClient(place.host, place.port, connect_timeout_s=CONNECT_TIMEOUT_S, tls=tls)
+        self._client = HttpClient(server.host, server.port, connect_timeout_s=CONNECT_TIMEOUT_S, tls=tls)
 
-    async def ask(self, body: Mapping[str, Any], key: str, came: asyncio.Event) -> Line:
+    async def ask(self, body: Mapping[str, Any], key: str, came: asyncio.Event) -> AnswerConnection:
         """Ask for an answer; the same ``key`` and body again join it.
 
         Raises:
             TransportError: no connection came up; so for the other calls.
         """
         headers = {"Content-Type": "application/json", "Accept": SSE, "Idempotency-Key": key}
-        return await self._line("POST", "/api/chat/stream", came, headers, json.dumps(body).encode())
+        return await self._open("POST", "/api/chat/stream", came, headers, json.dumps(body).encode())
 
-    async def follow(self, stream_id: str, after: int, came: asyncio.Event) -> Line:
+    async def follow(self, stream_id: str, after: int, came: asyncio.Event) -> AnswerConnection:
         """Take up an answer after the event with this number."""
-        return await self._line("GET", f"/api/chat/stream/{stream_id}?after={after}", came, {"Accept": SSE})
+        return await self._open("GET", f"/api/chat/stream/{stream_id}?after={after}", came, {"Accept": SSE})
 
-    async def cancel(self, stream_id: str) -> Line:
+    async def cancel(self, stream_id: str) -> AnswerConnection:
         """Ask for an answer's stop, and return when that is on its way; its answer may be waited for."""
-        return await self._line("POST", f"/api/chat/stream/{stream_id}/cancel", asyncio.Event(), {})
+        return await self._open("POST", f"/api/chat/stream/{stream_id}/cancel", asyncio.Event(), {})
 
     async def get(self, path: str, timeout_s: float = ASK_TIMEOUT_S) -> HttpResponse:
         """Return what is there."""
@@ -128,19 +128,19 @@ class Gateway:
         """Close every connection."""
         await self._client.close()
 
-    async def _line(
+    async def _open(
         self, method: str, path: str, came: asyncio.Event, headers: Mapping[str, str], body: bytes = b""
-    ) -> Line:
-        line = Line(came)
-        request = HttpRequest(method, self.place.base + path, {**self._headers, **headers}, body)
+    ) -> AnswerConnection:
+        connection = AnswerConnection(came)
+        request = HttpRequest(method, self.server.base + path, {**self._headers, **headers}, body)
         # fresh: an idle connection may have died unseen, and a person's next question comes after minutes
-        line.call = await self._client.open(request, line, fresh=True)
-        return line
+        connection.call = await self._client.open(request, connection, fresh=True)
+        return connection
 
     async def _fetch(self, method: str, path: str, timeout_s: float) -> HttpResponse:
         headers = {**self._headers, "Accept": "application/json"}
-        request = HttpRequest(method, self.place.base + path, headers)
+        request = HttpRequest(method, self.server.base + path, headers)
         return await self._client.fetch(request, max_bytes=LIST_BYTES, timeout_s=timeout_s)
 
 
-__all__ = ["Gateway", "HttpResponse", "Line", "TransportError"]
+__all__ = ["AnswerConnection", "Gateway", "HttpResponse", "TransportError"]

@@ -3,13 +3,13 @@
 import json
 from typing import Final
 
-from services.termchat.exits import Exit, exit_of_refusal
-from services.termchat.facts import object_of, objects_in, refusal
+from services.termchat.answer_events import object_of, objects_in, refusal
+from services.termchat.exit_codes import Exit, exit_of_refusal
 from services.termchat.gateway import HttpResponse, TransportError
-from services.termchat.harmless import on_one_line
-from services.termchat.phrases import failure, table
+from services.termchat.sanitizing import one_line
 from services.termchat.session import Session
 from services.termchat.terminal import Style
+from services.termchat.wording import failure, table
 from services.wire.ids import is_stream_id
 
 COLUMNS: Final = ("id", "model", "status", "chunks", "bytes", "followers", "age_s")
@@ -51,7 +51,7 @@ def _refused(session: Session, answer: HttpResponse) -> int:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else on_one_line(str(value))
+    return "" if value is None else one_line(str(value))
 
 
 async def _asked(session: Session, method: str, path: str) -> HttpResponse | None:
@@ -59,5 +59,5 @@ async def _asked(session: Session, method: str, path: str) -> HttpResponse | Non
     try:
         return await (gateway.get(path) if method == "GET" else gateway.delete(path))
     except TransportError:
-        session.tell(f"The proxy at {gateway.place} cannot be reached.", Style.ERROR)
+        session.tell(f"The proxy at {gateway.server} cannot be reached.", Style.ERROR)
         return None

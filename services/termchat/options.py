@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from services.runtime.version import VERSION
 from services.termchat import commands, settings
 from services.termchat.conversation import BadValue, Parameters
-from services.termchat.place import Place
+from services.termchat.server_url import ServerUrl
 
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
 # What the connection itself needs to say.
@@ -28,13 +28,13 @@ class Options:
 
     Args:
         words: the question, or what an operator wants; empty for a chat.
-        place: the server: for operators the proxy, else the gateway.
+        server: the server: for operators the proxy, else the gateway.
         header: sent with every request.
         cacert: a file; "" trusts what the system trusts.
     """
 
     words: str
-    place: Place
+    server: ServerUrl
     header: Mapping[str, str]
     cacert: str = ""
     parameters: Parameters = field(default_factory=Parameters)
@@ -63,14 +63,14 @@ def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         raise Misused("; ".join(problems))
     asked = _parser().parse_args([_valid_text(word) for word in argv])
     operation = _operation(asked.question)
-    default_place = settings.PROXY if operation else environ.get(settings.URL) or settings.GATEWAY
+    default_server = settings.PROXY if operation else environ.get(settings.URL) or settings.GATEWAY
     headers = asked.header or environ.get(settings.HEADER, "").split("\n")
     parameters = Parameters()
     _choose(parameters, "model", "--model", asked.model or environ.get(settings.MODEL, ""))
     _choose(parameters, "system", "--system", asked.system or environ.get(settings.SYSTEM, ""))
     return Options(
         words=asked.question[1] if operation == STOP else "" if operation else " ".join(asked.question),
-        place=_place(asked.url or default_place),
+        server=_server(asked.url or default_server),
         header=dict(_header(text) for text in headers if text),
         cacert=asked.cacert or environ.get(settings.CACERT, ""),
         parameters=parameters,
@@ -142,9 +142,9 @@ def _choose(parameters: Parameters, name: str, option: str, text: str) -> None:
         raise Misused(f"{option}: {exc}") from exc
 
 
-def _place(text: str) -> Place:
+def _server(text: str) -> ServerUrl:
     try:
-        return Place.parse(text)
+        return ServerUrl.parse(text)
     except ValueError as exc:
         raise Misused(f"--url: {exc}") from exc
 

@@ -26,7 +26,7 @@ LINE_BYTES: Final = 64 << 10  # a terminal that edits lines itself hands out 4 K
 class Prompt(Protocol):
     """Asks a person for what to do next."""
 
-    async def ask(self, prefill: str) -> str:
+    async def ask(self, draft: str) -> str:
         """Return what was typed, of one line or several.
 
         Raises:
@@ -64,9 +64,9 @@ class EditedPrompt:
             enable_open_in_editor=True,
         )
 
-    async def ask(self, prefill: str) -> str:
+    async def ask(self, draft: str) -> str:
         """Return what was typed."""
-        return await self._session.prompt_async(default=prefill)
+        return await self._session.prompt_async(default=draft)
 
     def abandon(self) -> None:
         """Ask no more."""
@@ -122,10 +122,10 @@ class PlainPrompt:
         self._out = out
         self._asked: asyncio.Future[bytes] | None = None
 
-    async def ask(self, prefill: str) -> str:
+    async def ask(self, draft: str) -> str:
         """Return a line, or several between quotes."""
-        if prefill:
-            self._out.line(prefill)  # it cannot be changed here, but typed anew
+        if draft:
+            self._out.line(draft)  # it cannot be changed here, but typed anew
         text = await self._line(PROMPT)
         while is_open(text):
             text += await self._line(MORE)

@@ -5,11 +5,11 @@ import signal
 import time
 from typing import Final
 
-from services.termchat import phrases
+from services.termchat import wording
+from services.termchat.answer_events import AnswerFailed
 from services.termchat.answering import Answering, View
 from services.termchat.conversation import Conversation
-from services.termchat.exits import exit_of
-from services.termchat.facts import Failed
+from services.termchat.exit_codes import exit_of
 from services.termchat.following import Following
 from services.termchat.gateway import Gateway
 from services.termchat.options import Options
@@ -77,12 +77,12 @@ class Session:
         """Say how the answer ended, and where its time went: to people, not into pipes."""
         if answer.was_stopped:
             self.tell("[stopped]", Style.DIM)
-        elif isinstance(answer.end, Failed):
-            self.tell(phrases.failure(answer.end), Style.ERROR)
-        elif answer.end and phrases.afterword(answer.end):
-            self.tell(f"[{phrases.afterword(answer.end)}]", Style.DIM)
+        elif isinstance(answer.end, AnswerFailed):
+            self.tell(wording.failure(answer.end), Style.ERROR)
+        elif answer.end and wording.afterword(answer.end):
+            self.tell(f"[{wording.afterword(answer.end)}]", Style.DIM)
         if self.err.is_terminal and answer.first_at is not None:
-            self.tell(phrases.timing(answer, time.monotonic()), Style.DIM)
+            self.tell(wording.timing(answer, time.monotonic()), Style.DIM)
         if self.options.rings and self.out.is_terminal:
             self.out.write("\a")
 

@@ -1,6 +1,6 @@
 """What Ctrl-C does: once stops the answer by its name, twice leaves. Pure.
 
-Closing the line would not stop it: the terminal asks for `continue`, so that a line that breaks can be taken up again.
+Closing the connection would not stop it: the terminal asks for `continue`, so that it can resume after a break.
 Times are in seconds by a clock that only grows.
 """
 

@@ -40,17 +40,17 @@ class Terminal:
         self.moves = self.is_terminal and environ.get("TERM", "dumb") != "dumb"
         self.colours = self.moves and not environ.get("NO_COLOR")
         self._is_at_line_start = True
-        self._passing = ""
+        self._progress = ""
 
     def write(self, text: str, style: Style = Style.PLAIN) -> None:
-        """Write harmless text; a passing line goes before it.
+        """Write sanitized text; the progress line is erased first.
 
         Raises:
             BrokenPipeError: nobody reads it any more.
         """
         if not text:
             return
-        self.pass_on()
+        self.erase_progress()
         self._is_at_line_start = text.endswith("\n")
         styled = f"{style.value}{text}{_RESET}" if self.colours and style.value else text
         _write_all(self._fd, styled.encode("utf-8", "replace"))
@@ -62,23 +62,23 @@ class Terminal:
 
     def begin_line(self) -> None:
         """End the line in hand, if there is one."""
-        self.pass_on()
+        self.erase_progress()
         if not self._is_at_line_start:
             self.write("\n")
 
-    def passing(self, text: str) -> None:
+    def progress(self, text: str) -> None:
         """Show a line that goes when anything else is written; only where lines can be drawn anew."""
-        if self.moves and text != self._passing:
+        if self.moves and text != self._progress:
             self.begin_line()
             shown = text[: shutil.get_terminal_size().columns - 1]
             dim = f"{Style.DIM.value}{shown}{_RESET}" if self.colours else shown
             _write_all(self._fd, dim.encode("utf-8", "replace"))
-            self._passing = text
+            self._progress = text
 
-    def pass_on(self) -> None:
-        """Erase the passing line."""
-        if self._passing:
-            self._passing = ""
+    def erase_progress(self) -> None:
+        """Erase the progress line."""
+        if self._progress:
+            self._progress = ""
             _write_all(self._fd, _ERASE_LINE.encode())
 
 

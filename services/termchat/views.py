@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from services.termchat import phrases
-from services.termchat.facts import Began, Called, Failed, Returned, Said, Thought, Waits
+from services.termchat import wording
+from services.termchat.answer_events import AnswerFailed, AnswerStarted, StatusReported
+from services.termchat.coalescing import WriteCoalescer
 from services.termchat.fences import Fences, Span
 from services.termchat.following import Following, Heard
-from services.termchat.harmless import HarmlessText, on_one_line
-from services.termchat.pacing import Pacing
+from services.termchat.sanitizing import Sanitizer, one_line
 from services.termchat.terminal import Style, Terminal
+from services.wire.events import Thinking, Token, ToolCall, ToolResult
 
 TICK_S: Final = 0.25
-"""A passing line counts seconds; it is drawn anew only where it reads otherwise."""
+"""The progress line counts seconds; it is drawn anew only where it reads otherwise."""
 TOOL_CHARACTERS: Final = 200
 """Of a tool's arguments or result, on one line."""
-LOST: Final = "the line broke; looking for the answer …"
+RECONNECTING: Final = "the connection is lost; reconnecting …"
 
 
 class TerminalView:
@@ -30,50 +31,50 @@ class TerminalView:
     def __init__(self, terminal: Terminal, asked_at: float) -> None:
         self._terminal = terminal
         self._asked_at = asked_at
-        self._waits: Waits | None = None
+        self._waits: StatusReported | None = None
         self._is_waiting = True
-        self._is_lost = False
-        self._pacing = Pacing()
-        self._safe = HarmlessText()
+        self._is_reconnecting = False
+        self._coalescer = WriteCoalescer()
+        self._safe = Sanitizer()
         self._fences = Fences()
         self._is_thinking = False
 
     def take(self, heard: Heard, now: float) -> None:
         """Show what came."""
-        self._is_lost = False
-        match heard.fact:
-            case Waits() as waits:
+        self._is_reconnecting = False
+        match heard.event:
+            case StatusReported() as waits:
                 self._waits = waits
-            case Thought(text):
+            case Thinking(text):
                 self._speak(thinking=True, now=now)
-                self._show(self._pacing.add(self._safe.feed(text), now))
-            case Said(text):
+                self._show(self._coalescer.add(self._safe.feed(text), now))
+            case Token(text):
                 self._speak(thinking=False, now=now)
-                self._show(self._pacing.add(self._safe.feed(text), now))
-            case Called(name, arguments):
-                self._note(f"→ {on_one_line(name)}({_short(arguments)})", now)
-            case Returned(name, ok, content):
-                self._note(f"{'←' if ok else '✗'} {on_one_line(name)}: {_short(content)}", now)
+                self._show(self._coalescer.add(self._safe.feed(text), now))
+            case ToolCall(_, name, arguments):
+                self._note(f"→ {one_line(name)}({_short(arguments)})", now)
+            case ToolResult(_, name, ok, content):
+                self._note(f"{'←' if ok else '✗'} {one_line(name)}: {_short(content)}", now)
             case _:
                 pass
 
-    def lost(self, now: float) -> None:
+    def reconnecting(self, now: float) -> None:
         """Say that the line is sought."""
         self._flush(now)
-        self._is_lost = True
+        self._is_reconnecting = True
 
     def tick(self, now: float) -> float | None:
         """Show held words, or the passing line."""
-        if self._is_lost:
-            self._terminal.passing(LOST)
+        if self._is_reconnecting:
+            self._terminal.progress(RECONNECTING)
             return None
         if self._is_waiting:
-            self._terminal.passing(phrases.waiting(self._waits, now - self._asked_at))
+            self._terminal.progress(wording.waiting(self._waits, now - self._asked_at))
             return now + TICK_S
-        due = self._pacing.due_at
+        due = self._coalescer.due_at
         if due is not None and now >= due:
-            self._show(self._pacing.take(now))
-        return self._pacing.due_at
+            self._show(self._coalescer.take(now))
+        return self._coalescer.due_at
 
     def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
         """Show the rest."""
@@ -103,7 +104,7 @@ class TerminalView:
         self._terminal.line(words, Style.DIM)
 
     def _flush(self, now: float) -> None:
-        self._show(self._pacing.take(now) + self._safe.end())
+        self._show(self._coalescer.take(now) + self._safe.end())
         self._write(self._fences.end())
 
 
@@ -112,14 +113,14 @@ class PipeView:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._safe = HarmlessText()
+        self._safe = Sanitizer()
 
     def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
         """Write text."""
-        if isinstance(heard.fact, Said):
-            self._terminal.write(self._safe.feed(heard.fact.text))
+        if isinstance(heard.event, Token):
+            self._terminal.write(self._safe.feed(heard.event.content))
 
-    def lost(self, now: float) -> None:
+    def reconnecting(self, now: float) -> None:
         """Nobody watches."""
 
     def tick(self, now: float) -> None:
@@ -142,7 +143,7 @@ class JsonView:
         if heard.data:
             self._terminal.write(json.dumps(heard.data) + "\n")
 
-    def lost(self, now: float) -> None:
+    def reconnecting(self, now: float) -> None:
         """Nobody watches."""
 
     def tick(self, now: float) -> None:
@@ -150,7 +151,7 @@ class JsonView:
 
     def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
         """Say of a failure that came without an event what an event would have."""
-        if isinstance(answer.end, Failed) and not answer.end_was_heard and not answer.was_stopped:
+        if isinstance(answer.end, AnswerFailed) and not answer.end_was_heard and not answer.was_stopped:
             self._terminal.write(json.dumps({"type": "error", "error": asdict(answer.end)}) + "\n")
 
 
@@ -164,26 +165,26 @@ class WholeView:
 
     def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
         """Keep text."""
-        if isinstance(heard.fact, Began) and heard.fact.model:
-            self._model = heard.fact.model
-        if isinstance(heard.fact, Said):
-            self._text.append(heard.fact.text)
+        if isinstance(heard.event, AnswerStarted) and heard.event.model:
+            self._model = heard.event.model
+        if isinstance(heard.event, Token):
+            self._text.append(heard.event.content)
 
-    def lost(self, now: float) -> None:
+    def reconnecting(self, now: float) -> None:
         """It goes on thinking."""
 
     def tick(self, now: float) -> None:  # noqa: ARG002 answering.View
         """Say so."""
-        self._terminal.passing(f"{on_one_line(self._model) or 'the model'} is thinking …")
+        self._terminal.progress(f"{one_line(self._model) or 'the model'} is thinking …")
 
     def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
         """Show it all."""
-        safe, fences = HarmlessText(), Fences()
+        safe, fences = Sanitizer(), Fences()
         for text, is_code in [*fences.feed(safe.feed("".join(self._text)) + safe.end()), *fences.end()]:
             self._terminal.write(text, Style.CODE if is_code else Style.PLAIN)
         self._terminal.begin_line()
 
 
 def _short(value: object) -> str:
-    text = on_one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= TOOL_CHARACTERS else f"{text[:TOOL_CHARACTERS]}…"

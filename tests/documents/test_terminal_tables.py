@@ -1,7 +1,7 @@
 """docs/terminal.md's tables against the terminal chat."""
 
 from services.termchat.commands import HELP
-from services.termchat.exits import Exit
+from services.termchat.exit_codes import Exit
 from tests.documents.tables import table
 
 

@@ -1,10 +1,11 @@
 """services/termchat/answering.py, with gateway.py, against the real chain: what an answer leaves behind."""
 
+from services.termchat.answer_events import AnswerFinished
 from services.termchat.answering import KEEP_CHARACTERS, Answering
-from services.termchat.facts import Ended, Said
 from services.termchat.following import Following, Heard
 from services.termchat.gateway import Gateway
-from services.termchat.place import Place
+from services.termchat.server_url import ServerUrl
+from services.wire.events import Token
 from tests.chain import Chain
 
 
@@ -16,10 +17,10 @@ class Record:
         self.closed: list[Following] = []
 
     def take(self, heard: Heard, _now: float) -> None:
-        if isinstance(heard.fact, Said):
-            self.text += heard.fact.text
+        if isinstance(heard.event, Token):
+            self.text += heard.event.content
 
-    def lost(self, now: float) -> None:
+    def reconnecting(self, now: float) -> None:
         raise AssertionError(f"no line broke, at {now}")
 
     def tick(self, _now: float) -> None:
@@ -30,7 +31,7 @@ class Record:
 
 
 async def answered(chain: Chain, model: str) -> tuple[Answering, Record]:
-    gateway, record = Gateway(Place.parse(chain.gateway.url), {}, None), Record()
+    gateway, record = Gateway(ServerUrl.parse(chain.gateway.url), {}, None), Record()
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "on_disconnect": "continue"}
     answering = Answering(gateway, body, record)
     try:
@@ -46,7 +47,7 @@ async def test_an_answer_is_shown_and_kept(chain: Chain) -> None:
     assert answering.text == record.text
     assert record.text.startswith("The keeper climbed ninety steps")
     assert record.closed == [answering.following]
-    assert isinstance(answering.following.end, Ended)
+    assert isinstance(answering.following.end, AnswerFinished)
 
 
 async def test_of_an_answer_beyond_the_bound_all_is_shown_and_the_beginning_is_kept(chain: Chain) -> None:

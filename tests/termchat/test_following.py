@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.termchat.facts import Ended, Failed, Said
+from services.termchat.answer_events import AnswerFailed, AnswerFinished
 from services.termchat.following import (
     DEAD_AFTER_HEARTBEATS,
     DEFAULT_HEARTBEAT_S,
@@ -14,12 +14,13 @@ from services.termchat.following import (
     UNREACHABLE,
     Following,
 )
+from services.wire.events import Token
 from services.wire.sse import ServerSentEvent
 
 STREAM = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 START = {"type": "start", "stream_id": STREAM, "model": "tiny", "resume_window_s": 30, "heartbeat_s": 2}
 DONE = {"type": "done", "finish_reason": "stop"}
-LOST = Failed("overloaded", "Later.", retryable=True)
+RECONNECTING = AnswerFailed("overloaded", "Later.", retryable=True)
 
 
 def event(number: int, **data: object) -> ServerSentEvent:
@@ -45,9 +46,9 @@ def test_an_answer_that_comes_whole() -> None:
     following.heard(event(3, **DONE), 101.0)
 
     assert said is not None
-    assert said.fact == Said("Hello")
+    assert said.event == Token("Hello")
     assert following.first_at == 100.5
-    assert isinstance(following.end, Ended)
+    assert isinstance(following.end, AnswerFinished)
     assert following.mark == ""
 
 
@@ -58,13 +59,13 @@ def test_where_the_line_was_cut_changes_nothing_of_what_is_heard() -> None:
         following = Following(0.0)
         following.opened(STREAM, 0.0)
         heard = [following.heard(one, 1.0) for one in events[:cut]]
-        assert following.broke(1.0, 0.5) is not None
+        assert following.disconnected(1.0, 0.5) is not None
         after = following.last
         # a server that repeats what is known, as a joined Idempotency-Key does, changes nothing either
         heard += [one for one in (following.heard(again, 2.0) for again in events) if one is not None]
         assert heard == whole
         assert after == cut
-        assert isinstance(following.end, Ended)
+        assert isinstance(following.end, AnswerFinished)
 
 
 def test_a_merged_piece_is_new_by_its_last_number() -> None:
@@ -83,21 +84,21 @@ def test_what_has_no_number_of_its_own_is_heard_though_it_bears_the_last_one_s()
     assert following.heard(event(2, type="status", phase="queued", position=3), 100.0) is not None
     following.heard(event(2, type="error", error={"code": "upstream_disconnected", "message": "Broke off."}), 100.0)
 
-    assert following.end == Failed("upstream_disconnected", "Broke off.")
+    assert following.end == AnswerFailed("upstream_disconnected", "Broke off.")
 
 
 def test_a_gateway_that_is_away_is_told_at_once() -> None:
     following = Following(100.0)
 
     assert following.not_reached(100.0, 0.5) is None
-    assert isinstance(following.end, Failed)
+    assert isinstance(following.end, AnswerFailed)
     assert following.end.code == UNREACHABLE
 
 
 def test_a_question_that_may_have_arrived_is_asked_again() -> None:
     following = Following(100.0)
 
-    assert following.broke(100.0, 0.5) == 0.25
+    assert following.disconnected(100.0, 0.5) == 0.25
     assert following.not_reached(100.3, 0.5) == 0.5
     assert following.end is None
 
@@ -106,27 +107,27 @@ def test_a_question_that_may_have_arrived_is_asked_again() -> None:
 def test_tries_double_their_wait_and_are_spread_by_a_quarter(chance: float, share: float) -> None:
     following = begun()
 
-    waits = [following.broke(100.0, chance) for _ in range(MOST_TRIES)]
+    waits = [following.disconnected(100.0, chance) for _ in range(MOST_TRIES)]
 
     assert waits == pytest.approx([share * 0.25 * 2**n for n in range(MOST_TRIES)], rel=1e-5)
-    assert following.broke(100.0, chance) is None
+    assert following.disconnected(100.0, chance) is None
     assert following.mark == INTERRUPTED
 
 
 def test_anything_new_resets_the_count() -> None:
     following = begun()
     for _ in range(MOST_TRIES):
-        following.broke(100.0, 0.5)
+        following.disconnected(100.0, 0.5)
 
     following.heard(token(2), 101.0)
 
     assert following.tries == 0
-    assert following.broke(101.0, 0.5) == 0.25
+    assert following.disconnected(101.0, 0.5) == 0.25
 
 
 def test_what_is_known_already_does_not() -> None:
     following = begun()
-    following.broke(100.0, 0.5)
+    following.disconnected(100.0, 0.5)
 
     following.heard(event(1, **START), 101.0)
 
@@ -136,41 +137,41 @@ def test_what_is_known_already_does_not() -> None:
 def test_the_search_is_told_only_when_it_is_long() -> None:
     following = begun()
     for _ in range(SILENT_TRIES):
-        following.broke(100.0, 0.5)
-    assert not following.is_lost
+        following.disconnected(100.0, 0.5)
+    assert not following.is_reconnecting
 
-    following.broke(100.0, 0.5)
+    following.disconnected(100.0, 0.5)
 
-    assert following.is_lost
+    assert following.is_reconnecting
 
 
 def test_nobody_comes_back_when_the_answer_no_longer_waits() -> None:
     following = begun()
-    following.broke(100.0, 0.5)
+    following.disconnected(100.0, 0.5)
 
-    assert following.broke(129.9, 0.5) is None
+    assert following.disconnected(129.9, 0.5) is None
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_server_in_trouble_is_asked_again_for_an_answer_that_exists(status: int) -> None:
     following = begun()
 
-    assert following.turned_away(status, Failed("overloaded", "Later.", retry_after_s=2.0), 100.0, 0.5) == 2.0
+    assert following.refused(status, AnswerFailed("overloaded", "Later.", retry_after_s=2.0), 100.0, 0.5) == 2.0
 
 
 @pytest.mark.parametrize("status", [204, 400, 404, 410])
 def test_an_answer_that_is_not_held_any_more_is_interrupted(status: int) -> None:
     following = begun()
 
-    assert following.turned_away(status, Failed("stream_gone", "Not held."), 100.0, 0.5) is None
+    assert following.refused(status, AnswerFailed("stream_gone", "Not held."), 100.0, 0.5) is None
     assert following.mark == INTERRUPTED
 
 
 def test_a_question_that_is_refused_is_refused() -> None:
     following = Following(100.0)
 
-    assert following.turned_away(503, LOST, 100.0, 0.5) is None
-    assert following.end == LOST
+    assert following.refused(503, RECONNECTING, 100.0, 0.5) is None
+    assert following.end == RECONNECTING
 
 
 def test_a_line_is_dead_after_three_heartbeats_of_silence() -> None:
@@ -223,5 +224,5 @@ def test_an_event_of_another_shape_says_nothing_and_breaks_nothing(data: str) ->
     heard = following.heard(ServerSentEvent("token", data, f"{STREAM}-2"), 100.0)
 
     assert heard is not None
-    assert heard.fact in {None, Said("")}
+    assert heard.event in {None, Token("")}
     assert following.end is None

@@ -1,7 +1,7 @@
 """`sluice` in scripts and pipes: the answer and nothing else, and an exit code that tells.
 
 What is shown here as it is used: services/termchat/options.py, services/termchat/settings.py,
-services/termchat/exits.py and services/termchat/phrases.py.
+services/termchat/exit_codes.py and services/termchat/wording.py.
 """
 
 import signal
@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from services.simulator.speech import SELF
+from services.termchat.app import QUESTION_BYTES
 from services.termchat.conversation import SYSTEM
-from services.termchat.program import QUESTION_BYTES
 from tests.chain import Chain
 from tests.termchat.conftest import stopped_call
 from tests.termchat.hostile import CASE, SEQUENCES, shown

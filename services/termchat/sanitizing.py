@@ -20,17 +20,17 @@ _PICTURES: Final[Mapping[int, str]] = {
 }
 
 
-def harmless(text: str) -> str:
+def sanitized(text: str) -> str:
     """Return ``text`` with each control character but newline and tab as a picture; CRLF is a newline."""
     return text.replace("\r\n", "\n").translate(_PICTURES)
 
 
-def on_one_line(text: str) -> str:
-    """Return ``text`` harmless and without line ends: a name, an id, the words of an error."""
-    return " ".join(harmless(text).split())
+def one_line(text: str) -> str:
+    """Return ``text`` sanitized and without line ends: a name, an id, the words of an error."""
+    return " ".join(sanitized(text).split())
 
 
-class HarmlessText:
+class Sanitizer:
     """The same for text that comes in pieces: a CR that may be half of a line end waits for the next one."""
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class HarmlessText:
         """Return what can be shown now."""
         text = self._held + piece
         self._held = "\r" if text.endswith("\r") else ""
-        return harmless(text.removesuffix("\r") if self._held else text)
+        return sanitized(text.removesuffix("\r") if self._held else text)
 
     def end(self) -> str:
         """Return what was held."""
         held, self._held = self._held, ""
-        return harmless(held)
+        return sanitized(held)

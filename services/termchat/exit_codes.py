@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from services.termchat.facts import Ended, Failed
+from services.termchat.answer_events import AnswerFailed, AnswerFinished
 from services.termchat.following import UNREACHABLE, Following
 
 
@@ -39,11 +39,11 @@ def exit_of(answer: Following) -> Exit:
     end = answer.end
     if answer.was_stopped:
         return Exit.INTERRUPTED
-    if isinstance(end, Ended):
+    if isinstance(end, AnswerFinished):
         return Exit.FAILED if answer.mark else Exit.OK
     return exit_of_refusal(end) if end else Exit.FAILED
 
 
-def exit_of_refusal(failed: Failed) -> Exit:
+def exit_of_refusal(failed: AnswerFailed) -> Exit:
     """Return the exit code for a request that was refused."""
     return _OF_CODES.get(failed.code, Exit.FAILED)

@@ -13,7 +13,7 @@ LATEST_S: Final = 0.1
 """None waits longer, whatever was shown meanwhile."""
 
 
-class Pacing:
+class WriteCoalescer:
     """A buffer between the words that come and the screen; it holds ten characters at most, for a tenth of a second."""
 
     def __init__(self) -> None:

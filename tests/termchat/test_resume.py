@@ -1,4 +1,4 @@
-"""`sluice` over a line that breaks: the text is the model's, to the letter. A TCP relay cuts it."""
+"""`sluice` over a connection that breaks: the text is the model's, to the letter. A TCP relay cuts it."""
 
 import asyncio
 import sys
@@ -59,7 +59,9 @@ async def test_twenty_cuts_in_an_answer_of_five_hundred_tokens_change_nothing(ch
     assert len(chain.calls("sim:tokens=500,seed=20,rate=150")) == 1
 
 
-async def test_a_line_that_breaks_before_the_headers_joins_its_own_answer(chain: Chain, relay: TcpRelay) -> None:
+async def test_a_question_whose_connection_breaks_before_the_headers_is_asked_again(
+    chain: Chain, relay: TcpRelay
+) -> None:
     model = "sim:tokens=5,prefill=0.7,seed=21"
     whole = sluice("hi", "--model", "sim:tokens=5,seed=21", url=chain.gateway.url).out
     process = await started("hi", "--model", model, relay=relay)
@@ -72,7 +74,7 @@ async def test_a_line_that_breaks_before_the_headers_joins_its_own_answer(chain:
     assert await process.wait() == 0
 
 
-async def test_a_line_that_falls_silent_is_given_up_after_three_heartbeats(chain: Chain, relay: TcpRelay) -> None:
+async def test_a_connection_that_falls_silent_is_given_up_after_three_heartbeats(chain: Chain, relay: TcpRelay) -> None:
     whole = sluice("hi", "--model", "sim:tokens=100,seed=22", url=chain.gateway.url).out
     process = await started("hi", "--model", "sim:tokens=100,rate=50,seed=22", relay=relay)
     assert process.stdout is not None

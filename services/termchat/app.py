@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.termchat.exits import Exit
+from services.termchat.exit_codes import Exit
 from services.termchat.gateway import Gateway
 from services.termchat.options import STOP, STREAMS, Misused, Options, read_options
 from services.termchat.session import Session, ask_once
@@ -55,7 +55,7 @@ def _question(options: Options) -> str:
 
 
 async def _run(options: Options, question: str, out: Terminal, err: Terminal, environ: Mapping[str, str]) -> int:
-    gateway = Gateway(options.place, options.header, _trust(options))
+    gateway = Gateway(options.server, options.header, _trust(options))
     session = Session(options, gateway, out, err)
     try:
         if options.operation in {STREAMS, STOP}:
@@ -78,7 +78,7 @@ def _trust(options: Options) -> ssl.SSLContext | None:
     Raises:
         Misused: the file of certificates cannot be read.
     """
-    if not options.place.is_secure:
+    if not options.server.is_secure:
         return None
     try:
         return ssl.create_default_context(cafile=options.cacert or None)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from services.termchat.facts import Ended, Failed, Waits, number_at
+from services.termchat.answer_events import AnswerFailed, AnswerFinished, StatusReported, number_at
 from services.termchat.following import Following
-from services.termchat.harmless import on_one_line
+from services.termchat.sanitizing import one_line
 
 _PHASES: Final[Mapping[str, str]] = {
     "connecting": "reaching the model server",
@@ -31,7 +31,7 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if tens == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def waiting(waits: Waits | None, seconds: float) -> str:
+def waiting(waits: StatusReported | None, seconds: float) -> str:
     """Return what is awaited, and since when if that is long."""
     words = _PHASES.get(waits.phase, "waiting") if waits else "waiting"
     if waits and waits.phase == "queued" and waits.position:
@@ -43,7 +43,7 @@ def waiting(waits: Waits | None, seconds: float) -> str:
 
 def timing(answer: Following, now: float) -> str:
     """Return where the time of an answer went, in one line; only what was measured is said."""
-    numbers = answer.end.numbers if isinstance(answer.end, Ended) else {}
+    numbers = answer.end.numbers if isinstance(answer.end, AnswerFinished) else {}
     first_s = None if answer.first_at is None else answer.first_at - answer.asked_at
     speed, tokens = number_at(numbers, "timing", "tokens_per_s"), number_at(numbers, "usage", "output_tokens")
     model = numbers.get("served_by")
@@ -53,24 +53,24 @@ def timing(answer: Following, now: float) -> str:
         f"{speed:.1f} tokens/s" if speed is not None else "",
         f"{tokens:.0f} tokens" if tokens is not None else "",
         f"{now - answer.asked_at:.1f} s",
-        on_one_line(str(model or "")),
+        one_line(str(model or "")),
     ]
     return " · ".join(filter(None, parts))
 
 
-def afterword(end: Ended) -> str:
+def afterword(end: AnswerFinished) -> str:
     """Return what is to be said of an answer that did not simply stop; "" for one that did."""
     skipped = number_at(end.numbers, "skipped_lines")
     left_out = f"{skipped:.0f} lines of the model server could not be read and were left out" if skipped else ""
     return "; ".join(filter(None, [_REASONS.get(end.reason, ""), left_out]))
 
 
-def failure(failed: Failed) -> str:
+def failure(failed: AnswerFailed) -> str:
     """Return what went wrong, and when asking again may help."""
-    words = on_one_line(failed.message) or f"the answer failed: {on_one_line(failed.code) or 'unexpected answer'}"
+    words = one_line(failed.message) or f"the answer failed: {one_line(failed.code) or 'unexpected answer'}"
     if failed.retry_after_s:
         words = f"{words} (again in {failed.retry_after_s:.0f} s)"
-    return f"{words} [{on_one_line(failed.code)}]" if failed.code else words
+    return f"{words} [{one_line(failed.code)}]" if failed.code else words
 
 
 def stats(numbers: Mapping[str, Any]) -> list[str]:
@@ -114,5 +114,5 @@ def model_rows(models: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             " ".join(map(str, can)) if isinstance(can, list) else "",
             ", ".join(notes),
         ]
-        rows.append([on_one_line(cell) for cell in cells])
+        rows.append([one_line(cell) for cell in cells])
     return rows

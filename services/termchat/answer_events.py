@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from services.wire.events import Thinking, Token, ToolCall, ToolResult
+
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class AnswerStarted:
     """The answer exists and has an id by which it is taken up again, or stopped."""
 
     stream_id: str
@@ -22,7 +24,7 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class StatusReported:
     """The first word is awaited: for a place in line, a load, the prompt's reading."""
 
     phase: str
@@ -31,38 +33,7 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
-    """A piece of the model's reasoning."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A piece of the answer."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """The model asks for a tool."""
-
-    name: str
-    arguments: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """A tool that ran answered."""
-
-    name: str
-    ok: bool
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
+class AnswerFinished:
     """The answer is over; ``numbers`` is the whole `done` event."""
 
     reason: str
@@ -70,7 +41,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class AnswerFailed:
     """The answer is over and is not whole, or was refused; what was shown stays."""
 
     code: str
@@ -80,27 +51,27 @@ class Failed:
     request_id: str = ""
 
 
-Fact = Began | Waits | Thought | Said | Called | Returned | Ended | Failed
-End = Ended | Failed
+AnswerEvent = AnswerStarted | StatusReported | Thinking | Token | ToolCall | ToolResult | AnswerFinished | AnswerFailed
+AnswerEnd = AnswerFinished | AnswerFailed
 _CODE_OF_STATUS: Final = {401: "unauthorized", 403: "forbidden", 407: "unauthorized", 429: "rate_limited"}
 
 
-def fact_of(data: Mapping[str, Any]) -> Fact | None:
+def event_of(data: Mapping[str, Any]) -> AnswerEvent | None:
     """Return what an event's data says; None for what this reader does not know."""
     kind = data.get("type")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     return read(data) if read else None
 
 
-def failure(data: Mapping[str, Any]) -> Failed:
+def failure(data: Mapping[str, Any]) -> AnswerFailed:
     """Return what an error object says; its code is "" where there is none."""
     error = data.get("error")
     error = error if isinstance(error, dict) else {}
     retryable = error.get("retryable") is True
-    return Failed(_text(error, "code"), _text(error, "message"), retryable, request_id=_text(error, "request_id"))
+    return AnswerFailed(_text(error, "code"), _text(error, "message"), retryable, request_id=_text(error, "request_id"))
 
 
-def refusal(status: int, body: bytes, retry_after: str) -> Failed:
+def refusal(status: int, body: bytes, retry_after: str) -> AnswerFailed:
     """Return what a status other than 200 says, in our shape or, by what stands before the gateway, in none.
 
     Args:
@@ -110,7 +81,7 @@ def refusal(status: int, body: bytes, retry_after: str) -> Failed:
     wait_s = float(retry_after) if re.fullmatch(r"[0-9]{1,5}", retry_after) else None
     if not failed.code:
         words = f"The server answered {status}. Is the address right?"
-        failed = Failed(_CODE_OF_STATUS.get(status, ""), words)
+        failed = AnswerFailed(_CODE_OF_STATUS.get(status, ""), words)
     return replace(failed, retry_after_s=wait_s)
 
 
@@ -152,18 +123,28 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _began(data: Mapping[str, Any]) -> Began:
+def _began(data: Mapping[str, Any]) -> AnswerStarted:
     window_s, heartbeat_s = _number(data, "resume_window_s"), _number(data, "heartbeat_s")
-    return Began(_text(data, "stream_id"), _text(data, "model"), window_s, heartbeat_s)
+    return AnswerStarted(_text(data, "stream_id"), _text(data, "model"), window_s, heartbeat_s)
 
 
-_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Fact]]] = {
+def _tool_result(data: Mapping[str, Any]) -> ToolResult:
+    ok, duration_ms = data.get("ok") is True, _number(data, "duration_ms") or 0.0
+    return ToolResult(_text(data, "call_id"), _text(data, "name"), ok, _text(data, "content"), duration_ms)
+
+
+def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], AnswerEvent]]] = {
     "start": _began,
-    "status": lambda data: Waits(_text(data, "phase"), _count(data, "position"), _count(data, "attempt")),
-    "thinking": lambda data: Thought(_text(data, "content")),
-    "token": lambda data: Said(_text(data, "content")),
-    "tool_call": lambda data: Called(_text(data, "name"), data.get("arguments")),
-    "tool_result": lambda data: Returned(_text(data, "name"), data.get("ok") is True, _text(data, "content")),
-    "done": lambda data: Ended(_text(data, "finish_reason"), data),
+    "status": lambda data: StatusReported(_text(data, "phase"), _count(data, "position"), _count(data, "attempt")),
+    "thinking": lambda data: Thinking(_text(data, "content")),
+    "token": lambda data: Token(_text(data, "content")),
+    "tool_call": lambda data: ToolCall(_text(data, "call_id"), _text(data, "name"), _object(data, "arguments")),
+    "tool_result": _tool_result,
+    "done": lambda data: AnswerFinished(_text(data, "finish_reason"), data),
     "error": failure,
 }

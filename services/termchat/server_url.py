@@ -13,7 +13,7 @@ _MAX_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerUrl:
     """A server: ``http`` or ``https``, host, port, and the path that its routes lie under ("" or "/sluice")."""
 
     scheme: str
