@@ -22,8 +22,10 @@ from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
 from proxy.streams.stream import Stream
+from proxy.upstream.models import InstalledModels
 from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
+from proxy.upstream.server import ModelServer, Route
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
@@ -40,12 +42,10 @@ from services.telemetry.log_metrics import LogMetrics
 from services.telemetry.metrics import metrics_port
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
-from services.wire.model_names import canonical, listed_models
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
 PROBE_S: Final = 1.0
-MODELS_PERIOD_S: Final = 10.0
 GOODBYE_S: Final = 1.0
 """How long followers get to take the last event of a drain."""
 
@@ -61,33 +61,19 @@ class ProxyService:
         self._settings = settings
         self.metrics = ProxyMetrics()
         self._tasks = Tasks()
-        self._transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
-        self._wedges = WedgeWatch(
-            self._transport,
-            self._tasks,
-            changed=self.metrics.models_wedged,
-            cures=settings.cure == "unload",
-            floor_s=wedge_floor_s,
-        )
-        self._progress = Progress(self._transport, self._tasks, self._wedges.looked)
-        self._admission = Admission(
-            permits=settings.permits,
-            queue_length=settings.queue_length,
-            queue_timeout_s=settings.queue_timeout_s,
-        )
+        self._server = self._make_server(wedge_floor_s)
         self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
         self.streams = Streams(
-            settings, self._admission, provider=OllamaAdapter.name, produce=self._produce, tasks=self._tasks
+            settings, self._server.permits, provider=self._server.provider, produce=self._produce, tasks=self._tasks
         )
         self._health = Health(
             "proxy",
             self._reachability,
             active=lambda: self.streams.running,
-            queued=lambda: self._admission.waiting,
-            wedged=lambda: self._wedges.names,
+            queued=lambda: self._server.permits.waiting,
+            wedged=lambda: self._server.wedged,
         )
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
-        self._none_installed = False
         self.app = self._make_app()
         self._show_gauges()
 
@@ -115,7 +101,7 @@ class ProxyService:
         """Begin to look after the model server, whether or not it is there."""
         self.metrics.process.start()
         self._tasks.spawn(self._reachability.keep_checking(), "reachability")
-        self._tasks.spawn(self._keep_models_known(), "models")
+        self._tasks.spawn(self._server.models.keep_known(), "models")
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
@@ -139,9 +125,40 @@ class ProxyService:
         """Give back what is held."""
         self.metrics.process.stop()
         await self._tasks.close()
-        await self._transport.close()
+        await self._server.transport.close()
 
     # --- inside
+
+    def _make_server(self, wedge_floor_s: float) -> ModelServer:
+        """Make the one model server that there is; what of it is Ollama's is named here."""
+        settings = self._settings
+        transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
+        wedges = WedgeWatch(
+            transport,
+            self._tasks,
+            changed=self.metrics.models_wedged,
+            cures=settings.cure == "unload",
+            floor_s=wedge_floor_s,
+        )
+        models = InstalledModels(transport, self.metrics, wedges.looked)
+        return ModelServer(
+            name=OllamaAdapter.name,
+            provider=OllamaAdapter.name,
+            transport=transport,
+            permits=Admission(
+                permits=settings.permits,
+                queue_length=settings.queue_length,
+                queue_timeout_s=settings.queue_timeout_s,
+            ),
+            adapter=lambda request: OllamaAdapter(request, none_installed=models.none_installed),
+            models=models,
+            progress=Progress(transport, self._tasks, wedges.looked),
+            wedges=wedges,
+        )
+
+    def _route(self, _model: str) -> Route:
+        """Return the servers that may be asked for a model, in order."""
+        return (self._server,)
 
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status)
@@ -149,9 +166,13 @@ class ProxyService:
         self._health.add_routes(app.router, allow_head=True)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
-        OllamaHandlers(self._transport, reception).add_routes(app.router)
+        OllamaHandlers(self._server.transport, reception).add_routes(app.router)
         EmbedHandlers(
-            self._settings, self._transport, reception=reception, streams=self.streams, admission=self._admission
+            self._settings,
+            self._server.transport,
+            reception=reception,
+            streams=self.streams,
+            admission=self._server.permits,
         ).add_routes(app.router)
         app.on_response_prepare.append(name_dropped)
         return app
@@ -172,16 +193,13 @@ class ProxyService:
         producer = Producer(
             stream,
             place,
-            transport=self._transport,
-            progress=self._progress,
-            wedges=self._wedges,
+            route=self._route(stream.model),
             deadlines=Deadlines(
                 queue_s=settings.queue_timeout_s,
                 first_token_s=settings.first_token_timeout_s,
                 idle_s=settings.idle_timeout_s,
                 total_s=settings.total_timeout_s,
             ),
-            adapter_for=lambda one: OllamaAdapter(one.request, none_installed=self._none_installed),
             metrics=self.metrics,
             ended=self._ended,
         )
@@ -194,38 +212,19 @@ class ProxyService:
 
     async def _probe(self) -> float | None:
         try:
-            answer = await self._transport.read("version", timeout_s=PROBE_S)
+            answer = await self._server.transport.read("version", timeout_s=PROBE_S)
         except TransportError:
             return None
         return 0.0 if answer.status == 200 else None
-
-    async def _keep_models_known(self) -> None:
-        """Ask which models there are, for labels and gauges; soon again while there is no answer."""
-        while True:
-            listed = listed_models(await self._read("tags"))
-            if listed is not None:
-                self._none_installed = not listed
-                self.metrics.models_listed([model.name for model in listed])
-                loaded = listed_models(await self._read("ps"))
-                if loaded is not None:  # a frozen runner makes it hang: then the gauges say what was last known
-                    self.metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
-                    self._wedges.looked(frozenset(canonical(model.name) for model in loaded))
-            await asyncio.sleep(PROBE_S if listed is None else MODELS_PERIOD_S)
-
-    async def _read(self, what: str) -> bytes:
-        try:
-            return (await self._transport.read(what, timeout_s=PROBE_S)).body
-        except TransportError:
-            return b""
 
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
         self.metrics.slots.set(self._settings.permits)
         self.metrics.process.ready.set_function(lambda: self._health.ready)
-        self.metrics.queue_length.set_function(lambda: self._admission.waiting)
+        self.metrics.queue_length.set_function(lambda: self._server.permits.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
-        self.metrics.show_connections(self._transport.connections)
+        self.metrics.show_connections(self._server.transport.connections)
 
 
 def _is_loopback(host: str) -> bool:

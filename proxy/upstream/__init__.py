@@ -1,10 +1,13 @@
 """Asking a model server: attempts and retries, deadlines, and the callback that turns its bytes into events.
 
 producer    the one task of a stream: permit, attempts, time-outs, giving everything back
-call        one call of a model server, as its reader: bytes in, events into the log, no await
-retry       whether and when to ask again; pure
+call        one call of a model server, as its reader: bytes in, events into the log, an outcome told; no await
+retry       who is asked next, and when; pure
+server      a model server and all that is kept of it; the route of servers that a model's name leads to
 transport   the one place of the proxy that touches the network behind it
+models      what a model server lists, and what of it is in memory
 progress    what a stream without content waits for: the model's load, or its prompt
+wedge       when a loaded model answers nobody (pure), and wedge_watch, which notices and may unload it
 
     producer -> transport -> call -> a provider's adapter -> streams.log -> every live follower
 """

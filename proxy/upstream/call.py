@@ -1,33 +1,45 @@
-"""One call of a model server, from its request to its end: bytes in, parts of the answer into the log, no await."""
+"""One call of a model server, from its request to its outcome: bytes in, parts of the answer into the log, no await.
 
-import asyncio
+A call is not an answer: it shows content, and tells by a callback how it came out. What that means for the answer is
+the producer's to say, in the same turn of the loop.
+"""
+
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
+
 from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.streams.stream import Stream
+from proxy.upstream.retry import STALE
 from services.http.connection import ResponseEnd
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Completion, Failed
+
+logger = structlog.get_logger()
+
+Outcome = Completion | Failed | AttemptFailed
+"""How a call came out: whole, by the model server's own last word; broken, so that the answer cannot go on; or with
+nothing that would keep another attempt from being made."""
 
 REFUSAL_BYTES: Final = 65_536
 """Most of an error body that is read: its first line is all that is told."""
 
 _BROKE_OFF: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The model server's answer broke off.")
+INTERNAL: Final = Failed(Code.INTERNAL, "Something went wrong here. Ask the operator to read the log.")
 _NOT_HTTP: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not HTTP.")
 _CODING: Final = re.compile(r"[a-z0-9-]{1,32}", re.IGNORECASE)
 """A content coding's name (RFC 9110, 8.4.1), in so far as it may be repeated to a stranger."""
 
 
 class UpstreamCall:
-    """Reads one call (it is the connection's ``Reader``) and says once, by ``over``, how it came out.
-
-    ``over`` resolves with None when the stream has its end, and with an AttemptFailed when the call broke: whether
-    another may follow is ``retry``'s to say. A ``stale`` refusal is a pooled connection's death before any byte.
+    """Reads one call (it is the connection's ``Reader``) and tells its outcome once.
 
     Args:
+        told: the callback that takes the outcome, in the turn of the read that brought it: what it ends leaves in the
+            same write as the last token.
         gap_seen: told the seconds between two chunks with content.
         chunk_passed: told the seconds from a read to the return of the last reader's write, of one chunk in sixteen.
         patience: how many times longer than others it may be silent.
@@ -37,6 +49,7 @@ class UpstreamCall:
         self,
         stream: Stream,
         adapter: Adapter,
+        told: Callable[[Outcome], None],
         gap_seen: Callable[[float], None],
         chunk_passed: Callable[[float], None],
         *,
@@ -44,6 +57,7 @@ class UpstreamCall:
     ) -> None:
         self._stream = stream
         self._adapter = adapter
+        self._told = told
         self._gap_seen = gap_seen
         self._chunk_passed = chunk_passed
         self.patience = patience
@@ -54,8 +68,7 @@ class UpstreamCall:
         self.asked_at = time.monotonic()
         self.last_byte_at: float | None = None
         self.whole = False  # nothing more comes on the connection
-        self.settled_at: float | None = None
-        self.over: asyncio.Future[AttemptFailed | None] = asyncio.get_running_loop().create_future()
+        self.outcome: Outcome | None = None
 
     @property
     def has_content(self) -> bool:
@@ -75,77 +88,77 @@ class UpstreamCall:
     @property
     def is_closed_early(self) -> bool:
         """Whether neither the connection nor the model server's last word has ended it: who closes it now is early."""
-        return not self.whole and self._stream.last_word is None
+        return not self.whole and not isinstance(self.outcome, Completion)
 
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers came: with the first line, in every stream that Ollama was seen to send."""
         self._status, self._headers = status, headers
         coding = headers.get("content-encoding", "").strip().lower()
         if status == 200 and coding not in {"", "identity"}:
-            self._settle(_encoded(coding))
+            self._tell(_encoded(coding))
 
     def on_bytes(self, data: bytes) -> None:
         """The token path: from one read of the socket to the sinks of all live followers."""
         now = self.last_byte_at = time.monotonic()
-        if self.settled_at is not None:  # what follows the last word is nobody's
-            self._stream.log.late += 1
+        log = self._stream.log
+        if self.outcome is not None:  # what follows the last word is nobody's
+            if log.end is not None:
+                log.late += 1
             return
         if self._status != 200:
             self._refusal_body += data[: REFUSAL_BYTES - len(self._refusal_body)]
             return
-        log = self._stream.log
-        chunks = log.chunks
-        end = self._adapter.feed(data, log)
-        if log.chunks != chunks:
-            gap_s = self._stream.timeline.content_came(now, log.chunks > log.thinking_chunks)
-            if gap_s is not None:
-                self._gap_seen(gap_s)
-            else:
-                self._stream.timeline.asked = self.asked_at
-                self._stream.content_began()
-        if end is not None:
-            self._settle(end, now)
-            return
-        self._stream.deliver()
-        if not chunks % CHUNKS_PER_SAMPLE and log.chunks != chunks:
-            self._handed_on(now)
+        try:
+            chunks = log.chunks
+            end = self._adapter.feed(data, log)
+            if log.chunks != chunks:
+                gap_s = self._stream.timeline.content_came(now, log.chunks > log.thinking_chunks)
+                if gap_s is not None:
+                    self._gap_seen(gap_s)
+                else:
+                    self._stream.timeline.asked = self.asked_at
+                    self._stream.content_began()
+            if end is not None:
+                self._tell(end, now)
+                return
+            self._stream.deliver()
+            if not chunks % CHUNKS_PER_SAMPLE and log.chunks != chunks:
+                self._handed_on(now)
+        except Exception as exc:  # noqa: BLE001 logged there
+            self._fail(exc)
 
     def on_end(self, end: ResponseEnd) -> None:
         """The connection's word that the answer is over."""
         self.whole = True
-        if self.over.done():
+        if self.outcome is not None:
             return
-        if end is ResponseEnd.MALFORMED:
-            self._settle(_NOT_HTTP)
-        elif end is ResponseEnd.STALE:
-            self.give_up(AttemptFailed(_BROKE_OFF, "stale"))
-        elif self._status not in {0, 200}:
-            self._refused()
-        else:
-            self._body_ended(end)
+        try:
+            self._tell(self._outcome_by(end))
+        except Exception as exc:  # noqa: BLE001 logged there
+            self._fail(exc)
 
     def time_out(self, failed: Failed) -> None:
         """A deadline has passed: a first-token time-out is not repeated, since closing kills the model's load."""
-        self._settle(failed)
+        self._tell(failed)
 
-    def give_up(self, refusal: AttemptFailed) -> None:
-        """The call came to nothing."""
-        if not self.over.done():
-            self.over.set_result(refusal)
+    def give_up(self, failed: AttemptFailed) -> None:
+        """The call is closed on purpose, so that another can be made; without effect where it has its outcome."""
+        self._tell(failed)
 
-    def _body_ended(self, end: ResponseEnd) -> None:
+    def _outcome_by(self, end: ResponseEnd) -> Outcome:
+        if end is ResponseEnd.MALFORMED:
+            return _NOT_HTTP
+        if end is ResponseEnd.STALE:
+            return AttemptFailed(_BROKE_OFF, STALE)
+        if self._status not in {0, 200}:
+            return self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
         broke_off = end is ResponseEnd.DISCONNECTED
         word = self._adapter.end(self._stream.log, broke_off=broke_off)
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
-            self._settle(word)
-        elif broke_off:
-            self.give_up(AttemptFailed(_BROKE_OFF, "reset"))
-        else:
-            self.give_up(AttemptFailed(word, "eof", again=self._adapter.silent))
-
-    def _refused(self) -> None:
-        refusal = self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
-        self.give_up(refusal)
+            return word
+        if broke_off:
+            return AttemptFailed(_BROKE_OFF, "reset")
+        return AttemptFailed(word, "eof", again=self._adapter.silent)
 
     def _handed_on(self, read_at: float) -> None:
         """One chunk in sixteen, and the first: what it took from the read to the write, if somebody reads."""
@@ -153,14 +166,21 @@ class UpstreamCall:
             self._stream.note_written()
             self._chunk_passed(time.monotonic() - read_at)
 
-    def _settle(self, end: Completion | Failed, read_at: float | None = None) -> None:
-        """The stream has its end, by the model server's word or by ours about it."""
-        self.settled_at = time.monotonic()
-        self._stream.timeline.answered = read_at or self.settled_at
-        self._stream.timeline.asked = self.asked_at
-        self._stream.finish(end)
-        if not self.over.done():
-            self.over.set_result(None)
+    def _tell(self, outcome: Outcome, read_at: float | None = None) -> None:
+        """The call has its outcome; the first one stands."""
+        if self.outcome is not None:
+            return
+        self.outcome = outcome
+        if not isinstance(outcome, AttemptFailed):
+            self._stream.timeline.answered = read_at or time.monotonic()
+            self._stream.timeline.asked = self.asked_at
+        self._told(outcome)
+
+    def _fail(self, exc: Exception) -> None:
+        """A failure of ours, told as ours: raised out of a read it would break the connection and pass for its end."""
+        stream = self._stream
+        logger.error("producer.failed", stream_id=stream.id, request_id=stream.caller.request_id, exc_info=exc)
+        self._tell(INTERNAL)
 
 
 def _encoded(coding: str) -> Failed:

@@ -13,17 +13,16 @@ from typing import Final, Protocol
 
 import structlog
 
-from proxy.providers.adapter import Adapter, AttemptFailed
+from proxy.providers.adapter import AttemptFailed
 from proxy.streams.permits import Place
 from proxy.streams.stream import Stream
-from proxy.upstream.call import UpstreamCall
-from proxy.upstream.progress import Progress
-from proxy.upstream.retry import wait_before_next
-from proxy.upstream.transport import Transport, Unreachable
-from proxy.upstream.wedge_watch import WedgeWatch
+from proxy.upstream.call import INTERNAL, Outcome, UpstreamCall
+from proxy.upstream.retry import Attempt, Tried, next_attempt
+from proxy.upstream.server import ModelServer, Route
+from proxy.upstream.transport import Unreachable
 from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
-from services.wire.events import Code, Failed, FinishReason, Phase, Stage, Status
+from services.wire.events import Code, Completion, Failed, FinishReason, Phase, Stage, Status
 
 log = structlog.get_logger()
 
@@ -42,7 +41,6 @@ _TOTAL: Final = Failed(
 QUEUE_TIMEOUT: Final = Failed(
     Code.QUEUE_TIMEOUT, "The model is busy and the wait in line was too long. Ask again later."
 )
-_INTERNAL: Final = Failed(Code.INTERNAL, "Something went wrong here. Ask the operator to read the log.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class Producer:
 
     Args:
         place: its permit, or its place in line.
-        adapter_for: makes the adapter of one call.
+        route: the model servers that may be asked.
         ended: told last, when everything is given back.
     """
 
@@ -93,28 +91,23 @@ class Producer:
         stream: Stream,
         place: Place,
         *,
-        transport: Transport,
-        progress: Progress,
-        wedges: WedgeWatch,
+        route: Route,
         deadlines: Deadlines,
-        adapter_for: Callable[[Stream], Adapter],
         metrics: ProducerMetrics,
         ended: Callable[[Stream], None],
     ) -> None:
         self._stream = stream
         self._place = place
-        self._transport = transport
-        self._progress = progress
-        self._wedges = wedges
+        self._route = route
         self._deadlines = deadlines
-        self._adapter_for = adapter_for
         self._metrics = metrics
         self._ended = ended
         self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
         self._idle_s = deadlines.idle_s * self._patience
         self._gap_seen = metrics.gaps_of(stream)
-        self._asking: UpstreamCall | None = None
+        self._reading: UpstreamCall | None = None
         self._call: HttpCall | None = None
+        self._outcome: asyncio.Future[Outcome] | None = None  # of the call that is read
         self._task: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(self._look)
         stream.produced_by(self.abort)
@@ -124,12 +117,13 @@ class Producer:
         self._task = asyncio.current_task()
         try:
             if self._stream.log.end is None and await self._permitted():
-                await self._ask_until_answered()
+                await self._run_turn()
+                self._stream.finish(INTERNAL)  # harmless: only a failure of ours can have left it without an end
         except asyncio.CancelledError:
             self._stream.finish(FinishReason.CANCELLED)  # by stop(), which has said why, or by the process's end
         except Exception:
             log.exception("producer.failed", stream_id=self._stream.id, request_id=self._stream.caller.request_id)
-            self._stream.finish(_INTERNAL)
+            self._stream.finish(INTERNAL)
         finally:
             await self._give_back()
 
@@ -159,61 +153,72 @@ class Producer:
             return False
         return True
 
-    async def _ask_until_answered(self) -> None:
-        self._stream.show(Status(Phase.CONNECTING))
-        fresh = False
-        attempt = 1
-        while (refusal := await self._attempt(attempt, fresh=fresh)) is not None:
-            if refusal.why == "stale":  # once a stream: from now on connections are fresh
-                fresh = True
-                continue
-            content = self._asking is not None and self._asking.has_content
-            took_s = 0.0 if self._asking is None else time.monotonic() - self._asking.asked_at
-            chance = random.random()  # noqa: S311 a jitter
-            wait_s = wait_before_next(attempt, refusal, took_s=took_s, content=content, chance=chance)
-            if wait_s is None:
-                self._stream.retry_after_s = refusal.wait_s
-                self._stream.finish(refusal.failed)
+    async def _run_turn(self) -> None:
+        """Make attempts until the model server answers, or no other may follow."""
+        stream = self._stream
+        stream.show(Status(Phase.CONNECTING))
+        history: list[Tried[ModelServer]] = []
+        while attempt := next_attempt(self._route, history, chance=random.random()):  # noqa: S311 a jitter
+            if attempt.number > 1 and attempt.number > stream.attempts:
+                await self._back_off(attempt, history[-1].failed.why)
+            stream.attempts = attempt.number
+            outcome = await self._attempt(attempt)
+            if not isinstance(outcome, AttemptFailed):
                 return
-            self._metrics.call_repeated(refusal.why)
-            self._stream.log.skipped_lines = 0  # of a call that showed nothing: nothing of it is left out
-            attempt, fresh = attempt + 1, True
-            self._stream.show(Status(Phase.RETRYING, attempt=attempt))
-            await asyncio.sleep(wait_s)
+            history.append(self._tried(attempt, outcome))
+        failed = history[-1].failed
+        stream.retry_after_s = failed.wait_s
+        stream.finish(failed.failed)
 
-    async def _attempt(self, attempt: int, *, fresh: bool) -> AttemptFailed | None:
-        """Make one call and return its refusal; None when the stream has its end."""
-        self._stream.attempts = attempt
-        await self._wedges.unloaded(self._stream.model)
-        adapter = self._adapter_for(self._stream)
-        self._asking = UpstreamCall(
-            self._stream, adapter, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
+    def _tried(self, attempt: Attempt[ModelServer], failed: AttemptFailed) -> Tried[ModelServer]:
+        reading = self._reading
+        if reading is None:
+            return Tried(attempt, failed)
+        return Tried(attempt, failed, took_s=time.monotonic() - reading.asked_at, content=reading.has_content)
+
+    async def _back_off(self, attempt: Attempt[ModelServer], why: str) -> None:
+        """Say that another attempt is made, and wait as long as it is to wait."""
+        self._metrics.call_repeated(why)
+        self._stream.log.skipped_lines = 0  # of a call that showed nothing: nothing of it is left out
+        self._stream.show(Status(Phase.RETRYING, attempt=attempt.number))
+        await asyncio.sleep(attempt.wait_s)
+
+    async def _attempt(self, attempt: Attempt[ModelServer]) -> Outcome:
+        """Make one call, and return its outcome once its connection is closed or can carry another."""
+        stream, server = self._stream, attempt.server
+        self._reading = None
+        await server.ready(stream.model)
+        adapter = server.adapter(stream.request)
+        self._outcome = asyncio.get_running_loop().create_future()
+        reading = UpstreamCall(
+            stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
         )
         try:
-            self._call = await self._transport.open(adapter.question(), self._asking, fresh=fresh)
+            self._call = call = await server.transport.open(adapter.question(), reading, fresh=attempt.fresh)
         except Unreachable as exc:
-            return exc.refusal
-        self._asking.asked_at = time.monotonic()
-        self._wedges.began(self._stream.model, self._asking)
-        self._progress.watch(self._stream)
+            return exc.failed
+        self._reading = reading
+        reading.asked_at = time.monotonic()
+        server.call_began(stream, reading)
         self._watchdog.start()
         try:
-            refusal = await self._asking.over
-            if refusal is None and not self._asking.whole:
-                await self._last_chunk()
+            outcome = await self._outcome
+            if isinstance(outcome, Completion) and not reading.whole:
+                await asyncio.wait([call.released], timeout=LAST_CHUNK_S)  # so that it can carry the next call
         finally:
             self._watchdog.stop()
-            self._progress.forget(self._stream)
-            self._wedges.ended(self._asking)
-            self._call.abort()
-        await self._closed(self._call)
-        return refusal
+            server.call_ended(stream, reading)
+            call.abort()
+        await self._closed(call)
+        return outcome
 
-    async def _last_chunk(self) -> None:
-        """Let the body of a finished answer end, so that its connection can carry the next one."""
-        assert self._call is not None
-        if not isinstance(self._stream.log.end, Failed):
-            await asyncio.wait([self._call.released], timeout=LAST_CHUNK_S)
+    def _heard(self, outcome: Outcome) -> None:
+        """A call has its outcome: what ends the answer ends it now, in the write of its last token."""
+        assert self._outcome is not None
+        if not self._outcome.done():  # else the task was cancelled in this turn
+            self._outcome.set_result(outcome)
+        if not isinstance(outcome, AttemptFailed):
+            self._stream.finish(outcome)
 
     @staticmethod
     async def _closed(call: HttpCall) -> None:
@@ -229,25 +234,25 @@ class Producer:
         stream = self._stream
         if stream.stopped_at is not None:
             self._metrics.upstream_closed(time.monotonic() - stream.stopped_at)
-        self._asking = self._call = None  # they hold the prompt, and the stream, which is kept, holds us
+        self._reading = self._call = None  # they hold the prompt, and the stream, which is kept, holds us
         stream.producer_ended()
         self._ended(stream)
 
     def _look(self, now: float) -> float | None:
         """The one timer of a call: which deadline has passed, or when to look again."""
-        asking, deadlines = self._asking, self._deadlines
-        assert asking is not None
+        reading, deadlines = self._reading, self._deadlines
+        assert reading is not None
         if self._stream.log.end is not None:
             return None
         total_due = (self._stream.timeline.admitted or now) + deadlines.total_s
-        if not asking.has_content:
-            due, failed = asking.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT
+        if not reading.has_content:
+            due, failed = reading.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT
         else:
-            due, failed = (asking.last_byte_at or now) + self._idle_s, _IDLE
+            due, failed = (reading.last_byte_at or now) + self._idle_s, _IDLE
         if now >= total_due:
             due, failed = total_due, _TOTAL
         if now >= due:
-            asking.time_out(failed)
+            reading.time_out(failed)
             return None
         # the silence limit is the shorter one, and content may begin right after this look
         return min(due, total_due, now + self._idle_s)

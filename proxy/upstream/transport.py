@@ -27,11 +27,11 @@ _CONNECT_TIMEOUT: Final = Failed(
 
 
 class Unreachable(Exception):
-    """No connection came up; ``refusal`` says what that means for the attempt."""
+    """No connection came up; ``failed`` says what that means for the attempt."""
 
-    def __init__(self, refusal: AttemptFailed) -> None:
-        super().__init__(refusal.why)
-        self.refusal = refusal
+    def __init__(self, failed: AttemptFailed) -> None:
+        super().__init__(failed.why)
+        self.failed = failed
 
 
 class Transport:

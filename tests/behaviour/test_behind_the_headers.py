@@ -18,8 +18,10 @@ from gateway.report import ConnectionLog
 from gateway.settings import GatewaySettings
 from proxy.app import ProxyService
 from proxy.metrics import ProxyMetrics
+from proxy.providers.ollama import OllamaAdapter
 from proxy.settings import ProxySettings
 from proxy.streams.follower import Follower
+from proxy.streams.stream import Stream
 from services.dialects.ollama import OllamaLines
 from services.dialects.seed import SeedFrames
 from services.http.server import HttpPort
@@ -65,6 +67,12 @@ RELAY: Final = {
     "the connection is told": Step(ConnectionLog, "started"),
 }
 DIALECTS: Final = {"a frame": Step(SeedFrames, "frames", 3), "a line": Step(OllamaLines, "frames", 3)}
+READING: Final = {
+    "the first read": Step(OllamaAdapter, "feed"),
+    "a later read": Step(OllamaAdapter, "feed", 3),
+    "a read on its way to the followers": Step(Stream, "deliver", 3),
+    "the last word": Step(Stream, "finish"),
+}
 STEPS: Final = {**SINK, **FOLLOWER, **RELAY, **DIALECTS}
 CASES: Final = (
     *(("proxy", "/api/chat/stream", what) for what in (*SINK, *FOLLOWER, "a frame")),
@@ -141,6 +149,24 @@ async def test_a_failure_at_any_step_behind_the_headers_cuts_the_body_and_is_one
     assert not raw.endswith(b"0\r\n\r\n")
     assert [line["event"] for line in lines if line["log_level"] == "error"] in ONE_LINE
     assert after.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("what", READING)
+async def test_a_failure_of_ours_in_a_read_of_the_model_server_is_not_the_model_server_s(
+    what: str, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is `internal` and one line; raised out of the read it broke the connection, and the model was asked again."""
+    step = READING[what]
+    async with running("proxy", chain) as address:
+        with capture_logs() as lines, monkeypatch.context() as failure:
+            failure.setattr(step.owner, step.name, failing(step))
+            async with connected(address) as client:
+                client.send(asking("/api/chat/stream", scripted(tokens=5, rate=100).name))
+                raw = await client.until(b"internal")
+
+    assert b"upstream_disconnected" not in raw
+    assert b"retrying" not in raw
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["producer.failed"]
 
 
 @pytest.mark.parametrize("what", ["the watch begins", "the connection is told"])

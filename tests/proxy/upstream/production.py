@@ -6,13 +6,16 @@ from contextlib import asynccontextmanager
 
 import orjson
 
+from proxy.metrics import ProxyMetrics
 from proxy.providers.adapter import Adapter
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
+from proxy.upstream.models import InstalledModels
 from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
+from proxy.upstream.server import ModelServer
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http.connection import ResponseEnd
@@ -75,7 +78,7 @@ class ProducerStage:
         cures: bool = False,
         wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
-        adapter_for: Callable[[Stream], Adapter] = lambda stream: OllamaAdapter(stream.request),
+        adapter: Callable[[ModelRequest], Adapter] = OllamaAdapter,
     ) -> None:
         self.scene = StreamStage(Leave.CANCEL, request=request)
         self.stream = self.scene.stream
@@ -93,17 +96,24 @@ class ProducerStage:
             cures=cures,
             floor_s=wedge_floor_s,
         )
+        self.server = ModelServer(
+            "a server",
+            "ollama",
+            self.transport,
+            self.admission,
+            adapter,
+            InstalledModels(self.transport, ProxyMetrics(), self.wedges.looked),
+            Progress(self.transport, self.tasks, self.wedges.looked),
+            self.wedges,
+        )
         self.ended: list[Stream] = []
         self.sink = ListSink()
         self.followed = followed
         self.producer = Producer(
             self.stream,
             self.place,
-            transport=self.transport,
-            progress=Progress(self.transport, self.tasks, self.wedges.looked),
-            wedges=self.wedges,
+            route=(self.server,),
             deadlines=deadlines,
-            adapter_for=adapter_for,
             metrics=self.noted,
             ended=self.ended.append,
         )

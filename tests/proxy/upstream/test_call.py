@@ -2,13 +2,14 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
-from proxy.providers.adapter import AttemptFailed
+from proxy.providers.adapter import Adapter, AttemptFailed
 from proxy.providers.ollama import OllamaAdapter
-from proxy.upstream.call import REFUSAL_BYTES, UpstreamCall
+from proxy.upstream.call import REFUSAL_BYTES, Outcome, UpstreamCall
 from services.http.connection import ResponseEnd, ResponseReader
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
-from services.wire.events import Code, Failed, Finished, Stage, Token
+from services.wire.events import Code, Completion, Failed, Finished, Stage, Token
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
 TIMED_OUT = Failed(Code.UPSTREAM_TIMEOUT, "words", Stage.IDLE)
@@ -21,14 +22,27 @@ def line(content: str = "", *, done: bool = False, **fields: object) -> bytes:
 LAST = line(done=True, done_reason="stop", eval_count=3, prompt_eval_count=2)
 
 
+def unheard(_seconds: float) -> None:
+    """Nobody counts."""
+
+
 class Asked:
     """One call of the model, whose connection is a list of what it brings."""
 
-    def __init__(self, stage: StreamStage) -> None:
+    def __init__(self, stage: StreamStage, adapter: Adapter | None = None) -> None:
         self.stage = stage
         self.gaps: list[float] = []
         self.passed: list[float] = []
-        self.call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), self.gaps.append, self.passed.append)
+        self.told: list[Outcome] = []
+        self.call = UpstreamCall(
+            stage.stream, adapter or OllamaAdapter(REQUEST), self._hears_of, self.gaps.append, self.passed.append
+        )
+
+    def _hears_of(self, outcome: Outcome) -> None:
+        """As the producer does in a turn that ends the answer."""
+        self.told.append(outcome)
+        if not isinstance(outcome, AttemptFailed):
+            self.stage.stream.finish(outcome)
 
     def hears(self, *chunks: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> "Asked":
         reader: ResponseReader = self.call
@@ -42,17 +56,22 @@ class Asked:
         return self
 
     @property
-    def refusal(self) -> AttemptFailed:
-        refusal = self.call.over.result()
-        assert refusal is not None
-        return refusal
+    def outcome(self) -> Outcome:
+        """What was told, once."""
+        [outcome] = self.told
+        return outcome
+
+    @property
+    def failed(self) -> AttemptFailed:
+        assert isinstance(self.outcome, AttemptFailed)
+        return self.outcome
 
     @property
     def end(self) -> str:
-        """How the stream ended, as the call itself settled it."""
-        assert self.call.over.result() is None
-        end = self.stage.stream.log.end
-        return str(end.reason) if isinstance(end, Finished) else str(end and end.code)
+        """What became of it, in a word."""
+        outcome = self.outcome
+        assert not isinstance(outcome, AttemptFailed)
+        return str(outcome.reason) if isinstance(outcome, Completion) else str(outcome.code)
 
     @property
     def text(self) -> str:
@@ -161,6 +180,33 @@ async def test_the_moment_of_the_call_that_answered_is_kept() -> None:
         assert stage.stream.timeline.asked == asked.call.asked_at
 
 
+async def test_a_call_tells_its_outcome_in_the_turn_of_the_read_and_ends_no_stream() -> None:
+    """What it means for the answer is the producer's to say: another turn may follow."""
+    async with a_stream() as stage:
+        told: list[Outcome] = []
+        call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), told.append, unheard, unheard)
+        call.on_head(200, {})
+        call.on_bytes(line("a") + LAST)
+        call.time_out(TIMED_OUT)
+        call.give_up(AttemptFailed(TIMED_OUT, "wedged"))
+        call.on_end(ResponseEnd.DISCONNECTED)
+
+        assert [type(outcome) for outcome in told] == [Completion]
+        assert call.outcome is told[0]
+        assert stage.stream.log.end is None
+
+
+async def test_what_a_call_brings_that_was_given_up_is_not_shown() -> None:
+    """Another attempt follows it, whose answer must not begin with a piece of this one's."""
+    async with a_stream() as stage:
+        asked = Asked(stage).hears(line())
+        asked.call.give_up(AttemptFailed(TIMED_OUT, "wedged"))
+        asked.hears(line("a"), LAST)
+
+        assert (asked.text, asked.failed.why, asked.call.has_content) == ("", "wedged", False)
+        assert (stage.stream.log.end, stage.stream.log.late) == (None, 0)
+
+
 # --- ends of the body
 
 ENDS: list[tuple[str, Sequence[bytes], ResponseEnd, str]] = [
@@ -181,7 +227,7 @@ async def test_a_body_that_ends_without_the_last_word_is_a_refusal_for_the_chain
 ) -> None:
     """U1-U4: whether another call may follow is not this call's to say; it ends nothing."""
     async with a_stream() as stage:
-        refusal = Asked(stage).hears(*chunks).ends(end).refusal
+        refusal = Asked(stage).hears(*chunks).ends(end).failed
         again = "again" if refusal.again else "not again"
 
         assert f"{refusal.why}, {again}, {refusal.failed.code}" == outcome, name
@@ -190,7 +236,7 @@ async def test_a_body_that_ends_without_the_last_word_is_a_refusal_for_the_chain
 
 async def test_a_connection_that_broke_before_its_head_is_a_reset() -> None:
     async with a_stream() as stage:
-        refusal = Asked(stage).ends(ResponseEnd.DISCONNECTED).refusal
+        refusal = Asked(stage).ends(ResponseEnd.DISCONNECTED).failed
 
         assert (refusal.why, refusal.again) == ("reset", True)
 
@@ -252,10 +298,10 @@ async def test_a_deadline_that_passes_settles_the_stream_and_what_comes_late_is_
 async def test_another_status_is_a_refusal_once_its_body_is_here(status: int, why: str, code: Code) -> None:
     async with a_stream() as stage:
         asked = Asked(stage).hears(b'{"error":', b'"words"}', status=status, headers={"retry-after": "2"})
-        early = asked.call.over.done()
-        refusal = asked.ends(ResponseEnd.COMPLETE).refusal
+        early = list(asked.told)
+        refusal = asked.ends(ResponseEnd.COMPLETE).failed
 
-        assert not early
+        assert early == []
         assert (refusal.why, refusal.failed.code) == (why, code)
         assert refusal.wait_s == (2.0 if status in {500, 503} else None)
         assert asked.text == ""
@@ -264,9 +310,35 @@ async def test_another_status_is_a_refusal_once_its_body_is_here(status: int, wh
 @pytest.mark.parametrize(("body", "code"), [(b'{"err', Code.UPSTREAM_ERROR), (b'{"error":"x"}', Code.MODEL_NOT_FOUND)])
 async def test_a_refusal_whose_body_broke_off_is_still_a_refusal(body: bytes, code: Code) -> None:
     async with a_stream() as stage:
-        refusal = Asked(stage).hears(body, status=404).ends(ResponseEnd.DISCONNECTED).refusal
+        refusal = Asked(stage).hears(body, status=404).ends(ResponseEnd.DISCONNECTED).failed
 
         assert (refusal.failed.code, refusal.again) == (code, False)
+
+
+# --- failures of ours
+
+
+class Broken(OllamaAdapter):
+    """An adapter with a bug in one of its methods."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(REQUEST)
+        setattr(self, where, self._raise)
+
+    @staticmethod
+    def _raise(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(("where", "status"), [("feed", 200), ("end", 200), ("refused", 500)])
+async def test_a_failure_in_the_adapter_is_internal_and_not_the_model_server_s(where: str, status: int) -> None:
+    """One line in the log; raised into the connection it would break it, and pass for an answer that broke off."""
+    async with a_stream() as stage:
+        with capture_logs() as lines:
+            asked = Asked(stage, Broken(where)).hears(line("a"), line("b"), status=status).ends(ResponseEnd.COMPLETE)
+
+        assert asked.end == "internal"
+        assert [entry["event"] for entry in lines] == ["producer.failed"]
 
 
 # --- what is no answer

@@ -5,7 +5,6 @@ from structlog.testing import capture_logs
 
 from proxy.providers.adapter import Adapter
 from proxy.streams.permits import Place
-from proxy.streams.stream import Stream
 from proxy.upstream.producer import IDLE_FACTOR, Deadlines
 from services.http.connection import ResponseEnd
 from services.wire.chat import ModelRequest
@@ -68,11 +67,11 @@ async def test_a_server_that_does_not_end_its_body_is_waited_for_one_second() ->
 
 
 async def test_a_failure_in_the_adapter_is_internal_and_gives_everything_back() -> None:
-    def broken(_stream: Stream) -> Adapter:
+    def broken(_request: ModelRequest) -> Adapter:
         raise RuntimeError("a bug")
 
     with capture_logs() as lines:
-        stage = await outcome_of(WHOLE, adapter_for=broken)
+        stage = await outcome_of(WHOLE, adapter=broken)
 
     assert stage.end == "internal"
     assert [entry["event"] for entry in lines] == ["producer.failed"]

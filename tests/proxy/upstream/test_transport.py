@@ -56,7 +56,7 @@ async def test_a_server_that_is_not_there_is_unavailable_and_may_be_asked_again(
         with pytest.raises(Unreachable) as unreachable:
             await transport.open(ASK, Heard(), fresh=False)
 
-    refusal = unreachable.value.refusal
+    refusal = unreachable.value.failed
     assert (refusal.why, refusal.again, refusal.failed.code) == ("refused", True, Code.UPSTREAM_UNAVAILABLE)
     assert refusal.failed.message.startswith("AI unavailable.")
 
@@ -68,7 +68,7 @@ async def test_a_black_hole_is_a_time_out_of_the_connect_stage() -> None:
             with pytest.raises(Unreachable) as unreachable:
                 await transport.open(ASK, Heard(), fresh=False)
 
-    refusal = unreachable.value.refusal
+    refusal = unreachable.value.failed
     assert (refusal.why, refusal.again, refusal.failed.code) == ("connect_timeout", True, Code.UPSTREAM_TIMEOUT)
     assert refusal.failed.stage is Stage.CONNECT
 
