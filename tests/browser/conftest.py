@@ -1,5 +1,6 @@
 """One Chromium for all tests of the page, and the chain behind it; skipped by name where there is no browser."""
 
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,15 +14,17 @@ from tests.browser.page_chain import HOUSE, PageChain, running_page
 from tests.browser.said import record
 from tests.browser.visit import Visit
 from tests.chain import ROOT
-from tests.machine import lacking, program
+from tests.machine import hidden, lacking, program
 
 HERE: Final = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The system's Chromium; without it the page's tests are skipped."""
+    """The system's Chromium; without it the page's tests are skipped, but in CI, which has one."""
     found = program("chromium")
+    if found is None and "CI" in os.environ and "chromium" not in hidden():
+        pytest.fail("CI needs Chromium for the page's tests: .ci/run installs it")
     if found is None:
         pytest.skip(lacking("chromium"))
     return found
