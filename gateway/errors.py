@@ -6,18 +6,29 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from services.dialects import ollama
+from services.dialects.dialect import Refusal
 from services.http import edge
 from services.wire import native
 from services.wire.chat import BadBody
-from services.wire.events import Code, Failed, Refused, Stage, refused_by_status
+from services.wire.events import Code, Failed, Refused, refused_by_status
+from services.wire.native_events import failed_of
 
 UNAVAILABLE: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The proxy cannot be reached; ask again later.")
 DISCONNECTED: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The proxy did not begin to answer. Ask again.")
 
 
+OLLAMA: Final = "/ollama/"
+"""Where Ollama's own API is: its paths begin so, and its errors have Ollama's shape."""
+
+
 def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     """Return status, headers and body for ``exc``; None if it is not a failure that has a name."""
-    return native.refusal(named(exc) or exc, request[edge.REQUEST_ID])
+    refused = named(exc)
+    if refused is None:
+        return None
+    refusal: Refusal = ollama.refusal if request.path.startswith(OLLAMA) else native.refusal
+    return refusal(refused, request[edge.REQUEST_ID])
 
 
 def named(exc: BaseException) -> Refused | None:
@@ -42,15 +53,10 @@ def refused_by_proxy(headers: Mapping[str, str], body: bytes) -> Refused:
 
 def failed_by_proxy(error: Mapping[str, Any]) -> Failed:
     """Return the failure that a proxy's ``error`` object names; one that names none is a proxy that broke off."""
-    code, stage = error.get("code"), error.get("stage")
-    if code not in set(Code):
+    try:
+        return failed_of(error)
+    except (KeyError, ValueError):
         return DISCONNECTED
-    return Failed(
-        Code(code),
-        str(error.get("message", "")),
-        stage=Stage(stage) if stage in set(Stage) else None,
-        retryable=bool(error.get("retryable")),
-    )
 
 
 def _error_object(body: bytes) -> Mapping[str, Any]:

@@ -8,9 +8,9 @@ anything else        `internal`, and one line in the log (likewise)
 
 from typing import Final
 
-import orjson
 from aiohttp import web
 
+from services.dialects import ollama
 from services.http import edge
 from services.wire import native
 from services.wire.chat import BadBody
@@ -27,11 +27,11 @@ def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     """Return status, headers and body for ``exc``; None if it is not a failure that has a name."""
     if isinstance(exc, BadBody):
         exc = Refused(Failed(Code.INVALID_REQUEST, str(exc)))
-    in_our_shape = native.refusal(exc, request[edge.REQUEST_ID])
-    if in_our_shape is None or not isinstance(exc, Refused):
+    if not isinstance(exc, Refused):
         return None
+    request_id = request[edge.REQUEST_ID]
     if request.path in _HEALTH_PATHS or request.path.startswith(_OUR_PATHS):
-        return in_our_shape
-    status, headers, _ = in_our_shape
-    message = _NOT_OFFERED if exc.failed.code is Code.NOT_FOUND else exc.failed.message
-    return status, {**headers, "Sluice-Error-Code": exc.failed.code}, orjson.dumps({"error": message})
+        return native.refusal(exc, request_id)
+    if exc.failed.code is Code.NOT_FOUND:
+        exc = Refused(Failed(Code.NOT_FOUND, _NOT_OFFERED))
+    return ollama.refusal(exc, request_id)

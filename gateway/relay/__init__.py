@@ -3,11 +3,14 @@
 upstream     the one place of the gateway that touches the network behind it
 hops         opening hops: start, follow, follow again; telling the proxy that a client left
 hop          one call of the proxy, as its reader
-relay        whole frames in, whole frames out; backpressure; following again once
-gathering    a whole answer at once, put together from its frames
+followed_hop the hop that is read: its silence, and following again once
+relay        bytes of the hop in, whole frames out; backpressure
+passage      how the client's frames are made: passed through, or translated
+content_meter  when content passed
+gathering    where the frames of a whole answer go: nowhere
 connection   what is known of one client's connection, and how many there are
 timeline     its moments, and where its time went. Pure
 goodput      whether an answer was as good as promised. Pure
 
-    hops -> upstream -> hop -> relay -> a sink
+    hops -> upstream -> hop -> followed_hop -> relay, passage -> a sink
 """

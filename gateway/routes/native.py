@@ -12,6 +12,7 @@ from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.catalog import Catalog
 from gateway.routes.responder import Parse, Reception
+from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
 from services.wire import chat
@@ -47,9 +48,9 @@ class Handlers:
         """POST /api/chat: the whole answer at once."""
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
-            hop = await self._reception.started(request, connection, partial(chat.gateway_chat, stream=False))
-            answer = await self._reception.gather(connection, hop)
-            return edge.json_response(answer, headers={"X-Stream-Id": connection.stream_id})
+            asked = await self._reception.asked(request, connection, partial(chat.gateway_chat, stream=False))
+            hop = await self._reception.started(request, connection, asked)
+            return await self._reception.gather(connection, hop, NativeObject())
 
         return await self._reception.connected(request, "chat", work)
 
@@ -96,7 +97,8 @@ class Handlers:
 
         async def start(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
-                hop = await self._reception.started(request, connection, parse)
+                asked = await self._reception.asked(request, connection, parse)
+                hop = await self._reception.started(request, connection, asked)
                 return await self._reception.carry(request, connection, hop, position=0)
 
             return await self._reception.connected(request, kind, work)

@@ -1,26 +1,31 @@
 """How a request becomes a connection with a stream, and is served: the same for every route."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
 from gateway.errors import named
 from gateway.relay.connection import ClientConnection, ClientConnections
+from gateway.relay.content_meter import ContentMeter
 from gateway.relay.gathering import GatheringSink
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
+from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay, Sink
 from gateway.routes.catalog import Catalog
 from gateway.settings import GatewaySettings
+from services.dialects.dialect import Dialect, WholeDialect
+from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
-from services.wire import chat, sse
-from services.wire.events import Code, ConnectionEnd, Refused, shutting_down
-from services.wire.native import plain
+from services.wire import chat
+from services.wire.events import Code, ConnectionEnd, Failed, Refused, shutting_down
+from services.wire.native import NativeFrames, plain
 
 Work = Callable[[ClientConnection], Awaitable[web.StreamResponse]]
 Parse = Callable[[bytes], chat.GatewayRequest]
@@ -90,24 +95,41 @@ class Reception:
             if connection.reason is not None:
                 self._report.ended(connection)
 
-    async def started(self, request: web.Request, connection: ClientConnection, parse: Parse) -> Hop:
-        """Read the body, let the connection in, and start its stream.
+    async def asked(self, request: web.Request, connection: ClientConnection, parse: Parse) -> chat.GatewayRequest:
+        """Read what a request for a new answer asks.
 
         Raises:
-            Refused, chat.BadBody, web.HTTPException: there is no stream.
+            chat.BadBody, web.HTTPException: it is none.
         """
         connection.asks = True
+        asked = parse(await self.body_of(request))
+        connection.timeline.parsed = time.monotonic()
+        connection.conversation_id = asked.conversation_id
+        return asked
+
+    async def body_of(self, request: web.Request) -> bytes:
+        """Read the JSON body of a request.
+
+        Raises:
+            web.HTTPException: it is not said to be JSON, is too long, or did not come in time.
+        """
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
-        settings, key = self._settings, chat.idempotency_key(request.headers.get("Idempotency-Key"))
-        raw = await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
-        asked = parse(raw)
-        connection.timeline.parsed = time.monotonic()
+        settings = self._settings
+        return await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
+
+    async def started(self, request: web.Request, connection: ClientConnection, asked: chat.GatewayRequest) -> Hop:
+        """Let the connection in, and start its stream.
+
+        Raises:
+            Refused, chat.BadBody: there is no stream.
+        """
+        key = chat.idempotency_key(request.headers.get("Idempotency-Key"))
         self._connections.admit(connection, new_stream=True)
         model = asked.model or await self._catalog.default()
-        connection.model, connection.conversation_id = model, asked.conversation_id
+        connection.model = model
         connection.timeline.admitted = time.monotonic()
-        body = chat.with_defaults(asked, model, settings.max_output_tokens)
+        body = chat.with_defaults(asked, model, self._settings.max_output_tokens)
         hop = await self._hops.start(connection, asked, body, key=key)
         connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
         return hop
@@ -126,39 +148,104 @@ class Reception:
     async def carry(
         self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int
     ) -> web.StreamResponse:
-        """Send the headers, then let frames pass until the stream's end or the connection's."""
-        relay = self._relay(connection, hop, position)
-        headers = {**sse.HEADERS, "X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
+        """Send the headers, then let native frames pass until the stream's end or the connection's."""
+        meter = self._meter(connection, hop)
+        own = {"request_id": connection.request_id, "heartbeat_s": plain(self._settings.heartbeat_s)}
+        if connection.conversation_id is not None:
+            own["conversation_id"] = connection.conversation_id
+        passage = PassThrough(
+            position, meter, request_id=connection.request_id, began=connection.began, start_fields=own
+        )
+        relay = self._relay(connection, passage, meter)
         try:
-            sink = await open_sink(request, headers, relay.take_up(hop))
-            watch = connection.watch = self._watch(sink, relay)
-            try:
-                await self._run(relay, connection, hop, sink)
-            finally:
-                watch.stop()
-        except asyncio.CancelledError:
-            if connection.relay is None:  # before its headers were out
-                self._hops.client_left(connection, hop, unseen=True)
-            raise
+            sink = await self._sent(request, connection, hop, relay, dialect=NativeFrames, first=relay.take_up(hop))
         finally:
             relay.close()  # a failure before it ran must not leave the model talking to nobody
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
-    async def gather(self, connection: ClientConnection, hop: Hop) -> dict[str, Any]:
+    async def translate(
+        self, request: web.Request, connection: ClientConnection, hop: Hop, dialect: Dialect
+    ) -> web.StreamResponse:
+        """Answer in a dialect whose headers wait for the first frame, and whose client cannot come back for the rest.
+
+        Raises:
+            Refused: the stream failed before, or this gateway is shutting down.
+        """
+        meter = self._meter(connection, hop)
+        passage = Translated(0, meter, dialect)
+        relay = connection.relay = self._relay(connection, passage, meter)
+        try:
+            first = await self._begun(connection, hop, relay, passage)
+            sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=first)
+        finally:
+            relay.close()
+        if connection.reason in set(ConnectionEnd):
+            self._hops.client_left(connection, hop, unseen=False)
+        if connection.reason == ConnectionEnd.HANDED_OVER:  # the client was told so: it is its end, too
+            connection.reason = Code.SHUTTING_DOWN
+        return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
+
+    async def gather(self, connection: ClientConnection, hop: Hop, dialect: WholeDialect) -> web.Response:
         """Return the whole answer at once, from the same machinery.
 
         Raises:
             Refused: the stream failed, the answer is too long, or this gateway is shutting down.
         """
-        relay = self._relay(connection, hop, 0)
-        sink = GatheringSink(lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
-        sink.write(relay.take_up(hop))
+        gathering = Gathering()
+        meter = self._meter(connection, hop)
+        relay = self._relay(connection, Translated(0, meter, gathering), meter)
+        relay.take_up(hop)
+        sink = GatheringSink(gathering, lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
         await self._run(relay, connection, hop, sink)
         if connection.reason in set(ConnectionEnd):  # nobody can come back to what was not answered
             self._hops.client_left(connection, hop, unseen=True)
         if connection.reason == ConnectionEnd.HANDED_OVER:
             raise shutting_down(random.random())  # noqa: S311 a jitter
-        return sink.whole()
+        response = edge.response_of(dialect.whole(gathering.events, gathering.finished()))
+        response.headers["X-Stream-Id"] = connection.stream_id
+        return response
+
+    async def _begun(self, connection: ClientConnection, hop: Hop, relay: Relay, passage: Translated) -> bytes:
+        """Return the first frames; a failure before them is a status.
+
+        Raises:
+            Refused: it failed before, or this gateway is shutting down.
+        """
+        try:
+            first = await relay.first_frames(hop)
+        except asyncio.CancelledError:
+            self._hops.client_left(connection, hop, unseen=True)
+            raise
+        if relay.end_reason == ConnectionEnd.HANDED_OVER:
+            self._hops.client_left(connection, hop, unseen=True)
+            raise shutting_down(random.random())  # noqa: S311 a jitter
+        if passage.passed.chunks == 0 and isinstance(passage.end, Failed):
+            raise Refused(passage.end)
+        return first
+
+    async def _sent(
+        self,
+        request: web.Request,
+        connection: ClientConnection,
+        hop: Hop,
+        relay: Relay,
+        *,
+        dialect: Dialect | type[Dialect],
+        first: bytes,
+    ) -> ChunkedSink:
+        """Send the headers with the first frames, then let the others pass."""
+        ids = {"X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
+        try:
+            sink = await open_sink(request, {**dialect.headers, **ids}, first)
+        except asyncio.CancelledError:
+            self._hops.client_left(connection, hop, unseen=True)
+            raise
+        watch = connection.watch = self._watch(sink, relay, dialect.heartbeat)
+        try:
+            await self._run(relay, connection, hop, sink)
+        finally:
+            watch.stop()
+        return sink
 
     async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: Sink) -> None:
         connection.relay = relay
@@ -171,33 +258,27 @@ class Reception:
             raise
         connection.reason = relay.end_reason
 
-    def _watch(self, sink: ChunkedSink, relay: Relay) -> SinkWatch:
+    def _watch(self, sink: ChunkedSink, relay: Relay, heartbeat: bytes) -> SinkWatch:
         return SinkWatch(
             sink,
-            heartbeat=sse.HEARTBEAT,
-            heartbeat_s=self._settings.heartbeat_s,
+            heartbeat=heartbeat,
+            heartbeat_s=self._settings.heartbeat_s if heartbeat else math.inf,
             write_timeout_s=self._settings.write_timeout_s,
             owes=relay.owes,
             on_stuck=lambda: relay.cut(ConnectionEnd.SLOW_CLIENT),
         )
 
-    def _relay(self, connection: ClientConnection, hop: Hop, position: int) -> Relay:
+    def _meter(self, connection: ClientConnection, hop: Hop) -> ContentMeter:
+        """Note whose stream it is, and return who measures it."""
         headers = hop.head.result().headers
         connection.stream_id = headers.get("x-stream-id", "")
         connection.model = connection.model or headers.get("sluice-model", "")
         connection.label = self._metrics.stream_began(connection.model, connection.kind)
-        start_fields: Mapping[str, Any] = {
-            "request_id": connection.request_id,
-            "heartbeat_s": plain(self._settings.heartbeat_s),
-            **({"conversation_id": connection.conversation_id} if connection.conversation_id is not None else {}),
-        }
-        return Relay(
+        return ContentMeter(
             connection.timeline,
-            request_id=connection.request_id,
-            position=position,
-            began=connection.began,
-            start_fields=start_fields,
-            again=lambda number: self._hops.follow_again(connection, number),
             gap_seen=self._metrics.gap_observer(connection.label, connection.kind),
             chunk_passed=self._metrics.chunk_passed,
         )
+
+    def _relay(self, connection: ClientConnection, passage: Passage, meter: ContentMeter) -> Relay:
+        return Relay(passage, meter, again=lambda number: self._hops.follow_again(connection, number))

@@ -9,6 +9,7 @@ from proxy.streams.caller import Caller, Leave
 from proxy.streams.log import LeftTheLog
 from proxy.streams.stream import Stream
 from services.dialects.dialect import Dialect
+from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.chat import idempotency_key
@@ -17,7 +18,6 @@ from services.wire.ids import BadPosition, position_of
 from services.wire.native import NativeFrames
 
 JSON: Final = "application/json"
-NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"
 NATIVE: Final = f"{SSE};dialect=native"
 ANONYMOUS: Final = "anonymous"

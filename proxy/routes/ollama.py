@@ -4,27 +4,26 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy.providers import ollama_refusal
-from proxy.routes.headers import NDJSON, wants_frames
+from proxy.routes.headers import wants_frames
 from proxy.routes.responder import BODY_BYTES, BODY_S, Parse, Reception, refused, refused_by
 from proxy.streams.stream import Stream
 from proxy.upstream.transport import READ_ONLY, UNAVAILABLE, Transport
-from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, empty_object, was_stopped
+from services.dialects.gathering import TOO_LONG, Gathering
+from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
-from services.wire import chat, sse
+from services.wire import chat
 from services.wire.chat import ModelRequest
-from services.wire.events import Code, Failed, Finished, Refused, skipped
+from services.wire.events import Failed, Finished, Refused
 
-LINES: Final = {"Content-Type": NDJSON, **sse.UNBUFFERED}
-OBJECT_BYTES: Final = 8 << 20
-"""Most text of an answer in one object; a longer one has to be read line by line."""
-_TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long for one object. Ask for it as a stream.")
+_NOW: Final = partial(datetime.now, UTC)
 
 
 class OllamaHandlers:
@@ -77,24 +76,26 @@ class OllamaHandlers:
         reception = self._reception
 
         def lines(stream: Stream) -> OllamaLines:
-            return OllamaLines(asked.kind, stream.model, _ollamas_time)
+            return OllamaLines(asked.kind, stream.model, _NOW)
 
         async with reception.started(request, asked, lines, accepted) as (stream, follower):
             await reception.answered(stream, stream.speaking)
-            if stopped := _stopped(stream):
-                return stopped
-            return await reception.serve(request, stream, follower, LINES)
+            if (stopped := stopped_answer(stream.log.end)) is not None:
+                return edge.response_of(stopped)
+            return await reception.serve(request, stream, follower)
 
     async def _whole(self, request: web.Request, asked: ModelRequest, accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""
-        gathered = OllamaObject(asked.kind, asked.model or "", _ollamas_time)
-        async with self._reception.started(request, asked, lambda _: gathered, accepted) as (stream, follower):
-            await follower.follow(_Gathering(stream, gathered), None)
+        gathering = Gathering()
+        async with self._reception.started(request, asked, lambda _: gathering, accepted) as (stream, follower):
+            await follower.follow(_GatheringSink(stream, gathering), None)
             if isinstance(stream.log.end, Failed):
                 raise refused_by(stream)
             assert isinstance(stream.log.end, Finished)
-            headers = {"Content-Type": "application/json; charset=utf-8", "X-Stream-Id": stream.id}
-            return _stopped(stream) or web.Response(body=gathered.whole(stream.log.end), headers=headers)
+            whole = OllamaObject(asked.kind, asked.model or "", _NOW).whole(gathering.events, stream.log.end)
+            response = edge.response_of(whole)
+            response.headers["X-Stream-Id"] = stream.id
+            return response
 
     async def _obeyed(self, asked: ModelRequest, order: str) -> web.StreamResponse:
         """Answer an order to load or unload a model that there is, and leave the model server as it is.
@@ -103,7 +104,7 @@ class OllamaHandlers:
         """
         assert asked.model is not None
         await self._fetched(self._transport.show(asked.model), asked.model)
-        return edge.json_response(empty_object(asked.kind, asked.model, _ollamas_time(), done_reason=order))
+        return edge.json_response(empty_object(asked.kind, asked.model, _NOW(), done_reason=order))
 
     def _reader_of(self, name: str) -> Handler:
         async def read(_request: web.Request) -> web.StreamResponse:
@@ -126,19 +127,19 @@ class OllamaHandlers:
         return answer
 
 
-class _Gathering:
-    """The sink of an answer that is written at its end: it takes everything, up to a bound."""
+class _GatheringSink:
+    """Where the frames of a whole answer go: nowhere, since a dialect keeps its events on the way, up to a bound."""
 
     paused = False
 
-    def __init__(self, stream: Stream, gathered: OllamaObject) -> None:
+    def __init__(self, stream: Stream, gathering: Gathering) -> None:
         self._stream = stream
-        self._gathered = gathered
+        self._gathering = gathering
 
     def write(self, _frames: bytes) -> bool:
         """Fail the stream when it is too long: in the next turn, since this one is about to hand it on."""
-        if self._gathered.bytes > OBJECT_BYTES:
-            asyncio.get_running_loop().call_soon(self._stream.fail, _TOO_LONG)
+        if self._gathering.is_too_long:
+            asyncio.get_running_loop().call_soon(self._stream.fail, TOO_LONG)
         return True
 
     async def drain(self) -> None:
@@ -146,16 +147,3 @@ class _Gathering:
 
     def abort(self) -> None:
         """Nothing was written."""
-
-
-def _stopped(stream: Stream) -> web.Response | None:
-    """Return the answer to who asked for a stream that somebody stopped before its first word, or for it as a whole."""
-    end = stream.log.end
-    if not isinstance(end, Finished) or not was_stopped(end):
-        return None
-    said = {"error": STOPPED, **skipped(end.skipped_lines)}
-    return edge.json_response(said, status=409, headers={"Sluice-Error-Code": end.reason})
-
-
-def _ollamas_time() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")

@@ -19,7 +19,7 @@ from proxy.streams.stream import Stream
 from services.dialects.dialect import Dialect
 from services.http import edge
 from services.http.sink import SinkWatch, open_sink
-from services.wire import chat, sse
+from services.wire import chat
 from services.wire.events import Code, ConnectionEnd, Failed, Refused
 
 BODY_BYTES: Final = 32 << 20
@@ -151,29 +151,28 @@ class Reception:
 
     async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
         """Send the headers of an event stream, then let frames pass until the end or the client's."""
-        headers = {**sse.HEADERS, "Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
+        headers = {"Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
         if _HEADER_VALUE.fullmatch(stream.model):  # for a gateway's labels: on a resume it never saw the request
             headers["Sluice-Model"] = stream.model
         if not follower.began:  # it repeated an Idempotency-Key, or came back: another connection counts the tokens
             headers["Sluice-Joined"] = "1"
-        return await self.serve(request, stream, follower, headers, heartbeat_s=self._settings.heartbeat_s)
+        return await self.serve(request, stream, follower, headers)
 
     async def serve(
         self,
         request: web.Request,
         stream: Stream,
         follower: Follower,
-        headers: Mapping[str, str],
-        *,
-        heartbeat_s: float = math.inf,
+        own: Mapping[str, str] | None = None,
     ) -> web.StreamResponse:
-        """Send ``headers``, then let what the follower's dialect makes pass until the end or the client's."""
+        """Send the dialect's headers and our ``own``, then let its frames pass until the end or the client's."""
+        dialect = follower.dialect
         ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
-        sink = await open_sink(request, {**headers, **ids}, follower.first_frames())
+        sink = await open_sink(request, {**dialect.headers, **(own or {}), **ids}, follower.first_frames())
         watch = SinkWatch(
             sink,
-            heartbeat=sse.HEARTBEAT,
-            heartbeat_s=heartbeat_s,
+            heartbeat=dialect.heartbeat,
+            heartbeat_s=self._settings.heartbeat_s if dialect.heartbeat else math.inf,
             write_timeout_s=HOP_WRITE_TIMEOUT_S if follower.name else self._settings.write_timeout_s,
             owes=lambda: follower.is_behind,
             on_stuck=lambda: follower.cut(ConnectionEnd.SLOW_CLIENT),

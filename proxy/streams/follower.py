@@ -57,7 +57,7 @@ class Follower:
         wrote: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = stream_log
-        self._dialect = dialect
+        self.dialect = dialect
         self.name = name
         self.position = position
         self.began = began
@@ -95,7 +95,7 @@ class Follower:
         if not events:
             return b""
         self._leaving = events[-1][0]
-        return self._dialect.frames(events)
+        return self.dialect.frames(events)
 
     async def follow(self, sink: Sink, status: Status | None) -> None:
         """Write to ``sink`` what the log holds and will hold; return when the end is written or it is cut.
@@ -115,7 +115,7 @@ class Follower:
             if sink.paused:
                 await self._drained(sink)
             elif events := self._after():
-                self._write(sink, self._dialect.frames(events), events[-1][0])
+                self._write(sink, self.dialect.frames(events), events[-1][0])
                 self._wrote()
             elif self._is_over:
                 return
@@ -134,7 +134,7 @@ class Follower:
             return
         try:
             events = self._after()
-            takes_more = not events or self._write(sink, self._dialect.frames(events), events[-1][0])
+            takes_more = not events or self._write(sink, self.dialect.frames(events), events[-1][0])
             if not takes_more or self.position < self._log.last:  # a chunk may bring more than one piece
                 self._fall_behind()
         except Exception as exc:  # noqa: BLE001 logged there
@@ -147,7 +147,7 @@ class Follower:
         if self._live and self._sink is not None and not self._sink.paused and status is not self._shown:
             self._shown = status
             try:
-                self._sink.write(self._dialect.status(status))
+                self._sink.write(self.dialect.status(status))
             except Exception as exc:  # noqa: BLE001 logged there
                 self._failed(exc)
 

@@ -1,19 +1,59 @@
-"""What every dialect of a reader can say."""
+"""What every client's language can say: the contract of both servers with a dialect. Pure.
 
-from collections.abc import Sequence
-from typing import Protocol
+parse(body, headers)  a dialect's functions, before there is a stream: the request, or ``BadBody``
+a Dialect             one object for one reader of one stream: its frames, from start to end
+a WholeDialect        the same answer at once, of the events that a :class:`Gathering` kept
+refusal(refused, id)  a dialect's function, where there is no stream: status, headers, body
+"""
 
-from services.wire.events import Status
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from services.wire.events import Finished, Refused, Started, Status, Terminal
 from services.wire.native import Numbered
+
+Answer = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body."""
+Refusal = Callable[[Refused, str], Answer]
+"""Writes a failure before the stream; told the request's id, too."""
 
 
 class Dialect(Protocol):
-    """Events to frames, for one reader of one stream."""
+    """Events to frames, for one reader of one stream.
+
+    Attributes:
+        headers: of the response: the media type, and what keeps whoever stands between from buffering it.
+        heartbeat: the bytes of a keep-alive; empty where the language has none.
+        headers_wait: whether the response commits with the first frame, so that a failure before it is a status; else
+            the headers leave as soon as the stream says so.
+        can_resume: whether its client comes back after a number, so that a connection may break off without an end.
+    """
+
+    headers: ClassVar[Mapping[str, str]]
+    heartbeat: ClassVar[bytes]
+    headers_wait: ClassVar[bool]
+    can_resume: ClassVar[bool]
+
+    def open(self, started: Started) -> bytes:
+        """Return the frame that a stream begins with."""
+        ...
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
-        """Return the frames of numbered events, in order, back to back."""
+        """Return the frames of numbered events, back to back: start and end, too, as open and close write them."""
         ...
 
     def status(self, status: Status) -> bytes:
         """Return a frame that tells what the stream waits for."""
+        ...
+
+    def close(self, end: Terminal, number: int | None = None) -> bytes:
+        """Return the frame that a stream ends with; without a number for an end that is in no log."""
+        ...
+
+
+class WholeDialect(Protocol):
+    """A whole answer at once."""
+
+    def whole(self, events: Sequence[Numbered], end: Finished) -> Answer:
+        """Return the answer that did not fail, of its events as a :class:`Gathering` keeps them."""
         ...

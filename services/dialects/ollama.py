@@ -5,17 +5,23 @@ server's own last fields as they came. `context` and `logprobs` are not carried;
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, assert_never
+from datetime import datetime
+from typing import Any, ClassVar, Final, assert_never
 
 import orjson
 
+from services.dialects.dialect import Answer
+from services.dialects.gathering import calls_of, text_of
+from services.wire import native, sse
 from services.wire.events import (
     Failed,
     Finished,
     FinishReason,
     Logged,
+    Refused,
     Started,
     Status,
+    Terminal,
     Thinking,
     Token,
     ToolCall,
@@ -24,6 +30,7 @@ from services.wire.events import (
 )
 from services.wire.native import Numbered
 
+NDJSON: Final = "application/x-ndjson"
 STOPPED: Final = "The answer was stopped."
 _STOPS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
 _SPLITTERS: Final[Sequence[tuple[bytes, bytes]]] = (
@@ -40,105 +47,119 @@ class OllamaLines:
     Args:
         kind: "generate" or "chat": which of Ollama's two shapes.
         model: the model's name as the client wrote it.
-        now: the time as Ollama writes it, RFC 3339 in UTC.
+        now: tells the time, in UTC.
     """
 
-    def __init__(self, kind: str, model: str, now: Callable[[], str]) -> None:
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": NDJSON, **sse.UNBUFFERED}
+    heartbeat: ClassVar[bytes] = b""
+    headers_wait: ClassVar[bool] = True
+    can_resume: ClassVar[bool] = False
+
+    def __init__(self, kind: str, model: str, now: Callable[[], datetime]) -> None:
         self._generate = kind == "generate"
         self._model = model
         self._now = now
         self._calls = 0
 
+    def open(self, _started: Started) -> bytes:
+        """Return nothing: Ollama's clients know no such line."""
+        return b""
+
     def frames(self, events: Sequence[Numbered]) -> bytes:
-        """Return the lines of ``events``; `start` is none."""
-        return b"".join(json_line(line) for _, event in events if (line := self._line(event)) is not None)
+        """Return the lines of ``events``."""
+        return b"".join([self._line(event) for _, event in events])
 
     def status(self, _status: Status) -> bytes:
         """Return nothing: Ollama's clients know no such line."""
         return b""
 
-    def _line(self, event: Logged) -> dict[str, Any] | None:
+    def close(self, end: Terminal, _number: int | None = None) -> bytes:
+        """Return the final line; that of an answer which is not whole is an error."""
+        match end:
+            case Finished():
+                last = {"error": STOPPED} if was_stopped(end) else {**self._part("", done=True), **end.last_word}
+            case Failed():
+                last = {"error": end.message}
+            case _:
+                assert_never(end)
+        return json_line({**last, **skipped(end.skipped_lines)})
+
+    def _line(self, event: Logged) -> bytes:
         match event:
             case Token(content):
-                return self._part(content)
+                return json_line(self._part(content))
             case Thinking(content):
-                return self._part("", thinking=content)
+                return json_line(self._part("", thinking=content))
             case ToolCall():
                 self._calls += 1
-                return self._part("", tool_calls=[tool_call(event, self._calls - 1)])
-            case Finished():
-                last = {"error": STOPPED} if was_stopped(event) else {**self._part("", done=True), **event.last_word}
-                return {**last, **skipped(event.skipped_lines)}
-            case Failed(message=message):
-                return {"error": message, **skipped(event.skipped_lines)}
+                return json_line(self._part("", tool_calls=[tool_call(event, self._calls - 1)]))
+            case Finished() | Failed():
+                return self.close(event)
             case Started() | ToolResult():  # Ollama's clients know no such line
-                return None
+                return b""
             case _:
                 assert_never(event)
 
     def _part(self, text: str, *, done: bool = False, **more: Any) -> dict[str, Any]:
-        head = {"model": self._model, "created_at": self._now()}
+        head = {"model": self._model, "created_at": written(self._now())}
         if self._generate:
             return {**head, "response": text, **more, "done": done}
         return {**head, "message": {"role": "assistant", "content": text, **more}, "done": done}
 
 
 class OllamaObject:
-    """The whole answer for one reader, as one object: gathers what :class:`OllamaLines` would write."""
+    """The whole answer for one reader, as one object: what :class:`OllamaLines` would write, together."""
 
-    def __init__(self, kind: str, model: str, now: Callable[[], str]) -> None:
+    def __init__(self, kind: str, model: str, now: Callable[[], datetime]) -> None:
         self._generate = kind == "generate"
         self._model = model
         self._now = now
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._calls: list[dict[str, Any]] = []
-        self.bytes = 0
 
-    def frames(self, events: Sequence[Numbered]) -> bytes:
-        """Keep ``events``; nothing is written before the end."""
-        for _, event in events:
-            self._keep(event)
-        return b""
-
-    def status(self, _status: Status) -> bytes:
-        """Return nothing."""
-        return b""
-
-    def _keep(self, event: Logged) -> None:
-        match event:
-            case Token(text):
-                self._text.append(text)
-                self.bytes += len(text.encode())
-            case Thinking(text):
-                self._thinking.append(text)
-                self.bytes += len(text.encode())
-            case ToolCall():
-                self._calls.append(tool_call(event, len(self._calls)))
-                self.bytes += len(orjson.dumps(event.arguments))
-            case Started() | ToolResult() | Finished() | Failed():  # the end is told to `whole`
-                pass
-            case _:
-                assert_never(event)
-
-    def whole(self, end: Finished) -> bytes:
-        """Return the body of an answer that was not stopped."""
-        said: dict[str, Any] = {"thinking": "".join(self._thinking)} if self._thinking else {}
-        if self._calls:
-            said["tool_calls"] = self._calls
-        head = {"model": self._model, "created_at": self._now()}
-        text = "".join(self._text)
+    def whole(self, events: Sequence[Numbered], end: Finished) -> Answer:
+        """Return the answer; one that was stopped is not whole, and a refusal."""
+        if (stopped := stopped_answer(end)) is not None:
+            return stopped
+        thinking, calls = text_of(events, Thinking), calls_of(events)
+        said: dict[str, Any] = {"thinking": thinking} if thinking else {}
+        if calls:
+            said["tool_calls"] = [tool_call(call, index) for index, call in enumerate(calls)]
+        head = {"model": self._model, "created_at": written(self._now())}
+        text = text_of(events, Token)
         if self._generate:
             body = {**head, "response": text, **said}
         else:
             body = {**head, "message": {"role": "assistant", "content": text, **said}}
-        return orjson.dumps({**body, "done": True, **end.last_word, **skipped(end.skipped_lines)})
+        return (
+            200,
+            native.JSON_HEADERS,
+            orjson.dumps({**body, "done": True, **end.last_word, **skipped(end.skipped_lines)}),
+        )
 
 
-def empty_object(kind: str, model: str, now: str, *, done_reason: str) -> dict[str, Any]:
+def refusal(refused: Refused, request_id: str) -> Answer:
+    """Return a failure before the stream in Ollama's shape; our code is in a header."""
+    status, headers, _ = native.refusal(refused, request_id)
+    failed = refused.failed
+    return status, {**headers, "Sluice-Error-Code": failed.code}, orjson.dumps({"error": failed.message})
+
+
+def stopped_answer(end: Terminal | None) -> Answer | None:
+    """Return the answer to who gets nothing of an answer because it was stopped; None for every other end."""
+    if not isinstance(end, Finished) or not was_stopped(end):
+        return None
+    body = orjson.dumps({"error": STOPPED, **skipped(end.skipped_lines)})
+    return 409, {**native.JSON_HEADERS, "Sluice-Error-Code": end.reason}, body
+
+
+def empty_object(kind: str, model: str, now: datetime, *, done_reason: str) -> dict[str, Any]:
     """Return the answer to who said nothing: the model is loaded, or unloaded."""
     said = {"response": ""} if kind == "generate" else {"message": {"role": "assistant", "content": ""}}
-    return {"model": model, "created_at": now, **said, "done": True, "done_reason": done_reason}
+    return {"model": model, "created_at": written(now), **said, "done": True, "done_reason": done_reason}
+
+
+def written(moment: datetime) -> str:
+    """Return a time of UTC as Ollama writes it: RFC 3339 with nanoseconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
 
 
 def was_stopped(end: Finished) -> bool:

@@ -5,7 +5,7 @@ that an EventSource's ``onmessage`` sees them.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any, ClassVar, assert_never
 
 import orjson
 
@@ -17,6 +17,7 @@ from services.wire.events import (
     Logged,
     Started,
     Status,
+    Terminal,
     Thinking,
     Token,
     ToolCall,
@@ -32,11 +33,20 @@ _UNNAMED = (Token, Finished)
 class SeedFrames:
     """The seed dialect of one reader of one stream."""
 
+    headers: ClassVar[Mapping[str, str]] = sse.HEADERS
+    heartbeat: ClassVar[bytes] = sse.HEARTBEAT
+    headers_wait: ClassVar[bool] = False
+    can_resume: ClassVar[bool] = True
+
     def __init__(self, stream_id: str, *, request_id: str, model: str) -> None:
         self._request_id = request_id
         self._model = model
         self._id = f"{stream_id}-"
         self._token = b'id: %b%%d\ndata: {"token":%%b,"done":false}\n\n' % self._id.encode()
+
+    def open(self, started: Started) -> bytes:
+        """Return the `start` frame: a log's first event."""
+        return self._frame(1, started)
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         """Return the frames of ``events``, back to back."""
@@ -47,12 +57,17 @@ class SeedFrames:
         data = {"token": "", "done": False, **_without_type(status_data(status))}
         return sse.encode(orjson.dumps(data), event="status")
 
-    def _frame(self, number: int, event: Logged) -> bytes:
+    def close(self, end: Terminal, number: int | None = None) -> bytes:
+        """Return the terminal frame; one that is in no log has no id."""
+        return self._frame(number, end)
+
+    def _frame(self, number: int | None, event: Logged) -> bytes:
         if isinstance(event, Token):
             return self._token % (number, orjson.dumps(event.content))
         name = None if isinstance(event, _UNNAMED) else EVENT_NAMES[type(event)]
         data = {"token": "", "done": isinstance(event, Finished | Failed), **self._data(event)}
-        return sse.encode(orjson.dumps(data), id=f"{self._id}{number}", event=name)
+        frame_id = None if number is None else f"{self._id}{number}"
+        return sse.encode(orjson.dumps(data), id=frame_id, event=name)
 
     def _data(self, event: Started | Thinking | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
         match event:

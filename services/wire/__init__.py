@@ -1,7 +1,8 @@
 """The grammar of both hops, pure: no I/O, no clock, no logger.
 
 events    what can happen in an answer, and every way in which it can end
-native    events <-> native frames: the proxy writes them, the gateway reads them
+native    events -> native frames, which the proxy writes; and frames as the gateway reads them
+native_events  native frames -> events, for a gateway that answers in another dialect
 sse       server-sent events: encoder, decoder, response headers, heartbeat
 json_text JSON that strangers wrote: half a surrogate pair in it
 ids       stream ids, events' numbers, and the position that a reader comes back with

@@ -9,7 +9,7 @@ A token's frame is made by hand, one ``%`` of bytes: it is the token path.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, assert_never, get_args
+from typing import Any, ClassVar, Final, assert_never, get_args
 
 import orjson
 
@@ -40,7 +40,11 @@ RETRY_MS: Final = 2000
 """What `start` tells an EventSource to wait before it comes back: well inside the shortest leave time, 5 s."""
 MAX_FRAME_BYTES: Final = 4 << 20
 """Longest frame a reader holds: a tool call of 1 MiB, should JSON have to escape much of it."""
+
+JSON_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json; charset=utf-8"}
+
 LOST_HOP: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
+"""The one end that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Ids")."""
 
 Numbered = tuple[int, Logged]
 """An event and its number; that of a merged run is its last part's."""
@@ -92,12 +96,10 @@ def status_data(status: Status) -> dict[str, Any]:
     return data
 
 
-def refusal(refused: Exception, request_id: str) -> tuple[int, dict[str, str], bytes] | None:
-    """Return status, headers and JSON body of a failure before the stream; None for what is not ours to answer."""
-    if not isinstance(refused, Refused):
-        return None
+def refusal(refused: Refused, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and JSON body of a failure before the stream."""
     status = RULES[refused.failed.code].status
-    headers = {"Content-Type": "application/json; charset=utf-8"}
+    headers = dict(JSON_HEADERS)
     if status in {429, 503}:
         headers["Retry-After"] = str(refused.retry_after_s or 1)
     if refused.close:
@@ -107,9 +109,7 @@ def refusal(refused: Exception, request_id: str) -> tuple[int, dict[str, str], b
 
 def refused_status(status: int, words: str, request_id: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and JSON body of what a bare HTTP status refuses: what no handler was asked."""
-    answer = refusal(refused_by_status(status, words), request_id)
-    assert answer is not None
-    return answer
+    return refusal(refused_by_status(status, words), request_id)
 
 
 class NativeFrames:
@@ -120,11 +120,20 @@ class NativeFrames:
         heartbeat_s: the period this hop promises.
     """
 
+    headers: ClassVar[Mapping[str, str]] = sse.HEADERS
+    heartbeat: ClassVar[bytes] = sse.HEARTBEAT
+    headers_wait: ClassVar[bool] = False
+    can_resume: ClassVar[bool] = True
+
     def __init__(self, stream_id: str, *, request_id: str, heartbeat_s: float) -> None:
         self._request_id = request_id
         self._heartbeat_s = heartbeat_s
         self._id = f"{stream_id}-"
         self._token, self._thinking = (_text_form(self._id, name) for name in (b"token", b"thinking"))
+
+    def open(self, started: Started) -> bytes:
+        """Return the `start` frame: a log's first event."""
+        return self._frame(1, started)
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         """Return the frames of ``events``, back to back."""
@@ -136,14 +145,18 @@ class NativeFrames:
         """Return a `status` frame: without an id, for it is not in the log."""
         return sse.encode(orjson.dumps(status_data(status)), event="status")
 
-    def _frame(self, number: int, event: Logged) -> bytes:
+    def close(self, end: Terminal, number: int | None = None) -> bytes:
+        """Return the terminal frame; one that is in no log has no id."""
+        return self._frame(number, end)
+
+    def _frame(self, number: int | None, event: Logged) -> bytes:
         if isinstance(event, Token):
             return self._token % (number, orjson.dumps(event.content))
         if isinstance(event, Thinking):
             return self._thinking % (number, orjson.dumps(event.content))
         retry = RETRY_MS if isinstance(event, Started) else None
-        data = orjson.dumps(self._data(event))
-        return sse.encode(data, id=f"{self._id}{number}", event=EVENT_NAMES[type(event)], retry=retry)
+        frame_id = None if number is None else f"{self._id}{number}"
+        return sse.encode(orjson.dumps(self._data(event)), id=frame_id, event=EVENT_NAMES[type(event)], retry=retry)
 
     def _data(self, event: Started | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
         match event:
@@ -237,7 +250,7 @@ class NativeReader:
         for frame in block.split(b"\n\n")[:-1]:
             whole = _without_heartbeats(frame) + b"\n\n"
             self._note(whole)
-            yield _parse(whole) if _control_in(whole) else whole
+            yield MarkedFrame(*parsed_frame(whole)) if _control_in(whole) else whole
 
     def _note(self, block: bytes) -> None:
         if block.startswith(b"id: ") or b"\nid: " in block:
@@ -264,15 +277,20 @@ def _newest_number(frames: bytes) -> int:
         raise HopBroken("an id without a number") from exc
 
 
-def _parse(frame: bytes) -> MarkedFrame:
-    fields = dict(_fields(frame))
+def parsed_frame(frame: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Return the id ("" for none), the event name and the data of one frame.
+
+    Raises:
+        HopBroken: it is not as a proxy writes it.
+    """
     try:
+        fields = dict(_fields(frame))
         data = orjson.loads(fields["data"])
-    except (KeyError, orjson.JSONDecodeError) as exc:
+    except (KeyError, UnicodeDecodeError, orjson.JSONDecodeError) as exc:
         raise HopBroken("a frame without JSON data") from exc
     if not isinstance(data, dict):
         raise HopBroken("frame data that is no object")
-    return MarkedFrame(fields.get("id", ""), fields["event"], data)
+    return fields.get("id", ""), fields.get("event", ""), data
 
 
 def _fields(frame: bytes) -> Iterable[tuple[str, str]]:
@@ -286,8 +304,3 @@ def marked_frame(marked: MarkedFrame) -> bytes:
     """Return the bytes of a frame whose data the gateway has changed."""
     retry = RETRY_MS if marked.event == "start" else None
     return sse.encode(orjson.dumps(marked.data), id=marked.id or None, event=marked.event, retry=retry)
-
-
-def lost_hop_frame(request_id: str) -> bytes:
-    """Return the one terminal frame that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Ids")."""
-    return sse.encode(orjson.dumps({"type": "error", **error_object(LOST_HOP, request_id)}), event="error")

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dialects.dialect import Dialect
-from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, was_stopped
+from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, refusal, stopped_answer, was_stopped
 from services.wire.chat import Kind
 from services.wire.events import (
     Code,
@@ -15,6 +16,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    Refused,
     Started,
     Status,
     Thinking,
@@ -25,7 +27,8 @@ from services.wire.events import (
 )
 from services.wire.native import Numbered
 
-NOW = "2026-11-21T07:12:38.169384573Z"
+MOMENT = datetime(2026, 11, 21, 7, 12, 38, 169384, UTC)
+NOW = "2026-11-21T07:12:38.169384000Z"
 UNICODE_LINE_ENDS = set("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 LAST_WORD = {"done_reason": "stop", "total_duration": 286912975, "eval_count": 21}
 EVENTS: list[Numbered] = [
@@ -48,7 +51,7 @@ def ended(reason: FinishReason = FinishReason.STOP, *, skipped_lines: int = 0) -
 
 
 def lines_of(kind: Kind, *events: Numbered) -> list[dict[str, Any]]:
-    dialect: Dialect = OllamaLines(kind, "llama3.2", lambda: NOW)
+    dialect: Dialect = OllamaLines(kind, "llama3.2", lambda: MOMENT)
     return [json.loads(line) for line in dialect.frames(events).split(b"\n") if line]
 
 
@@ -97,36 +100,39 @@ def test_what_was_left_out_is_said_in_every_shape_of_an_end(kind: Kind) -> None:
     failed = Failed(Code.UPSTREAM_ERROR, "words", skipped_lines=2)
 
     assert [lines_of(kind, (1, end))[0]["skipped_lines"] for end in (done, stopped, failed)] == [2, 2, 2]
-    assert orjson.loads(OllamaObject(kind, "m", lambda: NOW).whole(done))["skipped_lines"] == 2
+    assert [whole_of(kind, end=end)[1]["skipped_lines"] for end in (done, stopped)] == [2, 2]
 
 
 def test_an_answer_without_a_hole_does_not_speak_of_one() -> None:
     assert "skipped_lines" not in lines_of("chat", (1, ended()))[0]
-    assert b"skipped_lines" not in OllamaObject("chat", "m", lambda: NOW).whole(ended())
+    assert "skipped_lines" not in whole_of("chat")[1]
 
 
 def test_ollama_s_clients_are_told_of_no_status() -> None:
-    for dialect in (OllamaLines("chat", "m", lambda: NOW), OllamaObject("chat", "m", lambda: NOW)):
-        assert dialect.status(Status(Phase.LOADING)) == b""
+    assert OllamaLines("chat", "m", lambda: MOMENT).status(Status(Phase.LOADING)) == b""
 
 
 @given(text=st.text(min_size=1) | st.sampled_from(["a\u0085b", "\u2028", "\u2029\u0085", "\x0b\x0c\x1c\x1d\x1e\r\n"]))
 def test_no_reader_of_python_splits_a_line_in_two(text: str) -> None:
     """M6: ollama-python splits at whatever Unicode calls a line end."""
-    body = OllamaLines("generate", "m", lambda: NOW).frames([(2, Token(text))]).decode()
+    body = OllamaLines("generate", "m", lambda: MOMENT).frames([(2, Token(text))]).decode()
 
     assert set(body[:-1]) & UNICODE_LINE_ENDS == set()
     assert json.loads(body)["response"] == text
 
 
+def whole_of(kind: Kind, *events: Numbered, end: Finished | None = None) -> tuple[int, dict[str, Any]]:
+    status, headers, body = OllamaObject(kind, "llama3.2", lambda: MOMENT).whole(events, end or ended())
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    return status, orjson.loads(body)
+
+
 @pytest.mark.parametrize("kind", ["chat", "generate"])
 def test_a_whole_answer_is_one_object_with_everything_in_it(kind: Kind) -> None:
-    dialect = OllamaObject(kind, "llama3.2", lambda: NOW)
-    written = [dialect.frames([event]) for event in EVENTS]
-    whole = orjson.loads(dialect.whole(ended()))
+    status, whole = whole_of(kind, *EVENTS)
     said = whole if kind == "generate" else whole["message"]
 
-    assert set(written) == {b""}
+    assert status == 200
     assert said["response" if kind == "generate" else "content"] == "Hello"
     assert (said["thinking"], said["tool_calls"]) == ("hm", CALLS)
     assert whole["done"] is True
@@ -134,14 +140,30 @@ def test_a_whole_answer_is_one_object_with_everything_in_it(kind: Kind) -> None:
 
 
 def test_a_whole_answer_without_thinking_or_tools_has_no_such_fields() -> None:
-    dialect = OllamaObject("chat", "llama3.2", lambda: NOW)
-    dialect.frames([(2, Token("Hel")), (3, Token("lo"))])
+    _, whole = whole_of("chat", (3, Token("Hello")))
 
-    assert orjson.loads(dialect.whole(ended()))["message"] == {"role": "assistant", "content": "Hello"}
+    assert whole["message"] == {"role": "assistant", "content": "Hello"}
 
 
-def test_what_is_gathered_is_counted_in_bytes() -> None:
-    dialect = OllamaObject("chat", "llama3.2", lambda: NOW)
-    dialect.frames([(2, Token("ё")), (3, Thinking("🌊")), (4, ToolCall("c", "f", {"a": 1}))])
+@pytest.mark.parametrize("reason", [FinishReason.CANCELLED, FinishReason.ABANDONED])
+def test_a_whole_answer_that_was_stopped_is_a_refusal(reason: FinishReason) -> None:
+    end = ended(reason)
 
-    assert dialect.bytes == 2 + 4 + len('{"a":1}')
+    assert whole_of("chat", *EVENTS, end=end) == (409, {"error": STOPPED})
+    assert stopped_answer(end) is not None
+    assert (stopped_answer(ended()), stopped_answer(None)) == (None, None)
+
+
+def test_an_end_that_is_in_no_log_is_told_as_any_other() -> None:
+    """A drain of a gateway, whose client cannot come back for the rest."""
+    dialect = OllamaLines("chat", "m", lambda: MOMENT)
+
+    assert dialect.close(Failed(Code.SHUTTING_DOWN, "words")) == b'{"error":"words"}\n'
+    assert dialect.open(Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "m", 0)) == b""
+
+
+def test_a_refusal_has_ollama_s_shape_and_our_code_in_a_header() -> None:
+    status, headers, body = refusal(Refused(Failed(Code.OVERLOADED, "Full."), retry_after_s=2), "r-1")
+
+    assert (status, orjson.loads(body)) == (503, {"error": "Full."})
+    assert (headers["Retry-After"], headers["Sluice-Error-Code"]) == ("2", "overloaded")

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 from proxy.streams.caller import Caller, Leave, Lifetimes
 from proxy.streams.follower import Follower
@@ -12,7 +13,7 @@ from proxy.streams.stream import Stream
 from proxy.streams.timeline import Timeline
 from services.runtime.tasks import Tasks
 from services.wire.chat import ModelRequest
-from services.wire.events import EVENT_NAMES, Failed, Finished, Status, Thinking, Token
+from services.wire.events import EVENT_NAMES, Failed, Finished, Started, Status, Terminal, Thinking, Token
 from services.wire.native import Numbered
 
 STREAM_ID = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -22,6 +23,17 @@ WITHIN_S = 5.0
 
 class Words:
     """A dialect to assert on: ``2=Hello`` for text, ``1=start``, ``5=done`` for the rest, a space behind each."""
+
+    headers: ClassVar[Mapping[str, str]] = {}
+    heartbeat: ClassVar[bytes] = b""
+    headers_wait: ClassVar[bool] = False
+    can_resume: ClassVar[bool] = True
+
+    def open(self, started: Started) -> bytes:
+        return self.frames([(1, started)])
+
+    def close(self, end: Terminal, number: int | None = None) -> bytes:
+        return self.frames([(number or 0, end)])
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         return b"".join(f"{number}={_word(event)} ".encode() for number, event in events)

@@ -32,7 +32,6 @@ from services.wire.native import (
     NativeFrames,
     NativeReader,
     Numbered,
-    lost_hop_frame,
     marked_frame,
     plain,
     refusal,
@@ -190,10 +189,8 @@ def test_a_status_cannot_be_written_as_if_it_were_in_the_log() -> None:
 @pytest.mark.parametrize("code", Code)
 def test_a_refusal_has_its_codes_status_and_retry_after_where_the_protocol_demands_it(code: Code) -> None:
     """PROTOCOL.md, "Errors": Retry-After on every 429 and 503."""
-    answered = refusal(Refused(Failed(code, "words")), "r-1")
+    status, headers, body = refusal(Refused(Failed(code, "words")), "r-1")
 
-    assert answered is not None
-    status, headers, body = answered
     assert status == RULES[code].status
     assert ("Retry-After" in headers) is (status in {429, 503})
     assert headers["Content-Type"] == "application/json; charset=utf-8"
@@ -201,14 +198,29 @@ def test_a_refusal_has_its_codes_status_and_retry_after_where_the_protocol_deman
 
 
 def test_a_refusal_says_when_to_come_back_and_that_it_closes() -> None:
-    answered = refusal(Refused(Failed(Code.SHUTTING_DOWN, "words"), retry_after_s=7, close=True), "r-1")
+    _, headers, _ = refusal(Refused(Failed(Code.SHUTTING_DOWN, "words"), retry_after_s=7, close=True), "r-1")
 
-    assert answered is not None
-    assert (answered[1]["Retry-After"], answered[1]["Connection"]) == ("7", "close")
+    assert (headers["Retry-After"], headers["Connection"]) == ("7", "close")
 
 
-def test_what_is_no_refusal_is_not_answered_here() -> None:
-    assert refusal(ValueError("a bug"), "r-1") is None
+def test_an_end_that_is_in_no_log_has_no_id() -> None:
+    """The proxy cannot be reached again: nobody can come back to it."""
+    frame = NativeFrames(ID, request_id="r-1", heartbeat_s=10).close(Failed(Code.UPSTREAM_DISCONNECTED, "words"))
+    (event,) = dispatched(frame)
+
+    assert (event.type, event.last_event_id) == ("error", "")
+    assert orjson.loads(event.data)["error"]["code"] == "upstream_disconnected"
+
+
+@pytest.mark.parametrize("whole", [WHOLE, [*WHOLE[:-1], (6, Failed(Code.UPSTREAM_ERROR, "words"))]])
+def test_a_stream_opens_and_closes_with_the_frames_of_its_first_and_last_event(whole: list[Numbered]) -> None:
+    dialect = NativeFrames(ID, request_id="r-1", heartbeat_s=10)
+    (_, started), (number, end) = whole[0], whole[-1]
+    assert isinstance(started, Started)
+    assert isinstance(end, Finished | Failed)
+
+    assert dialect.open(started) == dialect.frames(whole[:1])
+    assert dialect.close(end, number) == dialect.frames(whole[-1:])
 
 
 # --- reading
@@ -334,8 +346,9 @@ def test_an_id_without_a_number_breaks_the_hop() -> None:
         b"event: done\ndata: not json\n\n",
         b"event: error\ndata: [1]\n\n",
         b"event: start\ndata\n\n",
+        b'event: start\ndata: {"x":"\xff"}\n\n',
     ],
-    ids=["no data", "not JSON", "no object", "a field without a value"],
+    ids=["no data", "not JSON", "no object", "a field without a value", "not UTF-8"],
 )
 def test_a_marked_frame_that_no_proxy_writes_breaks_the_hop(frame: bytes) -> None:
     with pytest.raises(HopBroken):
@@ -362,11 +375,3 @@ def test_a_changed_start_keeps_its_id_and_its_retry() -> None:
     frame = marked_frame(start)
 
     assert frame == frames_of(WHOLE[:1], request_id="client-01")
-
-
-def test_a_lost_hop_is_an_error_without_an_id() -> None:
-    """The one terminal frame that is in no log: nobody can come back to it."""
-    (event,) = dispatched(lost_hop_frame("r-1"))
-
-    assert (event.type, event.last_event_id) == ("error", "")
-    assert orjson.loads(event.data)["error"]["code"] == "upstream_disconnected"

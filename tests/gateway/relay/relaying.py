@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 
 import orjson
 
+from gateway.relay.content_meter import ContentMeter
 from gateway.relay.hop import Hop
+from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay
 from gateway.relay.timeline import Timeline
+from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
 from services.wire.sse import ServerSentEvent, SseDecoder
 from tests.gateway.stage import ListHop, ListSink, turns
@@ -20,7 +23,14 @@ OWN = {"request_id": "mine-0001", "heartbeat_s": 5, "conversation_id": "c_8f"}
 class Scene:
     """A relay between a client and the hops that it is given."""
 
-    def __init__(self, *hops: Hop | None, room: int = 1_000_000, position: int = 0, began: bool = True) -> None:
+    def __init__(
+        self,
+        *hops: Hop | None,
+        room: int = 1_000_000,
+        position: int = 0,
+        began: bool = True,
+        dialect: Dialect | None = None,
+    ) -> None:
         self.sink = ListSink(room)
         self.hops = list(hops)
         self.asked_again: list[int] = []
@@ -28,16 +38,13 @@ class Scene:
         self.passed: list[float] = []
         self.timeline = Timeline(time.monotonic())
         self.tasks = Tasks()
-        self.relay = Relay(
-            self.timeline,
-            request_id="mine-0001",
-            position=position,
-            began=began,
-            start_fields=OWN,
-            again=self._again,
-            gap_seen=self.gaps.append,
-            chunk_passed=self.passed.append,
+        meter = ContentMeter(self.timeline, gap_seen=self.gaps.append, chunk_passed=self.passed.append)
+        self.passage: Passage = (
+            PassThrough(position, meter, request_id="mine-0001", began=began, start_fields=OWN)
+            if dialect is None
+            else Translated(position, meter, dialect)
         )
+        self.relay = Relay(self.passage, meter, again=self._again)
 
     async def _again(self, number: int) -> Hop | None:
         self.asked_again.append(number)

@@ -1,21 +1,50 @@
+import orjson
 import pytest
 
-from gateway.relay.gathering import GATHERED_BYTES, GatheringSink
+from gateway.relay.content_meter import ContentMeter
+from gateway.relay.gathering import GatheringSink
+from gateway.relay.passage import Translated
+from gateway.relay.timeline import Timeline
+from services.dialects.gathering import GATHERED_BYTES, Gathering
+from services.dialects.native import NativeObject
 from services.wire.events import Code, Finished, FinishReason, Refused
 from tests.gateway.stage import START, TIMING, called, done, failed, framed, status_frame, thought, tokens
 
 
-def gathered(*chunks: bytes) -> GatheringSink:
-    sink = GatheringSink(lambda: pytest.fail("too long"))
+class Whole:
+    """A whole answer, from the bytes of a hop."""
+
+    def __init__(self) -> None:
+        self.gathering = Gathering()
+        self.told: list[bool] = []
+        self.sink = GatheringSink(self.gathering, lambda: self.told.append(True))
+        meter = ContentMeter(Timeline(0.0), gap_seen=lambda _: None, chunk_passed=lambda _: None)
+        self.passage = Translated(0, meter, self.gathering)
+
+    def comes(self, chunk: bytes) -> None:
+        frames: list[bytes] = []
+        self.passage.take(chunk, 1.0, frames)
+        assert self.sink.write(b"".join(frames)) is True
+
+
+def gathered(*chunks: bytes) -> Whole:
+    whole = Whole()
     for chunk in chunks:
-        assert sink.write(chunk) is True
-    return sink
+        whole.comes(chunk)
+    return whole
+
+
+def answered(*chunks: bytes) -> dict[str, object]:
+    gathering = gathered(*chunks).gathering
+    status, _, body = NativeObject().whole(gathering.events, gathering.finished())
+    assert status == 200
+    return dict(orjson.loads(body))
 
 
 def test_a_whole_answer_says_what_its_frames_said() -> None:
     body = framed(START, thought("hm", 2), tokens("Hel", "lo", after=2), called(5), done(6))
 
-    whole = gathered(status_frame(), body).whole()
+    whole = answered(status_frame(), body)
 
     assert whole["message"] == {
         "role": "assistant",
@@ -25,20 +54,18 @@ def test_a_whole_answer_says_what_its_frames_said() -> None:
     }
     assert (whole["model"], whole["finish_reason"]) == ("llama3.2", "stop")
     assert whole["usage"] == {"input_tokens": 12, "output_tokens": 34}
-    assert whole["timing"]["total_ms"] == TIMING.total_ms
+    assert whole["timing"] == orjson.loads(orjson.dumps(TIMING))
 
 
 def test_an_answer_without_thinking_or_tools_has_no_such_fields() -> None:
-    whole = gathered(framed(START, tokens("a"), done(3))).whole()
-
-    assert whole["message"] == {"role": "assistant", "content": "a"}
+    assert answered(framed(START, tokens("a"), done(3)))["message"] == {"role": "assistant", "content": "a"}
 
 
 @pytest.mark.parametrize("code", [Code.UPSTREAM_ERROR, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN])
 def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> None:
     """O2: on the JSON routes a long wait in line is a 503."""
     with pytest.raises(Refused) as refusal:
-        gathered(framed(START, tokens("a"), failed(3, code))).whole()
+        gathered(framed(START, tokens("a"), failed(3, code))).gathering.finished()
 
     assert (refusal.value.failed.code, refusal.value.failed.message) == (code, "words")
 
@@ -47,7 +74,7 @@ def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> N
 def test_an_answer_without_its_end_is_never_told_as_whole(body: bytes) -> None:
     """Its hop was lost, and what it missed had left the log: a stream's client comes back, this one cannot."""
     with pytest.raises(Refused) as refusal:
-        gathered(body).whole()
+        gathered(body).gathering.finished()
 
     assert refusal.value.failed.code is Code.UPSTREAM_DISCONNECTED
 
@@ -56,33 +83,32 @@ def test_an_answer_without_its_end_is_never_told_as_whole(body: bytes) -> None:
 def test_a_whole_answer_says_what_was_left_out_of_it(lines: int) -> None:
     end = framed((3, Finished(FinishReason.STOP, None, 1, 1, TIMING, None, skipped_lines=lines)))
 
-    whole = gathered(framed(START, tokens("a")), end).whole()
+    whole = answered(framed(START, tokens("a")), end)
 
     assert whole.get("skipped_lines", 0) == lines
     assert ("skipped_lines" in whole) is bool(lines)
 
 
-def test_an_answer_that_is_too_long_for_one_object_is_told_and_refused() -> None:
-    told: list[bool] = []
-    sink = GatheringSink(lambda: told.append(True))
-    frame = framed(tokens("x" * 60_000))
-    count = GATHERED_BYTES // len(frame)
-    for _ in range(count):
-        sink.write(frame)
-    before = list(told)
-    sink.write(frame)
+def test_an_answer_that_is_too_long_for_one_object_is_told() -> None:
+    whole = Whole()
+    piece = "x" * (64 << 10)
+    for _ in range(GATHERED_BYTES // len(piece)):
+        whole.comes(framed(tokens(piece)))
+    before = list(whole.told)
+    whole.comes(framed(tokens("y")))
 
     assert before == []
-    assert told == [True]
+    assert whole.told == [True]
     with pytest.raises(Refused) as refusal:
-        sink.whole()
+        whole.gathering.finished()
     assert refusal.value.failed.code is Code.UPSTREAM_ERROR
+    assert whole.sink.written == GATHERED_BYTES + 1
 
 
 async def test_it_never_asks_for_a_pause() -> None:
-    sink = gathered(framed(START))
-    await sink.drain()
-    sink.close()
-    sink.abort()
+    whole = gathered(framed(START))
+    await whole.sink.drain()
+    whole.sink.close()
+    whole.sink.abort()
 
-    assert sink.written == len(framed(START))
+    assert whole.sink.written == 0

@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from gateway.relay.relay import HEARTBEATS_MISSED
+from gateway.relay.followed_hop import HEARTBEATS_MISSED
 from services.http.connection import ResponseEnd
 from services.wire import sse
 from services.wire.native import NativeReader

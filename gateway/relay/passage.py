@@ -1,0 +1,165 @@
+"""From a hop's bytes to a client's frames: as they are, or translated into another dialect; and what passed.
+
+    PassThrough   native frames, bytes untouched, but for `start` and the end, which get the gateway's own fields
+    Translated    frames -> events -> the frames of a dialect
+
+Both know frames by :class:`services.wire.native.NativeReader`; what is no content is taken out by it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gateway.relay.content_meter import ContentMeter
+from services.dialects.dialect import Dialect
+from services.wire.events import Content, Event, Failed, Finished, Status, Terminal, Thinking
+from services.wire.native import MarkedFrame, NativeFrames, NativeReader, marked_frame
+from services.wire.native_events import decoded, events_of
+
+
+class Passed:
+    """What has passed of a stream: its newest number, its content, and its end.
+
+    Args:
+        position: the number after which it is read.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.reader = NativeReader(position)
+        self.end: MarkedFrame | None = None
+        self.model_server: Mapping[str, Any] = {}  # the model server's own last numbers
+        self._first_number = position
+        self._controls = 0
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event."""
+        return self.reader.last_number
+
+    @property
+    def chunks(self) -> int:
+        """Content events: numbers grow by one for each event, merged or not."""
+        return max(0, self.last_number - self._first_number - self._controls)
+
+    @property
+    def decode_s(self) -> float | None:
+        """How long the model server says that it decoded, None where it did not say."""
+        decode_ns = self.model_server.get("eval_duration")
+        return None if decode_ns is None else decode_ns / 1e9
+
+    def controlled(self, frame: MarkedFrame) -> None:
+        """Note a frame that is no content."""
+        self._controls += 1
+        if frame.is_end:
+            self.end = frame
+            self.model_server = frame.data.get("model_server", self.model_server)
+
+
+class Passage(Protocol):
+    """A client's frames, made of a hop's bytes."""
+
+    passed: Passed
+    can_resume: bool
+
+    def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
+        """Append to ``frames`` what a read of the hop is for the client; on the token path.
+
+        Raises:
+            HopBroken: what came is not what a proxy writes; what came before it was appended.
+        """
+        ...
+
+    def close(self, failed: Failed) -> bytes:
+        """Return the frame of an end that no proxy said."""
+        ...
+
+
+class PassThrough:
+    """Native frames for a client that reads native: most reads are handed on as they came.
+
+    Args:
+        began: whether this connection began the stream: only then it is known how long the first token took here.
+        start_fields: the gateway's own fields of `start`.
+    """
+
+    can_resume = True
+
+    def __init__(
+        self, position: int, meter: ContentMeter, *, request_id: str, began: bool, start_fields: Mapping[str, Any]
+    ) -> None:
+        self.passed = Passed(position)
+        self._meter = meter
+        self._timeline, self._gap_seen = meter.timeline, meter.gap_seen
+        self._request_id = request_id
+        self._began = began
+        self._start_fields = start_fields
+
+    def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
+        """Append the whole frames that ``data`` completes."""
+        for run in self.passed.reader.feed(data):
+            if isinstance(run, bytes):
+                answers = b"event: token\n" in run or b"event: tool_call\n" in run
+                if answers or b"event: thinking\n" in run:
+                    gap_s = self._timeline.content_came(now, answers)  # not by the meter: a call less for each token
+                    if gap_s is not None:
+                        self._gap_seen(gap_s)
+                frames.append(run)
+            else:
+                frames.append(self._rewritten(run))
+
+    def close(self, failed: Failed) -> bytes:
+        """Return the one terminal frame that is in no log."""
+        return NativeFrames("", request_id=self._request_id, heartbeat_s=0).close(failed)
+
+    def _rewritten(self, frame: MarkedFrame) -> bytes:
+        self.passed.controlled(frame)
+        if frame.event == "start":
+            frame.data.update(self._start_fields)
+        elif frame.is_end:
+            frame.data.pop("model_server", None)
+            ttft_s = self._meter.ttft_s if self._began else None
+            if frame.event == "done" and ttft_s is not None:
+                frame.data["gateway"] = {"ttft_ms": round(ttft_s * 1000, 1)}
+        return marked_frame(frame)
+
+
+class Translated:
+    """The same stream in another dialect.
+
+    Attributes:
+        end: how it ended: the proxy's own word, or that of :meth:`close`.
+    """
+
+    def __init__(self, position: int, meter: ContentMeter, dialect: Dialect) -> None:
+        self.passed = Passed(position)
+        self.can_resume = dialect.can_resume
+        self.end: Terminal | None = None
+        self._meter = meter
+        self._dialect = dialect
+
+    def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
+        """Append what the events of ``data`` are in the dialect."""
+        for run in self.passed.reader.feed(data):
+            if isinstance(run, bytes):
+                self._take_content(run, now, frames)
+            else:
+                self.passed.controlled(run)
+                frames.extend(self._said(number, event) for number, event in decoded(run.id, run.event, run.data))
+
+    def close(self, failed: Failed) -> bytes:
+        """Return the dialect's own words for it."""
+        self.end = failed
+        return self._dialect.close(failed)
+
+    def _take_content(self, run: bytes, now: float, frames: list[bytes]) -> None:
+        events = list(events_of(run))
+        content = [event for _, event in events if isinstance(event, Content)]
+        if content:
+            self._meter.content_came(now, answers=any(not isinstance(event, Thinking) for event in content))
+        frames.extend(self._said(number, event) for number, event in events)
+
+    def _said(self, number: int, event: Event) -> bytes:
+        if isinstance(event, Status):
+            return self._dialect.status(event)
+        if isinstance(event, Finished | Failed):
+            self.end = event
+        return self._dialect.frames([(number, event)])

@@ -1,0 +1,35 @@
+"""The native whole answer: one object, for who asks for no stream. (Its frames: services.wire.native.) Pure."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from services.dialects.dialect import Answer
+from services.dialects.gathering import calls_of, text_of
+from services.wire.events import Finished, Started, Thinking, Token, skipped
+from services.wire.native import JSON_HEADERS, Numbered
+
+
+class NativeObject:
+    """The answer of ``POST /api/chat``; its message can be sent back as it is."""
+
+    def whole(self, events: Sequence[Numbered], end: Finished) -> Answer:
+        """Return the answer; one that was stopped comes with what there is."""
+        message: dict[str, Any] = {"role": "assistant", "content": text_of(events, Token)}
+        if thinking := text_of(events, Thinking):
+            message["thinking"] = thinking
+        if calls := calls_of(events):
+            message["tool_calls"] = [
+                {"id": call.call_id, "function": {"name": call.name, "arguments": call.arguments}} for call in calls
+            ]
+        body = {
+            "message": message,
+            "model": next((event.model for _, event in events if isinstance(event, Started)), ""),
+            "usage": None if end.usage is None else asdict(end.usage),
+            "timing": asdict(end.timing),
+            "finish_reason": end.reason,
+            **skipped(end.skipped_lines),
+        }
+        return 200, JSON_HEADERS, orjson.dumps(body)

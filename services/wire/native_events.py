@@ -1,0 +1,140 @@
+"""The decoder of the native form: frames back into events, for a gateway that answers in another dialect. Pure.
+
+    bytes -> native.NativeReader -> whole frames -> events_of() -> numbered events -> a dialect's frames
+
+The inverse of :class:`services.wire.native.NativeFrames`, which a test holds them to: one reader for each name of
+``EVENT_NAMES``. Events and keys that are not known here are ignored, as every client may ignore them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, Final, TypeVar
+
+from services.wire.events import (
+    Code,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Phase,
+    ServedBy,
+    Stage,
+    Started,
+    Status,
+    Thinking,
+    Timing,
+    Token,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from services.wire.ids import BadPosition, number_of
+from services.wire.native import HopBroken, parsed_frame
+
+Data = Mapping[str, Any]
+Decoded = tuple[int, Event]
+"""An event and its number; 0 for one that is not in the log."""
+NOT_IN_THE_LOG: Final = 0
+
+_Value = TypeVar("_Value")
+_Record = TypeVar("_Record", Usage, Timing, ServedBy)
+
+
+def events_of(frames: bytes) -> Iterator[Decoded]:
+    """Return the events of whole frames, in order.
+
+    Raises:
+        HopBroken: by iterating; a frame is not as a proxy writes it. The events before it were yielded.
+    """
+    for frame in frames.split(b"\n\n")[:-1]:
+        yield from decoded(*parsed_frame(frame))
+
+
+def decoded(frame_id: str, name: str, data: Data) -> Iterator[Decoded]:
+    """Return the event of one frame and its number; nothing where it is not known here.
+
+    Raises:
+        HopBroken: by iterating; the data is not what a proxy writes under that name.
+    """
+    try:
+        event = READERS[name](data) if name in READERS else None
+        if event is not None:
+            yield number_of(frame_id) if frame_id else NOT_IN_THE_LOG, event
+    except (KeyError, TypeError, ValueError, BadPosition) as exc:
+        raise HopBroken(f"{name} data that cannot be read") from exc
+
+
+def failed_of(error: Data) -> Failed:
+    """Return the failure that an ``error`` object names.
+
+    Raises:
+        KeyError, ValueError: it names no code that is known here.
+    """
+    stage = error.get("stage")
+    return Failed(
+        Code(error["code"]),
+        str(error.get("message", "")),
+        stage=Stage(stage) if stage in set(Stage) else None,
+        retryable=bool(error.get("retryable")),
+    )
+
+
+def _started(data: Data) -> Started:
+    return Started(_a(str, data["stream_id"]), _a(str, data["model"]), data["resume_window_s"])
+
+
+def _status(data: Data) -> Status | None:
+    """Return what the stream waits for; None for a phase that is not known here."""
+    phase = data["phase"]
+    return Status(Phase(phase), data.get("position"), data.get("attempt")) if phase in set(Phase) else None
+
+
+def _tool_call(data: Data) -> ToolCall:
+    return ToolCall(_a(str, data["call_id"]), _a(str, data["name"]), _a(dict, data["arguments"]))
+
+
+def _tool_result(data: Data) -> ToolResult:
+    ok, content = _a(bool, data["ok"]), _a(str, data["content"])
+    return ToolResult(_a(str, data["call_id"]), _a(str, data["name"]), ok, content, data["duration_ms"])
+
+
+def _finished(data: Data) -> Finished:
+    return Finished(
+        FinishReason(data["finish_reason"]),
+        usage=_known(Usage, data["usage"]) if data["usage"] is not None else None,
+        chunks=_a(int, data["chunks"]),
+        bytes=_a(int, data["bytes"]),
+        timing=_known(Timing, data["timing"]),
+        served_by=_known(ServedBy, data["served_by"]) if data["served_by"] is not None else None,
+        skipped_lines=_a(int, data.get("skipped_lines", 0)),
+        last_word=_a(dict, data.get("model_server", {})),
+    )
+
+
+def _failed(data: Data) -> Failed:
+    failed, skipped_lines = failed_of(_a(dict, data["error"])), _a(int, data.get("skipped_lines", 0))
+    return Failed(failed.code, failed.message, failed.stage, failed.retryable, skipped_lines)
+
+
+READERS: Final[Mapping[str, Callable[[Data], Event | None]]] = {
+    "start": _started,
+    "status": _status,
+    "thinking": lambda data: Thinking(_a(str, data["content"])),
+    "token": lambda data: Token(_a(str, data["content"])),
+    "tool_call": _tool_call,
+    "tool_result": _tool_result,
+    "done": _finished,
+    "error": _failed,
+}
+"""From a frame's name to what reads its data. A test holds the names to those of the encoder, both ways."""
+
+
+def _a(kind: type[_Value], value: object) -> _Value:
+    if not isinstance(value, kind):
+        raise TypeError(kind.__name__)
+    return value
+
+
+def _known(record: type[_Record], data: Data) -> _Record:
+    """Return ``data`` as a record, without the keys that it does not know."""
+    return record(**{field.name: data[field.name] for field in fields(record)})

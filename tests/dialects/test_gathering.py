@@ -1,0 +1,91 @@
+import orjson
+import pytest
+
+from services.dialects.dialect import Dialect
+from services.dialects.gathering import GATHERED_BYTES, Gathering
+from services.dialects.native import NativeObject
+from services.wire.events import (
+    Failed,
+    Finished,
+    FinishReason,
+    Phase,
+    Started,
+    Status,
+    Thinking,
+    Timing,
+    Token,
+    ToolCall,
+    ToolResult,
+    Usage,
+    shutting_down,
+)
+from services.wire.native import Numbered
+
+STARTED = Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "llama3.2", 5)
+CALL = ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})
+RESULT = ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4)
+END = Finished(FinishReason.STOP, Usage(5, 21), 4, 7, Timing(0, None, None, None, None, 1, None), None)
+
+
+def gathered(*events: Numbered) -> Gathering:
+    gathering = Gathering()
+    dialect: Dialect = gathering
+    for event in events:
+        assert dialect.frames([event]) == b""
+    return gathering
+
+
+def test_neighbouring_text_is_kept_as_one_event_under_its_last_number() -> None:
+    """A token is some 150 bytes as an event of its own, and 3 as text."""
+    gathering = gathered(
+        (1, STARTED),
+        (2, Thinking("h")),
+        (3, Thinking("m")),
+        (4, Token("Hel")),
+        (5, Token("lo")),
+        (6, CALL),
+        (7, RESULT),
+        (8, Token("noon")),
+        (9, END),
+    )
+
+    assert gathering.events == [
+        (1, STARTED),
+        (3, Thinking("hm")),
+        (5, Token("Hello")),
+        (6, CALL),
+        (7, RESULT),
+        (8, Token("noon")),
+    ]
+    assert gathering.end == END
+
+
+def test_what_is_kept_is_counted_in_bytes() -> None:
+    gathering = gathered((2, Token("\u0451")), (3, Thinking("\U0001f30a")), (4, ToolCall("c", "f", {"a": 1})))
+
+    assert gathering.bytes == 2 + 4 + len('{"a":1}')
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_more_than_one_object_may_hold_is_not_kept(over: int) -> None:
+    gathering = gathered((2, Token("x" * (GATHERED_BYTES + over))), (3, Token("y" * 10)))
+
+    assert gathering.is_too_long
+    assert gathering.bytes == GATHERED_BYTES + (1 if over else 10)
+
+
+def test_an_answer_of_just_that_size_is_not_too_long() -> None:
+    assert not gathered((2, Token("x" * GATHERED_BYTES))).is_too_long
+
+
+def test_it_says_nothing_and_keeps_an_end_that_is_in_no_log() -> None:
+    gathering, end = Gathering(), shutting_down(0.0).failed
+
+    assert gathering.open(STARTED) + gathering.status(Status(Phase.LOADING)) + gathering.close(end) == b""
+    assert isinstance(gathering.end, Failed)
+
+
+def test_a_whole_answer_of_nothing_names_no_model() -> None:
+    _, _, body = NativeObject().whole([], END)
+
+    assert (orjson.loads(body)["model"], orjson.loads(body)["message"]["content"]) == ("", "")
