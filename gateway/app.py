@@ -1,6 +1,5 @@
 """The gateway put together: who knows whom, and its life as ``runtime.lifecycle`` tells it."""
 
-import asyncio
 import resource
 import socket
 from collections.abc import Sequence
@@ -25,15 +24,13 @@ from gateway.routes.responder import Reception
 from gateway.settings import GatewaySettings
 from services.http import edge
 from services.http.client import TransportError
-from services.http.health import Health, Reachability, told_s_ago
+from services.http.health import told_s_ago
 from services.http.hosts import Hosts
-from services.http.server import HttpPort
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
 from services.runtime.tasks import Tasks
-from services.telemetry.log_metrics import LogMetrics
-from services.telemetry.metrics import metrics_port
+from services.telemetry.operations import Operations
 from services.wire import native
 from services.wire.events import refused_by_status
 
@@ -45,8 +42,6 @@ USER_TIMEOUT_MARGIN_S: Final = 5.0
 """The kernel's net lies below the write deadline's."""
 FILES_PER_STREAM: Final = 2.5
 """A client's socket, a hop's, and half a spare for departures and pools."""
-MODELS_PERIOD_S: Final = 10.0
-MODELS_RETRY_S: Final = 1.0
 
 
 class GatewayService:
@@ -59,12 +54,15 @@ class GatewayService:
         self._upstream = Upstream(settings.proxy_url)
         self._catalog = Catalog(self._upstream, settings.default_model)
         self.connections = ClientConnections(most_streams(settings.max_streams))
-        self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
-        self._health = Health(
-            "gateway", self._reachability, active=lambda: len(self.connections.here), queued=lambda: 0
+        self._operations = Operations(
+            "gateway",
+            self.metrics,
+            probe=self._probe,
+            look_at_models=self._look_at_models,
+            active=lambda: len(self.connections.here),
+            queued=lambda: 0,
         )
         self.metrics.slots.set(self.connections.most)
-        self.metrics.process.ready.set_function(lambda: self._health.ready)
         self.metrics.show_connections(self._upstream.connections)
         self.metrics.show_unsent(self.connections.most_unsent)
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
@@ -77,14 +75,11 @@ class GatewayService:
         """The metrics port, and the API's."""
         user_timeout_s = self._settings.write_timeout_s + USER_TIMEOUT_MARGIN_S
         listener = Listener(self._settings.listen, KEEPALIVE_S, user_timeout_s)
-        return (
-            metrics_port(self.metrics.registry, self._settings.metrics_listen, native.refused_status),
-            HttpPort("address", self.app, listener, native.refused_status),
-        )
+        return self._operations.ports(self.app, listener, self._settings.metrics_listen, native.refused_status)
 
     def watch_log(self, writer: LogWriter) -> None:
         """Show the log's counts on the metrics port."""
-        LogMetrics(writer, self.metrics.registry)
+        self._operations.watch_log(writer)
 
     @property
     def drain_s(self) -> float:
@@ -93,13 +88,11 @@ class GatewayService:
 
     async def start(self) -> None:
         """Begin to look after the proxy, whether or not it is there."""
-        self.metrics.process.start()
-        self._tasks.spawn(self._reachability.keep_checking(), "reachability")
-        self._tasks.spawn(self._keep_models_known(), "models")
+        self._operations.start()
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
-        self._health.draining = True
+        self._operations.begin_drain()
         self.connections.begin_drain()
 
     async def drained(self) -> None:
@@ -112,7 +105,7 @@ class GatewayService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self.metrics.process.stop()
+        await self._operations.close()
         await self._tasks.close()
         await self._upstream.close()
 
@@ -124,7 +117,7 @@ class GatewayService:
         app.middlewares.append(edge.error_middleware(answer, refused_by_status))
         app.middlewares.append(self._refuse_other_hosts)
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
-        self._health.add_routes(app.router)
+        self._operations.add_routes(app.router)
         reception = Reception(
             self._settings,
             hops=Hops(self._upstream, self.metrics, self._tasks),
@@ -149,14 +142,13 @@ class GatewayService:
             return None
         return told_s_ago(answer.body) if answer.status == 200 else None
 
-    async def _keep_models_known(self) -> None:
-        """Ask which models there are, for labels; soon again while there is no answer."""
-        while True:
-            names = await self._catalog.names()
-            if names is not None:
-                self.metrics.models_listed(names)
-                await self._catalog.learn()
-            await asyncio.sleep(MODELS_PERIOD_S if names else MODELS_RETRY_S)
+    async def _look_at_models(self) -> bool:
+        """Ask which models there are, for labels, and what they can do."""
+        names = await self._catalog.names()
+        if names is not None:
+            self.metrics.models_listed(names)
+            await self._catalog.learn()
+        return bool(names)
 
 
 def most_streams(wished: int) -> int:

@@ -31,15 +31,12 @@ from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http import edge
 from services.http.client import TransportError
-from services.http.health import Health, Reachability
 from services.http.hosts import Hosts
-from services.http.server import HttpPort
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
 from services.runtime.tasks import Tasks
-from services.telemetry.log_metrics import LogMetrics
-from services.telemetry.metrics import metrics_port
+from services.telemetry.operations import Operations
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
 
@@ -62,13 +59,14 @@ class ProxyService:
         self.metrics = ProxyMetrics()
         self._tasks = Tasks()
         self._server = self._make_server(wedge_floor_s)
-        self._reachability = Reachability(self._probe, self.metrics.upstream_up.set)
         self.streams = Streams(
             settings, self._server.permits, provider=self._server.provider, produce=self._produce, tasks=self._tasks
         )
-        self._health = Health(
+        self._operations = Operations(
             "proxy",
-            self._reachability,
+            self.metrics,
+            probe=self._probe,
+            look_at_models=self._server.models.look,
             active=lambda: self.streams.running,
             queued=lambda: self._server.permits.waiting,
             wedged=lambda: self._server.wedged,
@@ -83,14 +81,11 @@ class ProxyService:
     def ports(self) -> Sequence[Port]:
         """The metrics port, and the API's."""
         listener = Listener(self._settings.listen, KEEPALIVE_S)
-        return (
-            metrics_port(self.metrics.registry, self._settings.metrics_listen, native.refused_status),
-            HttpPort("address", self.app, listener, native.refused_status),
-        )
+        return self._operations.ports(self.app, listener, self._settings.metrics_listen, native.refused_status)
 
     def watch_log(self, writer: LogWriter) -> None:
         """Show the log's counts on the metrics port."""
-        LogMetrics(writer, self.metrics.registry)
+        self._operations.watch_log(writer)
 
     @property
     def drain_s(self) -> float:
@@ -99,13 +94,12 @@ class ProxyService:
 
     async def start(self) -> None:
         """Begin to look after the model server, whether or not it is there."""
-        self.metrics.process.start()
-        self._tasks.spawn(self._reachability.keep_checking(), "reachability")
-        self._tasks.spawn(self._server.models.keep_known(), "models")
+        self._operations.start()
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
-        self._health.draining = self.streams.draining = True
+        self._operations.begin_drain()
+        self.streams.draining = True
 
     async def drained(self) -> None:
         """Return when the last stream is gone."""
@@ -123,7 +117,7 @@ class ProxyService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self.metrics.process.stop()
+        await self._operations.close()
         await self._tasks.close()
         await self._server.transport.close()
 
@@ -163,7 +157,7 @@ class ProxyService:
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status)
         app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
-        self._health.add_routes(app.router, allow_head=True)
+        self._operations.add_routes(app.router, allow_head=True)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
         OllamaHandlers(self._server.transport, reception).add_routes(app.router)
@@ -220,7 +214,6 @@ class ProxyService:
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
         self.metrics.slots.set(self._settings.permits)
-        self.metrics.process.ready.set_function(lambda: self._health.ready)
         self.metrics.queue_length.set_function(lambda: self._server.permits.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)

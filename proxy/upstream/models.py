@@ -1,6 +1,5 @@
 """Which models a model server lists and which of them are in memory: asked now and then, for labels and gauges."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -10,9 +9,6 @@ from services.http.client import TransportError
 from services.wire.model_names import canonical, listed_models
 
 TIMEOUT_S: Final = 1.0
-PERIOD_S: Final = 10.0
-SOON_S: Final = 1.0
-"""Until the next question while there is no answer."""
 
 
 class ModelsMetrics(Protocol):
@@ -40,15 +36,15 @@ class InstalledModels:
         self._looked = looked
         self.none_installed = False  # it was asked, and lists no model at all
 
-    async def keep_known(self) -> None:
-        """Ask for ever; soon again while there is no answer."""
-        while True:
-            listed = listed_models(await self._read("tags"))
-            if listed is not None:
-                self.none_installed = not listed
-                self._metrics.models_listed([model.name for model in listed])
-                await self._look_at_memory()
-            await asyncio.sleep(SOON_S if listed is None else PERIOD_S)
+    async def look(self) -> bool:
+        """Ask once; return whether there are any."""
+        listed = listed_models(await self._read("tags"))
+        if listed is None:
+            return False
+        self.none_installed = not listed
+        self._metrics.models_listed([model.name for model in listed])
+        await self._look_at_memory()
+        return bool(listed)
 
     async def _look_at_memory(self) -> None:
         loaded = listed_models(await self._read("ps"))

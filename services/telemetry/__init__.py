@@ -5,6 +5,7 @@ families         metrics as they are declared, listed for the documents
 histogram        a histogram that costs the token path one bisection; the buckets of ours
 timeline         the moments of a stream that both tiers note, and what can be told by them
 stages           how a timeline is split into stages, rates and tokens per second
+operations       the operators' side of a server: health routes, metrics port, readiness, models kept known
 stream_record    what is counted and logged of one stream
 stream_metrics   the families of a stream; http_metrics, process_metrics and log_metrics: those of routes,
                  of the process, and of its log

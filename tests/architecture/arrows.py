@@ -53,6 +53,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 PURE: Final = (
     "services.wire",
     "services.telemetry.stages",
+    "services.telemetry.timeline",
     "services.runtime.environment",
     "services.termchat.commands",
     "services.termchat.conversation",
