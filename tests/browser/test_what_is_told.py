@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import BrowserContext, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
@@ -73,20 +73,14 @@ async def test_a_tool_that_something_ran_shows_what_came_of_it(visit: Visit) -> 
     await expect(visit.answer.locator(".tool").first).to_contain_text("12:00")
 
 
-async def test_a_place_in_line_and_then_the_load_and_the_prompt_are_said(visit: Visit) -> None:
-    seen: list[str] = []
-    await visit.page.expose_function("tell", lambda words: seen.append(words))  # noqa: PLW0108 a builtin has no attributes for playwright
-    await visit.page.evaluate(
-        """() => window.sluice.chat.addEventListener("answer", () =>
-          window.tell(document.querySelector(".phase")?.textContent ?? ""))"""
-    )
-    await visit.choose(scripted(tokens=5, load=1.5, prefill=1.5).name)
-
+async def test_the_load_and_then_the_prompt_are_said(visit: Visit) -> None:
+    await visit.choose(scripted(tokens=5, load=2, prefill=2).name)
     await visit.ask("hi")
-    await visit.finished()
 
-    assert "loading the model" in seen
-    assert "reading the prompt" in seen
+    await expect(visit.answer.locator(".phase")).to_have_text("loading the model")
+    await expect(visit.answer.locator(".phase")).to_have_text("reading the prompt")
+    await visit.finished()
+    await expect(visit.answer.locator(".phase")).to_be_hidden()
 
 
 async def test_the_bar_of_where_the_time_went_adds_up(visit: Visit) -> None:
@@ -156,3 +150,55 @@ async def test_an_answer_that_breaks_keeps_its_text_and_says_why(visit: Visit) -
     assert (await visit.record())["text"] != ""
     assert (await visit.record())["status"] == "failed"
     await expect(visit.answer.get_by_role("alert")).to_contain_text("model requires more system memory")
+
+
+async def test_a_place_in_the_line_is_said(context: BrowserContext, up: PageChain) -> None:
+    proxy = up.chain.another_proxy(PERMITS="1", QUEUE_TIMEOUT_S="20")
+    gateway = up.chain.another_gateway(PROXY_URL=proxy.url)
+    said = scripted(tokens=300, rate=60)
+    with up.another_page(gateway.url) as page:
+        visit = await Visit.to(page.url, context)
+        for _ in range(3):
+            await visit.page.evaluate("() => window.sluice.chat.startNew()")
+            await visit.choose(said.name)
+            await visit.ask("hi")
+
+        await expect(visit.answer.locator(".phase")).to_have_text("waiting, 2nd in line")
+        await visit.page.evaluate("() => window.sluice.chat.runs.forEach((run) => run.stop())")
+
+
+async def test_a_line_that_is_gone_is_said_until_it_is_back(context: BrowserContext, visit: Visit) -> None:
+    await context.set_offline(True)
+    await expect(visit.page.get_by_role("alert")).to_contain_text("You are offline.")
+    await expect(visit.page.locator("#connection")).to_have_text("Offline")
+
+    await context.set_offline(False)
+
+    await expect(visit.page.locator("#connection")).to_have_text("Ready")
+    await expect(visit.page.get_by_role("alert")).to_have_count(0)
+
+
+NOTIFICATIONS = """
+window.told = [];
+window.Notification = class { constructor(title, { body }) { window.told.push([title, body]); } };
+Object.assign(window.Notification, { permission: "granted", requestPermission: async () => "granted" });
+Object.defineProperty(document, "hidden", { get: () => window.away === true });
+"""
+
+
+async def test_an_answer_that_ends_in_a_hidden_tab_is_told_without_its_words(
+    context: BrowserContext, up: PageChain
+) -> None:
+    """The browser's own part is replaced: a headless one shows no notifications."""
+    await context.add_init_script(NOTIFICATIONS)
+    visit = await Visit.to(up.url, context)
+    await visit.page.get_by_role("button", name="Settings and files").click()
+    await visit.page.get_by_label("Notify me").check()
+    await visit.page.keyboard.press("Escape")
+    await visit.choose(scripted(tokens=30, rate=60).name)
+    await visit.ask("a question")
+
+    await visit.page.evaluate("() => { window.away = true }")
+    await visit.page.wait_for_function("() => window.told.length > 0")
+
+    assert await visit.page.evaluate("() => window.told") == [["a question", "The answer is complete."]]

@@ -18,6 +18,7 @@ import { Models } from "./models.js";
 import { notifyEnd } from "./notifying.js";
 import { ParametersDrawer } from "./parameters.js";
 import { Picker } from "./picker.js";
+import { keepPlace, placeKept } from "./place.js";
 import { Rail } from "./rail.js";
 import { Scrolling } from "./scrolling.js";
 import { Settings } from "./settings.js";
@@ -80,6 +81,8 @@ async function main() {
   });
   watch(chat, models, settings, rail);
   await chat.begin();
+  await chat.show(placeKept());
+  chat.addEventListener("thread", () => keepPlace(chat.open.id));
   Object.assign(globalThis, { sluice: { chat, libraries, models } }); // for the console, and for our tests
   composer.focus();
   document.documentElement.dataset.ready = "";
