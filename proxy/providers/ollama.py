@@ -63,6 +63,7 @@ class OllamaAdapter:
         self._content_lines = 0
         self._spoke = False  # a line without content was in Ollama's language
         self._foreign = False  # a line was in another
+        self._called = False  # it called a tool
 
     def question(self) -> UpstreamRequest:
         """Return the request; the model server always gets ``stream: true``."""
@@ -122,7 +123,7 @@ class OllamaAdapter:
         if any(weight > TOOL_CALL_BYTES for _, weight in said.calls):
             return NO_ANSWER
         failed = self._record(said.thinking, said.text, said.calls, log) or (_skip(log) if said.left_out else None)
-        return failed or (_last_word(value, log) if said.done else None)
+        return failed or (_last_word(value, called=self._called) if said.done else None)
 
     def _plain_text(self, line: dict[str, Any]) -> str | None:
         """Return the text of a line that says nothing else, as nearly every line; None for any other.
@@ -154,6 +155,7 @@ class OllamaAdapter:
             log.text(Token, text)
         for number, (call, weight) in enumerate(calls, log.tool_calls + 1):
             log.append(call if call.call_id else _named(call, number), weight)
+            self._called = True
         return None
 
 
@@ -172,10 +174,10 @@ def _named(call: ToolCall, number: int) -> ToolCall:
     return ToolCall(f"call_{number}", call.name, call.arguments)
 
 
-def _last_word(line: Mapping[str, Any], log: StreamLog) -> Completion:
+def _last_word(line: Mapping[str, Any], *, called: bool) -> Completion:
     said = line.get("done_reason")
     reason = FinishReason.LENGTH if said == "length" else FinishReason.STOP
-    if reason is FinishReason.STOP and log.tool_calls:
+    if reason is FinishReason.STOP and called:
         reason = FinishReason.TOOL_CALLS
     numbers = _numbers(line)
     counts = numbers.get("prompt_eval_count"), numbers.get("eval_count")

@@ -1,9 +1,10 @@
 """Where the time of one stream went. Pure: moments come in, in seconds of one monotonic clock."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
-from services.telemetry.stages import milliseconds, spread
+from services.telemetry.stages import milliseconds, output_rate, spread
 from services.telemetry.timeline import StreamTimeline
 from services.wire.events import Completion, Timing
 
@@ -11,8 +12,63 @@ STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefil
 
 
 @dataclass(slots=True)
+class LaterTurn:
+    """The moments of a turn that follows another.
+
+    ``spoken`` is the last content of the turn before, and ``answered`` when the read came that ended it.
+    """
+
+    spoken: float
+    answered: float
+    asked: float | None = None
+    first_content: float | None = None
+
+
+@dataclass(slots=True)
 class Timeline(StreamTimeline):
-    """The moments of one stream."""
+    """The moments of one stream: those of its first turn, and behind them the later turns'.
+
+    ``last_content`` and ``answered`` are of the turn that runs.
+    """
+
+    later: list[LaterTurn] = field(default_factory=list)
+
+    def call_asked(self, asked: float) -> None:
+        """The request of the call that answers in this turn was written then."""
+        if self.later:
+            self.later[-1].asked = asked
+        else:
+            self.asked = asked
+
+    def turn_spoke(self, now: float) -> None:
+        """A turn has its first content; of the first turn that is noted on the token path."""
+        if self.later:
+            self.later[-1].first_content = now
+
+    def next_turn(self) -> None:
+        """The turn is answered, and another follows: what adds up is kept of it."""
+        assert self.answered is not None
+        if self.later and self.later[-1].first_content is None:
+            self.later[-1].first_content = self.answered
+        self.later.append(LaterTurn(self.last_content or self.answered, self.answered))
+        self.last_content = self.answered = None
+
+    @property
+    def upstream_s(self) -> float | None:
+        """How long the calls that answered took, one a turn; None where none was made."""
+        until = self.answered or self.ended
+        if self.asked is None or until is None:
+            return None
+        took_s, asked = 0.0, self.asked
+        for turn in self.later:
+            took_s += turn.answered - asked
+            asked = until if turn.asked is None else turn.asked
+        return took_s + until - asked
+
+    @property
+    def turn_first_content(self) -> float | None:
+        """When this turn's first content came."""
+        return self.later[-1].first_content if self.later else self.first_content
 
     def stages(self, last_word: Completion | None) -> dict[str, float]:
         """Return the seconds of each stage; they add up to the total, whatever happened.
@@ -21,19 +77,26 @@ class Timeline(StreamTimeline):
         the silence in which a stream broke is nobody's decode.
         """
         ended = self.ended or self.accepted
-        tail = "post" if last_word else "unknown"
-        steps = (
-            ("pre", self.parsed),
-            ("admission", self.admitted),
-            ("connect", self.asked),
-            ("unknown", self.first_content),
-            ("decode", self.last_content),
-            (tail, ended),
-        )
-        spent = spread(self.accepted, ended, steps, STAGES)
+        spent = spread(self.accepted, ended, self._steps(ended, "post" if last_word else "unknown"), STAGES)
         if last_word is not None:
             self._as_it_says(spent, last_word)
         return spent
+
+    def _steps(self, ended: float, tail: str) -> Iterator[tuple[str, float | None]]:
+        yield "pre", self.parsed
+        yield "admission", self.admitted
+        yield "connect", self.asked
+        first_spoke = self.first_content
+        if self.later and (first_spoke is None or first_spoke > self.later[0].spoken):
+            first_spoke = self.later[0].spoken  # a turn without content
+        yield "unknown", first_spoke
+        for turn in self.later:
+            yield "decode", turn.spoken
+            yield "post", turn.answered
+            yield "connect", turn.asked
+            yield "unknown", turn.first_content
+        yield "decode", self.last_content
+        yield tail, ended
 
     def _as_it_says(self, spent: dict[str, float], last_word: Completion) -> None:
         """Split the wait for the first content as the model server says; what it does not name is its own queue.
@@ -54,9 +117,10 @@ class Timeline(StreamTimeline):
 
     def _silent_end_s(self) -> float:
         """How long the model server said nothing between its last content and its last word."""
-        return (
-            0.0 if self.answered is None or self.last_content is None else max(0.0, self.answered - self.last_content)
-        )
+        silent_s = sum(turn.answered - turn.spoken for turn in self.later)
+        if self.answered is None or self.last_content is None:
+            return silent_s
+        return silent_s + max(0.0, self.answered - self.last_content)
 
     @property
     def answer_s(self) -> float | None:
@@ -83,7 +147,17 @@ class Timeline(StreamTimeline):
         """Return the answer's tokens per second, None without the model server's count."""
         if last_word is None or last_word.usage is None:
             return None
-        return self.tokens_per_s(last_word.usage.output_tokens, last_word.decode_s)
+        if not self.later:
+            return self.tokens_per_s(last_word.usage.output_tokens, last_word.decode_s)
+        between_s = sum((turn.first_content or turn.spoken) - turn.spoken for turn in self.later)
+        first = None if self.first_content is None else self.first_content + between_s
+        return output_rate(
+            last_word.usage.output_tokens,
+            first,
+            self.last_content,
+            pieces=self.content_reads,
+            decode_s=last_word.decode_s,
+        )
 
 
 def _ms(seconds: float) -> float:

@@ -3,6 +3,7 @@
 producer    the one task of a stream: permit, attempts, time-outs, giving everything back
 call        one call of a model server, as its reader: bytes in, events into the log, an outcome told; no await
 retry       who is asked next, and when; pure
+turns       what the turns of an answer add up to; pure
 server      a model server and all that is kept of it; the route of servers that a model's name leads to
 transport   the one place of the proxy that touches the network behind it
 models      what a model server lists, and what of it is in memory

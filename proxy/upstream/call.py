@@ -78,7 +78,7 @@ class UpstreamCall:
     @property
     def first_content_at(self) -> float | None:
         """When its first content came, in seconds."""
-        return self._stream.timeline.first_content if self.has_content else None
+        return self._stream.timeline.turn_first_content if self.has_content else None
 
     @property
     def content_at(self) -> float | None:
@@ -116,8 +116,7 @@ class UpstreamCall:
                 if gap_s is not None:
                     self._gap_seen(gap_s)
                 else:
-                    self._stream.timeline.asked = self.asked_at
-                    self._stream.content_began()
+                    self._begin_content(now)
             if end is not None:
                 self._tell(end, now)
                 return
@@ -160,6 +159,11 @@ class UpstreamCall:
             return AttemptFailed(_BROKE_OFF, "reset")
         return AttemptFailed(word, "eof", again=self._adapter.silent)
 
+    def _begin_content(self, now: float) -> None:
+        self._stream.timeline.call_asked(self.asked_at)
+        self._stream.timeline.turn_spoke(now)
+        self._stream.content_began()
+
     def _handed_on(self, read_at: float) -> None:
         """One chunk in sixteen, and the first: what it took from the read to the write, if somebody reads."""
         if self._stream.is_read_live:
@@ -173,7 +177,7 @@ class UpstreamCall:
         self.outcome = outcome
         if not isinstance(outcome, AttemptFailed):
             self._stream.timeline.answered = read_at or time.monotonic()
-            self._stream.timeline.asked = self.asked_at
+            self._stream.timeline.call_asked(self.asked_at)
         self._told(outcome)
 
     def _fail(self, exc: Exception) -> None:

@@ -20,8 +20,10 @@ from proxy.upstream.call import INTERNAL, Outcome, UpstreamCall
 from proxy.upstream.retry import Attempt, Tried, next_attempt
 from proxy.upstream.server import ModelServer, Route
 from proxy.upstream.transport import Unreachable
+from proxy.upstream.turns import total_of
 from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
+from services.wire.chat import ModelRequest
 from services.wire.events import Code, Completion, Failed, FinishReason, Phase, Stage, Status
 
 log = structlog.get_logger()
@@ -77,6 +79,14 @@ class ProducerMetrics(Protocol):
         ...
 
 
+NextTurn = Callable[[Stream, Completion], ModelRequest | None]
+"""Says what is asked behind a turn that ended so."""
+
+
+def one_turn(_stream: Stream, _word: Completion) -> None:
+    """Say that an answer has one turn, as today's have."""
+
+
 class Producer:
     """Produces one stream.
 
@@ -84,6 +94,7 @@ class Producer:
         place: its permit, or its place in line.
         route: the model servers that may be asked.
         ended: told last, when everything is given back.
+        next_turn: asked at a turn's end, in the turn of its last read; None where that is the answer's.
     """
 
     def __init__(
@@ -95,6 +106,7 @@ class Producer:
         deadlines: Deadlines,
         metrics: ProducerMetrics,
         ended: Callable[[Stream], None],
+        next_turn: NextTurn = one_turn,
     ) -> None:
         self._stream = stream
         self._place = place
@@ -102,6 +114,9 @@ class Producer:
         self._deadlines = deadlines
         self._metrics = metrics
         self._ended = ended
+        self._next_turn = next_turn
+        self._request: ModelRequest | None = stream.request  # of the turn that comes next
+        self._words: list[Completion] = []  # of the turns that are over
         self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
         self._idle_s = deadlines.idle_s * self._patience
         self._gap_seen = metrics.gaps_of(stream)
@@ -117,7 +132,7 @@ class Producer:
         self._task = asyncio.current_task()
         try:
             if self._stream.log.end is None and await self._permitted():
-                await self._run_turn()
+                await self._run_turns()
                 self._stream.finish(INTERNAL)  # harmless: only a failure of ours can have left it without an end
         except asyncio.CancelledError:
             self._stream.finish(FinishReason.CANCELLED)  # by stop(), which has said why, or by the process's end
@@ -153,16 +168,24 @@ class Producer:
             return False
         return True
 
-    async def _run_turn(self) -> None:
+    async def _run_turns(self) -> None:
+        """Run turns until one of them ends the answer."""
+        while self._request is not None:
+            request, self._request = self._request, None
+            await self._run_turn(request)
+
+    async def _run_turn(self, request: ModelRequest) -> None:
         """Make attempts until the model server answers, or no other may follow."""
         stream = self._stream
+        attempts, skipped_lines = stream.attempts, stream.log.skipped_lines  # of the turns before
         stream.show(Status(Phase.CONNECTING))
         history: list[Tried[ModelServer]] = []
         while attempt := next_attempt(self._route, history, chance=random.random()):  # noqa: S311 a jitter
-            if attempt.number > 1 and attempt.number > stream.attempts:
+            if history and attempt.number > history[-1].attempt.number:
+                stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
                 await self._back_off(attempt, history[-1].failed.why)
-            stream.attempts = attempt.number
-            outcome = await self._attempt(attempt)
+            stream.attempts = attempts + attempt.number
+            outcome = await self._attempt(attempt, request)
             if not isinstance(outcome, AttemptFailed):
                 return
             history.append(self._tried(attempt, outcome))
@@ -179,16 +202,16 @@ class Producer:
     async def _back_off(self, attempt: Attempt[ModelServer], why: str) -> None:
         """Say that another attempt is made, and wait as long as it is to wait."""
         self._metrics.call_repeated(why)
-        self._stream.log.skipped_lines = 0  # of a call that showed nothing: nothing of it is left out
         self._stream.show(Status(Phase.RETRYING, attempt=attempt.number))
         await asyncio.sleep(attempt.wait_s)
 
-    async def _attempt(self, attempt: Attempt[ModelServer]) -> Outcome:
+    async def _attempt(self, attempt: Attempt[ModelServer], request: ModelRequest) -> Outcome:
         """Make one call, and return its outcome once its connection is closed or can carry another."""
         stream, server = self._stream, attempt.server
+        stream.provider = server.provider
         self._reading = None
         await server.ready(stream.model)
-        adapter = server.adapter(stream.request)
+        adapter = server.adapter(request)
         self._outcome = asyncio.get_running_loop().create_future()
         reading = UpstreamCall(
             stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
@@ -214,11 +237,20 @@ class Producer:
 
     def _heard(self, outcome: Outcome) -> None:
         """A call has its outcome: what ends the answer ends it now, in the write of its last token."""
+        stream = self._stream
         assert self._outcome is not None
         if not self._outcome.done():  # else the task was cancelled in this turn
             self._outcome.set_result(outcome)
-        if not isinstance(outcome, AttemptFailed):
-            self._stream.finish(outcome)
+        if isinstance(outcome, Completion):
+            self._words.append(outcome)
+            self._request = self._next_turn(stream, outcome)
+            if self._request is None:
+                stream.finish(total_of(self._words))
+            else:
+                stream.timeline.next_turn()
+                stream.deliver()
+        elif isinstance(outcome, Failed):
+            stream.finish(outcome)
 
     @staticmethod
     async def _closed(call: HttpCall) -> None:
@@ -234,7 +266,7 @@ class Producer:
         stream = self._stream
         if stream.stopped_at is not None:
             self._metrics.upstream_closed(time.monotonic() - stream.stopped_at)
-        self._reading = self._call = None  # they hold the prompt, and the stream, which is kept, holds us
+        self._reading = self._call = self._request = None  # they hold the prompt, and the kept stream holds us
         stream.producer_ended()
         self._ended(stream)
 

@@ -47,7 +47,7 @@ class StreamTimeline:
     max_gap_s: float = 0.0  # between two reads with content
 
     def content_came(self, now: float, answers: bool) -> float | None:
-        """Note a read with content, on the token path; return the seconds since the one before, None of the first.
+        """Note a read with content, on the token path; return the seconds since the one before, None of a turn's first.
 
         Args:
             answers: content came that is no thinking. By position, which is 40 ns a token cheaper than by name.
@@ -57,7 +57,8 @@ class StreamTimeline:
         last, self.last_content = self.last_content, now
         self.content_reads += 1
         if last is None:
-            self.first_content = now
+            if self.first_content is None:  # else the first of another turn
+                self.first_content = now
             return None
         gap_s = now - last
         if gap_s > self.max_gap_s:  # noqa: PLR1730 a call of max() for each token costs more

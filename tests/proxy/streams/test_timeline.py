@@ -211,3 +211,75 @@ def test_what_the_model_did_not_say_or_says_still_is_no_measure_of_its_answers(m
     setattr(timeline, missing, None)
 
     assert timeline.answer_s is None
+
+
+# --- answers of several turns
+
+
+def of_turns(*turns: tuple[float, ...], ended: float) -> Timeline:
+    """Return the timeline of turns that were asked, had contents, and were answered at these moments."""
+    timeline = Timeline(0.0, parsed=0.0, admitted=1.0)
+    for number, (asked, *contents, answered) in enumerate(turns):
+        if number:
+            timeline.next_turn()
+        timeline.call_asked(asked)
+        for moment in contents:
+            if timeline.content_came(moment, True) is None:
+                timeline.turn_spoke(moment)
+        timeline.answered = answered
+    timeline.ended = ended
+    return timeline
+
+
+def test_the_stages_of_turns_add_up_and_the_time_between_them_is_nobody_s_decode() -> None:
+    timeline = of_turns((2.0, 4.0, 7.0, 8.0), (10.0, 13.0, 17.0, 18.0), ended=18.5)
+
+    stages = timeline.stages(said(load_s=1.0, prefill_s=3.0, decode_s=7.0))
+
+    assert stages == {
+        "pre": 0.0,
+        "admission": 1.0,
+        "connect": 3.0,
+        "load": 1.0,
+        "backend_queue": 1.0,
+        "prefill": 3.0,
+        "decode": 7.0,
+        "post": 2.5,
+        "unknown": 0.0,
+    }
+
+
+def test_the_first_token_is_the_first_turn_s_and_gaps_are_within_turns() -> None:
+    timeline = of_turns((2.0, 4.0, 4.5, 5.0), (6.0, 60.0, 61.0, 62.0), ended=62.0)
+    spans = timeline.spans()
+
+    assert (spans["ttft_s"], spans["first_answer_s"], spans["first_chunk_s"]) == (4.0, 4.0, 2.0)
+    assert spans["max_gap_s"] == 1.0
+    assert spans["upstream_s"] == 3.0 + 56.0
+    assert timeline.turn_first_content == 60.0
+
+
+def test_the_rate_of_turns_is_of_the_time_in_which_they_spoke() -> None:
+    timeline = of_turns((1.0, *range(2, 7), 7.0), (100.0, *range(102, 107), 107.0), ended=107.0)
+
+    assert timeline.rate(said(usage=Usage(1, 9), decode_s=8.0)) == 1.0  # 8 s, 9 tokens
+
+
+@given(
+    gaps=st.lists(st.lists(SECONDS, min_size=2, max_size=4), min_size=1, max_size=4),
+    word=st.none() | st.builds(said, st.none() | SECONDS, st.none() | SECONDS, st.none() | SECONDS),
+)
+def test_the_stages_add_up_to_the_total_however_many_turns_there_were(
+    gaps: list[list[float]], word: Completion | None
+) -> None:
+    """Turns without content among them."""
+    at, turns = 1.0, []
+    for steps in gaps:
+        turns.append(tuple(accumulate(steps[1:], initial=at + steps[0])))
+        at = turns[-1][-1]
+    timeline = of_turns(*turns, ended=at + 1.0)
+
+    stages = timeline.stages(word)
+
+    assert sum(stages.values()) == pytest.approx(at + 1.0, abs=1e-6)
+    assert all(seconds >= 0 for seconds in stages.values())

@@ -13,7 +13,7 @@ from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
 from proxy.upstream.models import InstalledModels
-from proxy.upstream.producer import Deadlines, Producer
+from proxy.upstream.producer import Deadlines, NextTurn, Producer, one_turn
 from proxy.upstream.progress import Progress
 from proxy.upstream.server import ModelServer
 from proxy.upstream.wedge import FLOOR_S
@@ -79,6 +79,7 @@ class ProducerStage:
         wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
         adapter: Callable[[ModelRequest], Adapter] = OllamaAdapter,
+        next_turn: NextTurn = one_turn,
     ) -> None:
         self.scene = StreamStage(Leave.CANCEL, request=request)
         self.stream = self.scene.stream
@@ -116,6 +117,7 @@ class ProducerStage:
             deadlines=deadlines,
             metrics=self.noted,
             ended=self.ended.append,
+            next_turn=next_turn,
         )
 
     async def begin(self) -> "asyncio.Task[None]":
