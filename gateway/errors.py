@@ -10,9 +10,9 @@ from services.dialects import ollama
 from services.dialects.dialect import Refusal
 from services.http import edge
 from services.wire import native
-from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused, refused_by_status
 from services.wire.native_events import failed_of
+from services.wire.request import BadBody
 
 UNAVAILABLE: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The proxy cannot be reached; ask again later.")
 DISCONNECTED: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The proxy did not begin to answer. Ask again.")

@@ -144,7 +144,9 @@ class ProxyService:
                 queue_length=settings.queue_length,
                 queue_timeout_s=settings.queue_timeout_s,
             ),
-            adapter=lambda request: OllamaAdapter(request, none_installed=models.none_installed),
+            adapter=lambda request, let_through: OllamaAdapter(
+                request, let_through, none_installed=models.none_installed
+            ),
             models=models,
             progress=Progress(transport, self._tasks, wedges.looked),
             wedges=wedges,
@@ -160,7 +162,7 @@ class ProxyService:
         self._operations.add_routes(app.router, allow_head=True)
         reception = Reception(self._settings, self.streams, self.metrics)
         Handlers(self._settings, self.streams, reception).add_routes(app.router)
-        OllamaHandlers(self._server.transport, reception).add_routes(app.router)
+        OllamaHandlers(self._settings, self._server.transport, reception).add_routes(app.router)
         EmbedHandlers(
             self._settings,
             self._server.transport,

@@ -13,8 +13,8 @@ from aiohttp import web
 from services.dialects import ollama
 from services.http import edge
 from services.wire import native
-from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused
+from services.wire.request import BadBody
 
 _OUR_PATHS: Final = ("/api/generate/stream", "/api/chat/stream", "/api/streams", "/api/followers")
 _NOT_OFFERED: Final = (

@@ -16,7 +16,7 @@ def stream_started(stream: Stream) -> None:
         stream_id=stream.id,
         request_id=stream.caller.request_id,
         operation=stream.request.kind,
-        dropped_fields=stream.request.dropped,
+        dropped_fields=stream.wishes.dropped,
     )
 
 

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from services.dialects.ollama_request import ALLOWABLE
 from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
-from services.wire.chat import ALLOWABLE
 
 
 def _new_instance() -> str:

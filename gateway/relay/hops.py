@@ -12,8 +12,8 @@ from gateway.relay.upstream import Follower, Upstream
 from services.http.client import TransportError
 from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
-from services.wire.chat import GatewayRequest
 from services.wire.events import Refused
+from services.wire.request import ModelRequest
 
 HEADERS_S: Final = 6.0
 """The proxy commits after one second at the latest; six without headers and it is stuck."""
@@ -40,20 +40,20 @@ class Hops:
         self._tasks = tasks
 
     async def start(
-        self, connection: ClientConnection, asked: GatewayRequest, body: dict[str, object], *, key: str | None = None
+        self, connection: ClientConnection, request: ModelRequest, leave: str, *, key: str | None = None
     ) -> Hop:
         """Start a stream. Once its headers came a second generation is never started.
 
         Args:
+            leave: what this client's leaving means, "cancel" or "continue".
             key: the client's Idempotency-Key; the proxy joins a repeated one to its stream.
 
         Raises:
             Refused: by the proxy, or because there is none.
         """
-        leave = asked.on_disconnect
 
         def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[HttpCall]:
-            return self._upstream.start(asked.kind, body, leave, follower, hop, key=key, fresh=fresh)
+            return self._upstream.start(request, leave, follower, hop, key=key, fresh=fresh)
 
         return (await self._open(connection, ask, starts=True))[0]
 

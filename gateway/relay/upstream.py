@@ -10,6 +10,8 @@ import orjson
 from services.http.client import Connections, HttpClient, HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
+from services.wire import bodies
+from services.wire.request import ModelRequest
 
 CONNECT_TIMEOUT_S: Final = 1.0
 ANSWER_S: Final = 10.0
@@ -48,8 +50,7 @@ class Upstream:
 
     async def start(
         self,
-        kind: str,
-        body: Mapping[str, object],
+        asked: ModelRequest,
         leave: str,
         follower: Follower,
         reader: ResponseReader,
@@ -70,7 +71,7 @@ class Upstream:
         headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
         if key is not None:
             headers["Idempotency-Key"] = key
-        request = HttpRequest("POST", PATHS[kind], headers, orjson.dumps(body))
+        request = HttpRequest("POST", PATHS[asked.kind], headers, bodies.written(asked))
         return await self._client.open(request, reader, fresh=fresh)
 
     async def follow(

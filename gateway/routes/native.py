@@ -15,7 +15,7 @@ from gateway.routes.responder import Parse, Reception
 from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
-from services.wire import chat
+from services.wire import bodies
 from services.wire.events import Code, Failed, Refused
 from services.wire.ids import BadPosition, is_stream_id, position_of
 
@@ -36,8 +36,8 @@ class Handlers:
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve the table of PROTOCOL.md."""
-        router.add_post("/api/chat/stream", self._starting("chat", chat.gateway_chat))
-        router.add_post("/api/generate/stream", self._starting("generate", chat.gateway_generate))
+        router.add_post("/api/chat/stream", self._starting("chat", bodies.gateway_chat))
+        router.add_post("/api/generate/stream", self._starting("generate", bodies.gateway_generate))
         router.add_post("/api/chat", self.whole)
         router.add_get("/api/chat/stream/{id}", self.follow, allow_head=False)
         router.add_post("/api/chat/stream/{id}/cancel", self.cancel)
@@ -48,7 +48,7 @@ class Handlers:
         """POST /api/chat: the whole answer at once."""
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
-            asked = await self._reception.asked(request, connection, partial(chat.gateway_chat, stream=False))
+            asked = await self._reception.asked(request, connection, partial(bodies.gateway_chat, stream=False))
             hop = await self._reception.started(request, connection, asked)
             return await self._reception.gather(connection, hop, NativeObject())
 

@@ -23,12 +23,12 @@ from services.dialects.dialect import Dialect, WholeDialect
 from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
-from services.wire import chat
 from services.wire.events import Code, ConnectionEnd, Failed, Refused, shutting_down
 from services.wire.native import NativeFrames, plain
+from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
 
 Work = Callable[[ClientConnection], Awaitable[web.StreamResponse]]
-Parse = Callable[[bytes], chat.GatewayRequest]
+Parse = Callable[[bytes], Asked[ModelRequest]]
 
 
 class ConnectionMetrics(Protocol):
@@ -85,7 +85,7 @@ class Reception:
         except asyncio.CancelledError:
             connection.reason = (connection.relay and connection.relay.end_reason) or ConnectionEnd.CLIENT_GONE
             raise
-        except (Refused, chat.BadBody, web.HTTPException) as exc:
+        except (Refused, BadBody, web.HTTPException) as exc:
             refused = named(exc)
             connection.reason = refused.failed.code if refused else Code.INTERNAL
             raise
@@ -95,16 +95,16 @@ class Reception:
             if connection.reason is not None:
                 self._report.ended(connection)
 
-    async def asked(self, request: web.Request, connection: ClientConnection, parse: Parse) -> chat.GatewayRequest:
+    async def asked(self, request: web.Request, connection: ClientConnection, parse: Parse) -> Asked[ModelRequest]:
         """Read what a request for a new answer asks.
 
         Raises:
-            chat.BadBody, web.HTTPException: it is none.
+            BadBody, web.HTTPException: it is none.
         """
         connection.asks = True
         asked = parse(await self.body_of(request))
         connection.timeline.parsed = time.monotonic()
-        connection.conversation_id = asked.conversation_id
+        connection.conversation_id = asked.wishes.conversation_id
         return asked
 
     async def body_of(self, request: web.Request) -> bytes:
@@ -118,19 +118,19 @@ class Reception:
         settings = self._settings
         return await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
 
-    async def started(self, request: web.Request, connection: ClientConnection, asked: chat.GatewayRequest) -> Hop:
+    async def started(self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]) -> Hop:
         """Let the connection in, and start its stream.
 
         Raises:
-            Refused, chat.BadBody: there is no stream.
+            Refused, BadBody: there is no stream.
         """
-        key = chat.idempotency_key(request.headers.get("Idempotency-Key"))
+        key = idempotency_key(request.headers.get("Idempotency-Key"))
         self._connections.admit(connection, new_stream=True)
-        model = asked.model or await self._catalog.default()
+        model = asked.request.model or await self._catalog.default()
         connection.model = model
         connection.timeline.admitted = time.monotonic()
-        body = chat.with_defaults(asked, model, self._settings.max_output_tokens)
-        hop = await self._hops.start(connection, asked, body, key=key)
+        completed = asked.request.completed(model, self._settings.max_output_tokens)
+        hop = await self._hops.start(connection, completed, asked.wishes.on_disconnect, key=key)
         connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
         return hop
 

@@ -1,11 +1,12 @@
 """What a model server's language must be able to say. Pure: bytes in, parts of an answer out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.streams.log import StreamLog
 from services.wire.events import Completion, Failed
+from services.wire.request import ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,7 @@ class Adapter(Protocol):
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptFailed:
         """Return what an answer that is no stream means."""
         ...
+
+
+AdapterFor = Callable[[ModelRequest, Mapping[str, Any]], Adapter]
+"""Makes the adapter of one call: for a request, and for what its client may set in the server's own words."""

@@ -9,19 +9,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-import orjson
-
-from proxy.providers import ollama_refusal
+from proxy.providers import ollama_refusal, ollama_request
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.providers.ollama_refusal import NO_ANSWER
 from proxy.streams.log import StreamLog
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.model_names import NO_MODEL
 from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
+from services.wire.request import ModelRequest
 
-PATHS: Final[Mapping[str, str]] = {"generate": "/api/generate", "chat": "/api/chat"}
 SKIPPED_LINES_MAX: Final = 8
 """The malformed line that ends the stream: one is an accident, eight are another language."""
 TOOL_CALL_BYTES: Final = 1 << 20
@@ -32,6 +29,7 @@ NUMBER_NAME_MAX: Final = 64
 """Longest name of such a number, in characters."""
 _NUMBERS: Final = ("_count", "_duration")
 _NS: Final = 1e9
+_NOTHING: Final[Mapping[str, Any]] = {}
 _INTEGERS: Final = frozenset(
     {f"{of}_{what}" for of in ("prompt_eval", "eval") for what in ("count", "duration")}
     | {"load_duration", "total_duration"}
@@ -48,18 +46,22 @@ class OllamaAdapter:
     """One call of Ollama.
 
     Args:
-        request: what was asked, already rebuilt from the allow-list.
+        request: what was asked.
+        let_through: what its client may set in Ollama's own words, by their names.
         none_installed: the server lists no model at all: a 404 then says what to do.
     """
 
     name = "ollama"
 
-    def __init__(self, request: ModelRequest, *, none_installed: bool = False) -> None:
+    def __init__(
+        self, request: ModelRequest, let_through: Mapping[str, Any] = _NOTHING, *, none_installed: bool = False
+    ) -> None:
         self._request = request
+        self._let_through = let_through
         self._none_installed = none_installed
         self._generate = request.kind == "generate"
         self._decoder = NdjsonDecoder()
-        self._most_content_lines = _most_content_lines(request.num_predict)
+        self._most_content_lines = _most_content_lines(request.max_output_tokens)
         self._content_lines = 0
         self._spoke = False  # a line without content was in Ollama's language
         self._foreign = False  # a line was in another
@@ -67,7 +69,7 @@ class OllamaAdapter:
 
     def question(self) -> UpstreamRequest:
         """Return the request; the model server always gets ``stream: true``."""
-        return UpstreamRequest(PATHS[self._request.kind], orjson.dumps({**self._request.body, "stream": True}))
+        return ollama_request.answer_request(self._request, self._let_through)
 
     def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""

@@ -2,21 +2,23 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from proxy.providers import ollama_refusal
-from proxy.routes.responder import Reception, refused
+from proxy.providers.ollama_request import EMBED_PATHS, embed_request
+from proxy.routes.responder import Parse, Reception, refused
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
 from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT, QUEUE_TIMEOUT
-from proxy.upstream.transport import EMBED_PATHS, UNAVAILABLE, Transport
+from proxy.upstream.transport import UNAVAILABLE, Transport
+from services.dialects import ollama_request
 from services.http.client import HttpResponse, TransportError
-from services.wire import chat
-from services.wire.chat import EmbedRequest
 from services.wire.events import Code, Failed, Refused
+from services.wire.request import Asked, EmbedRequest
 
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long. Ask for fewer texts at once.", retryable=False)
 
@@ -34,6 +36,7 @@ class EmbedHandlers:
         admission: Admission,
     ) -> None:
         self._settings = settings
+        self._allowed = settings.allow_fields
         self._transport = transport
         self._reception = reception
         self._streams = streams
@@ -46,23 +49,25 @@ class EmbedHandlers:
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
         """POST /api/embed: one text or many."""
-        return await self._answer("embed", await self._reception.asked(request, chat.proxy_embed))
+        return await self._answer(request, partial(ollama_request.embed, allowed=self._allowed))
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
         """POST /api/embeddings: the older route, of one text."""
-        return await self._answer("embeddings", await self._reception.asked(request, chat.proxy_embeddings))
+        return await self._answer(request, partial(ollama_request.embeddings, allowed=self._allowed))
 
-    async def _answer(self, name: str, asked: EmbedRequest) -> web.Response:
-        place, answered_s = self._streams.enter(asked.model), None
+    async def _answer(self, request: web.Request, parse: Parse[EmbedRequest]) -> web.Response:
+        asked = await self._reception.asked(request, parse)
+        model = asked.request.model
+        place, answered_s = self._streams.enter(model), None
         try:
             await self._permitted(place)
             permitted = time.monotonic()
-            answer = await self._asked(name, asked)
+            answer = await self._asked(asked)
             answered_s = time.monotonic() - permitted
         finally:
             place.leave()
-            self._admission.left(asked.model, answered_s)
-        refusal = ollama_refusal.of_passed(answer.status, answer.headers, answer.body, asked.model)
+            self._admission.left(model, answered_s)
+        refusal = ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)
         if refusal is not None:
             raise refused(refusal.failed, refusal.wait_s)
         return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
@@ -74,9 +79,10 @@ class EmbedHandlers:
         except TimeoutError as exc:
             raise Refused(QUEUE_TIMEOUT) from exc
 
-    async def _asked(self, name: str, asked: EmbedRequest) -> HttpResponse:
+    async def _asked(self, asked: Asked[EmbedRequest]) -> HttpResponse:
         try:
-            return await self._transport.embed(name, asked.body, timeout_s=self._settings.first_token_timeout_s)
+            posted = embed_request(asked.request, asked.wishes.let_through)
+            return await self._transport.embed(posted, timeout_s=self._settings.first_token_timeout_s)
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
             raise Refused(failed) from exc

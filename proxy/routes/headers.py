@@ -12,10 +12,10 @@ from services.dialects.dialect import Dialect
 from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
-from services.wire.chat import idempotency_key
 from services.wire.events import Code, Failed, Refused
 from services.wire.ids import BadPosition, position_of
 from services.wire.native import NativeFrames
+from services.wire.request import idempotency_key
 
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
@@ -41,6 +41,11 @@ def caller_of(request: web.Request) -> Caller:
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
         raise Refused(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
     return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "")
+
+
+def is_hop(request: web.Request) -> bool:
+    """Whether a gateway asks, and not a client directly: it says what its client's leaving means."""
+    return "Sluice-Leave" in request.headers
 
 
 def is_follower(name: str) -> bool:

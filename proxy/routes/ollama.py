@@ -13,15 +13,16 @@ from aiohttp.typedefs import Handler
 from proxy.providers import ollama_refusal
 from proxy.routes.headers import wants_frames
 from proxy.routes.responder import BODY_BYTES, BODY_S, Parse, Reception, refused, refused_by
+from proxy.settings import ProxySettings
 from proxy.streams.stream import Stream
 from proxy.upstream.transport import READ_ONLY, UNAVAILABLE, Transport
+from services.dialects import ollama_request
 from services.dialects.gathering import TOO_LONG, Gathering
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
-from services.wire import chat
-from services.wire.chat import ModelRequest
 from services.wire.events import Failed, Finished, Refused
+from services.wire.request import Asked, ModelRequest
 
 _NOW: Final = partial(datetime.now, UTC)
 
@@ -29,7 +30,8 @@ _NOW: Final = partial(datetime.now, UTC)
 class OllamaHandlers:
     """Answers in Ollama's two shapes, and what may be read of the model server, passed through."""
 
-    def __init__(self, transport: Transport, reception: Reception) -> None:
+    def __init__(self, settings: ProxySettings, transport: Transport, reception: Reception) -> None:
+        self._allowed = settings.allow_fields
         self._transport = transport
         self._reception = reception
 
@@ -48,16 +50,16 @@ class OllamaHandlers:
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """POST /api/generate: lines, one object, or frames if ``Accept`` prefers them."""
-        return await self._answer(request, chat.proxy_generate)
+        return await self._answer(request, partial(ollama_request.generate, allowed=self._allowed))
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat: likewise."""
-        return await self._answer(request, chat.proxy_chat)
+        return await self._answer(request, partial(ollama_request.chat, allowed=self._allowed))
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST /api/show: its body is rebuilt, not forwarded."""
         raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
-        model = chat.shown_model(raw)
+        model = ollama_request.shown_model(raw)
         return await self._passed(self._transport.show(model), model)
 
     async def _answer(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
@@ -65,18 +67,18 @@ class OllamaHandlers:
         asked = await self._reception.asked(request, parse)
         if wants_frames(request):
             return await self._reception.answer_sse(request, asked, accepted)
-        if asked.order is not None:
-            return await self._obeyed(asked, asked.order)
-        if asked.stream is False:
+        if (order := asked.wishes.order) is not None:
+            return await self._obeyed(asked.request, order)
+        if asked.wishes.stream is False:
             return await self._whole(request, asked, accepted)
         return await self._lines(request, asked, accepted)
 
-    async def _lines(self, request: web.Request, asked: ModelRequest, accepted: float) -> web.StreamResponse:
+    async def _lines(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer line by line; the headers leave with the first one, so that a failure before it keeps its status."""
         reception = self._reception
 
         def lines(stream: Stream) -> OllamaLines:
-            return OllamaLines(asked.kind, stream.model, _NOW)
+            return OllamaLines(asked.request.kind, stream.model, _NOW)
 
         async with reception.started(request, asked, lines, accepted) as (stream, follower):
             await reception.answered(stream, stream.speaking)
@@ -84,7 +86,7 @@ class OllamaHandlers:
                 return edge.response_of(stopped)
             return await reception.serve(request, stream, follower)
 
-    async def _whole(self, request: web.Request, asked: ModelRequest, accepted: float) -> web.StreamResponse:
+    async def _whole(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""
         gathering = Gathering()
         async with self._reception.started(request, asked, lambda _: gathering, accepted) as (stream, follower):
@@ -92,19 +94,19 @@ class OllamaHandlers:
             if isinstance(stream.log.end, Failed):
                 raise refused_by(stream)
             assert isinstance(stream.log.end, Finished)
-            whole = OllamaObject(asked.kind, asked.model or "", _NOW).whole(gathering.events, stream.log.end)
+            whole = OllamaObject(asked.request.kind, stream.model, _NOW).whole(gathering.events, stream.log.end)
             response = edge.response_of(whole)
             response.headers["X-Stream-Id"] = stream.id
             return response
 
-    async def _obeyed(self, asked: ModelRequest, order: str) -> web.StreamResponse:
+    async def _obeyed(self, request: ModelRequest, order: str) -> web.StreamResponse:
         """Answer an order to load or unload a model that there is, and leave the model server as it is.
 
         The ``ollama`` command line asks so before a chat; what is in memory is not one client's to decide.
         """
-        assert asked.model is not None
-        await self._fetched(self._transport.show(asked.model), asked.model)
-        return edge.json_response(empty_object(asked.kind, asked.model, _NOW(), done_reason=order))
+        assert request.model is not None
+        await self._fetched(self._transport.show(request.model), request.model)
+        return edge.json_response(empty_object(request.kind, request.model, _NOW(), done_reason=order))
 
     def _reader_of(self, name: str) -> Handler:
         async def read(_request: web.Request) -> web.StreamResponse:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -19,8 +19,8 @@ from proxy.streams.stream import Stream
 from services.dialects.dialect import Dialect
 from services.http import edge
 from services.http.sink import SinkWatch, open_sink
-from services.wire import chat
 from services.wire.events import Code, ConnectionEnd, Failed, Refused
+from services.wire.request import Asked, ModelRequest, Request, demand_content
 
 BODY_BYTES: Final = 32 << 20
 BODY_S: Final = 10.0
@@ -34,15 +34,8 @@ DROPPED: Final = web.RequestKey("dropped", tuple)
 log = structlog.get_logger()
 
 Entered = TypeVar("Entered")
-Asked = TypeVar("Asked", chat.ModelRequest, chat.EmbedRequest)
-Asked_co = TypeVar("Asked_co", chat.ModelRequest, chat.EmbedRequest, covariant=True)
-
-
-class Parse(Protocol[Asked_co]):
-    """Reads a body, and lets those of chat.ALLOWABLE through that the operator allows."""
-
-    def __call__(self, raw: bytes, *, allowed: Collection[str]) -> Asked_co:
-        """Return what the body asks, or raise chat.BadBody."""
+Parse = Callable[[bytes], Asked[Request]]
+"""Reads a body, or raises BadBody."""
 
 
 async def name_dropped(request: web.Request, response: web.StreamResponse) -> None:
@@ -69,23 +62,27 @@ class Reception:
         self._streams = streams
         self._metrics = metrics
 
-    async def asked(self, request: web.Request, parse: Parse[Asked]) -> Asked:
+    async def asked(self, request: web.Request, parse: Parse[Request]) -> Asked[Request]:
         """Read the body of a request for an answer, and note what is dropped of it.
 
         Raises:
-            chat.BadBody: it is not one.
+            BadBody: it is not one.
             web.HTTPException: it is too long, or did not come in time.
         """
         raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
-        asked = parse(raw, allowed=self._settings.allow_fields)
-        if asked.dropped:
-            request[DROPPED] = asked.dropped
-            log.debug("request.fields_dropped", request_id=request[edge.REQUEST_ID], fields=list(asked.dropped))
+        asked = parse(raw)
+        if dropped := asked.wishes.dropped:
+            request[DROPPED] = dropped
+            log.debug("request.fields_dropped", request_id=request[edge.REQUEST_ID], fields=list(dropped))
         return asked
 
     @contextlib.asynccontextmanager
     async def started(
-        self, request: web.Request, asked: chat.ModelRequest, dialect_for: Callable[[Stream], Dialect], accepted: float
+        self,
+        request: web.Request,
+        asked: Asked[ModelRequest],
+        dialect_for: Callable[[Stream], Dialect],
+        accepted: float,
     ) -> AsyncIterator[tuple[Stream, Follower]]:
         """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
 
@@ -125,13 +122,13 @@ class Reception:
         finally:
             stream.leave(follower)
 
-    async def answer_sse(self, request: web.Request, asked: chat.ModelRequest, accepted: float) -> web.StreamResponse:
+    async def answer_sse(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Start a stream and answer with its frames, in the dialect that the request asks for.
 
         Raises:
-            chat.BadBody: nothing is said, and frames have no answer to an order to load a model.
+            BadBody: nothing is said, and frames have no answer to an order to load a model.
         """
-        chat.demand_content(asked)
+        demand_content(asked.request)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
         async with self.started(request, asked, dialect, accepted) as (stream, follower):
             await self.answered(stream, stream.committed)

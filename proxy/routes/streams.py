@@ -2,18 +2,20 @@
 
 import asyncio
 import time
+from functools import partial
 
 from aiohttp import web
 
-from proxy.routes.headers import caller_of, dialect_of, is_follower, position_asked, wants_snapshot
+from proxy.routes.headers import caller_of, dialect_of, is_follower, is_hop, position_asked, wants_snapshot
 from proxy.routes.pages import row_of, snapshot_of
 from proxy.routes.responder import Parse, Reception
 from proxy.settings import ProxySettings
 from proxy.streams.registry import Streams
+from services.dialects import ollama_request
 from services.http import edge
-from services.wire import chat
-from services.wire.chat import ModelRequest
+from services.wire import bodies
 from services.wire.events import Code, Failed, FinishReason, Refused
+from services.wire.request import ModelRequest
 
 
 class Handlers:
@@ -21,6 +23,8 @@ class Handlers:
 
     def __init__(self, settings: ProxySettings, streams: Streams, reception: Reception) -> None:
         self._heartbeat_s = settings.heartbeat_s
+        self._chat = partial(ollama_request.chat, allowed=settings.allow_fields)
+        self._generate = partial(ollama_request.generate, allowed=settings.allow_fields)
         self._streams = streams
         self._reception = reception
 
@@ -34,12 +38,12 @@ class Handlers:
         router.add_delete("/api/followers/{follower}", self.depart)
 
     async def start_generate(self, request: web.Request) -> web.StreamResponse:
-        """POST /api/generate/stream."""
-        return await self.start(request, chat.proxy_generate)
+        """POST /api/generate/stream: a gateway sends our JSON, everybody else Ollama's."""
+        return await self.start(request, bodies.hop_generate if is_hop(request) else self._generate)
 
     async def start_chat(self, request: web.Request) -> web.StreamResponse:
-        """POST /api/chat/stream."""
-        return await self.start(request, chat.proxy_chat)
+        """POST /api/chat/stream: likewise."""
+        return await self.start(request, bodies.hop_chat if is_hop(request) else self._chat)
 
     async def start(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         """Start a stream and answer with its frames."""

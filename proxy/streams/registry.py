@@ -18,9 +18,10 @@ from proxy.streams.stream import Stream
 from proxy.streams.timeline import Timeline
 from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
-from services.wire.chat import ModelRequest
+from services.wire import bodies
 from services.wire.events import Code, Failed, Phase, Refused, Status, shutting_down
 from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
+from services.wire.request import Asked, ModelRequest
 
 DEPARTED_S: Final = 10.0
 """How long a name is kept whose follower was said to have left before it arrived."""
@@ -76,7 +77,7 @@ class Streams:
         """How many followers there are, over all streams; read by the scrape's thread, too."""
         return sum(len(stream.followers) for stream in tuple(self._streams.values()))
 
-    def start(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+    def start(self, asked: Asked[ModelRequest], caller: Caller, accepted: float) -> Stream:
         """Accept a stream: it has its permit or its place in line, and its producer runs.
 
         Raises:
@@ -84,9 +85,9 @@ class Streams:
                 already.
         """
         self._refuse_if_closed(caller)
-        assert request.model is not None
-        place = self.enter(request.model)
-        stream = self._create(request, caller, accepted)
+        assert asked.request.model is not None
+        place = self.enter(asked.request.model)
+        stream = self._create(asked, caller, accepted)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
         if (position := place.position) is not None:
             place.moved(position)
@@ -108,7 +109,7 @@ class Streams:
             failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
             raise Refused(failed, retry_after_s=full.retry_after_s) from full
 
-    def keyed(self, request: ModelRequest, caller: Caller) -> Stream | None:
+    def keyed(self, asked: Asked[ModelRequest], caller: Caller) -> Stream | None:
         """Return the stream that this owner's Idempotency-Key names, None if it has to be started.
 
         A key lives as long as its log; a stream that was cancelled, abandoned or failed frees it.
@@ -119,7 +120,7 @@ class Streams:
         stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
         if stream is None or not stream.is_repeatable or stream.id not in self._streams:
             return None
-        if stream.fingerprint != request.fingerprint:
+        if stream.fingerprint != bodies.fingerprint(asked):
             failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
             raise Refused(failed)
         return stream
@@ -189,11 +190,11 @@ class Streams:
         if self.has_departed(caller.follower):
             raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
 
-    def _create(self, request: ModelRequest, caller: Caller, accepted: float) -> Stream:
+    def _create(self, asked: Asked[ModelRequest], caller: Caller, accepted: float) -> Stream:
         stream = Stream(
             new_stream_id(self._settings.instance, secrets.token_bytes(SECRET_BYTES)),
             caller,
-            request,
+            asked,
             stream_log=StreamLog(self._settings.log_bytes),
             timeline=Timeline(accepted, parsed=time.monotonic()),
             lifetimes=self._lifetimes,

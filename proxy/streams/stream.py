@@ -41,7 +41,7 @@ from proxy.streams.presence import Meaning, Presence
 from proxy.streams.status_throttle import StatusThrottle
 from proxy.streams.timeline import Timeline
 from services.dialects.dialect import Dialect
-from services.wire.chat import ModelRequest
+from services.wire import bodies
 from services.wire.events import (
     Completion,
     ConnectionEnd,
@@ -53,6 +53,7 @@ from services.wire.events import (
     Status,
     Terminal,
 )
+from services.wire.request import Asked, ModelRequest
 
 COMMIT_S: Final = 1.0
 """How long a failure may still become an HTTP status."""
@@ -71,7 +72,7 @@ class Stream:
         self,
         stream_id: str,
         caller: Caller,
-        request: ModelRequest,
+        asked: Asked[ModelRequest],
         *,
         stream_log: StreamLog,
         timeline: Timeline,
@@ -81,12 +82,12 @@ class Stream:
         grew: Callable[[int], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        assert request.model is not None
+        assert asked.request.model is not None
         self.id = stream_id
         self.caller = caller
-        self.request = request
-        self.fingerprint = request.fingerprint if caller.key else b""
-        self.model: str = request.model
+        self.request, self.wishes = asked
+        self.fingerprint = bodies.fingerprint(asked) if caller.key else b""
+        self.model: str = asked.request.model
         self.log = stream_log
         self.timeline = timeline
         self.provider = provider
@@ -187,7 +188,7 @@ class Stream:
 
     def producer_ended(self) -> None:
         """The upstream connection is closed and the permit given back; what was asked, megabytes perhaps, is let go."""
-        self.request = replace(self.request, body={})
+        self.request = self.request.emptied()
         self._abort = _nothing
         if not self.released.done():
             self.released.set_result(None)

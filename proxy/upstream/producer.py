@@ -23,8 +23,8 @@ from proxy.upstream.transport import Unreachable
 from proxy.upstream.turns import total_of
 from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Completion, Failed, FinishReason, Phase, Stage, Status
+from services.wire.request import ModelRequest
 
 log = structlog.get_logger()
 
@@ -211,7 +211,7 @@ class Producer:
         stream.provider = server.provider
         self._reading = None
         await server.ready(stream.model)
-        adapter = server.adapter(request)
+        adapter = server.adapter(request, stream.wishes.let_through)
         self._outcome = asyncio.get_running_loop().create_future()
         reading = UpstreamCall(
             stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience

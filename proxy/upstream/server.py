@@ -1,9 +1,8 @@
 """One model server, and all that the proxy keeps of it; and the route of servers that a model's name leads to."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.providers.adapter import Adapter
+from proxy.providers.adapter import AdapterFor
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
 from proxy.upstream.call import UpstreamCall
@@ -11,7 +10,6 @@ from proxy.upstream.models import InstalledModels
 from proxy.upstream.progress import Progress
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge_watch import WedgeWatch
-from services.wire.chat import ModelRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +31,7 @@ class ModelServer:
     provider: str
     transport: Transport
     permits: Admission
-    adapter: Callable[[ModelRequest], Adapter]
+    adapter: AdapterFor
     models: InstalledModels
     progress: Progress | None = None
     wedges: WedgeWatch | None = None

@@ -1,7 +1,7 @@
 """The one place of the proxy that touches the model server's network."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -13,7 +13,6 @@ from services.wire.events import Code, Failed, Stage
 
 READ_ONLY: Final[Mapping[str, str]] = {"tags": "/api/tags", "ps": "/api/ps", "version": "/api/version"}
 """All that may be read of the model server: its paths come from here, never from a request."""
-EMBED_PATHS: Final[Mapping[str, str]] = {"embed": "/api/embed", "embeddings": "/api/embeddings"}
 PASSED_BYTES: Final = 8 << 20
 PASSED_S: Final = 10.0
 _JSON: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -79,13 +78,13 @@ class Transport:
         request = HttpRequest("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
-    async def embed(self, name: str, body: Mapping[str, Any], *, timeout_s: float) -> HttpResponse:
-        """Return the vectors that the model server answers under one of :data:`EMBED_PATHS`.
+    async def embed(self, asked: UpstreamRequest, *, timeout_s: float) -> HttpResponse:
+        """Return the vectors that the model server answers.
 
         Raises:
             TransportError: no whole answer came.
         """
-        request = HttpRequest("POST", EMBED_PATHS[name], _JSON, orjson.dumps(body))
+        request = HttpRequest("POST", asked.path, _JSON, asked.body)
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def unload(self, model: str) -> None:

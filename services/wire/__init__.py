@@ -8,8 +8,9 @@ json_text JSON that strangers wrote: half a surrogate pair in it
 ids       stream ids, events' numbers, and the position that a reader comes back with
 ndjson    the lines of a model server
 model_names  one name for the many spellings of a model, and the lists in which they stand
-bodies    the fields of request bodies, their types and limits, and refusals in our words
-chat      the rules between those fields, and what a model server is asked
+request   what a model is asked, and the rules between its fields
+bodies    our JSON of it: fields, types and limits, read and written
+validation  a stranger's object as a declared model, or a refusal in our words
 schema    whether a value is a JSON schema
 
     model server bytes -> ndjson -> (a provider's adapter) -> events -> native / another dialect -> sse bytes

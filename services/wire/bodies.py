@@ -1,44 +1,51 @@
-"""The bodies' fields: their types and limits, declared, and every refusal in our words.
+"""Our request's JSON, that of the native routes and of the hop: its fields, their types and limits; read and written.
 
-    bytes -> read() -> one JSON object -> validated() -> a model of the side and the route, or BadBody
+    bytes -> gateway_chat, gateway_generate: what people send       -> Asked, or BadBody
+    bytes -> hop_chat, hop_generate: what a gateway sends the proxy -> Asked, or BadBody
+    request -> written: what a gateway sends the proxy
 
-What the fields mean together is chat.py's. The rules are PROTOCOL.md's, "Bodies".
+A gateway refuses unknown keys by name and knows a few fields of its own; a hop's reader drops them, so that either side
+can be the newer one. What the fields mean together is request.py's. The rules are PROTOCOL.md's, "Bodies".
 """
 
 import base64
+import hashlib
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
-from services.wire import json_text
-from services.wire.events import Code
-from services.wire.json_text import loads
 from services.wire.model_names import MAX_MODEL_CHARACTERS
+from services.wire.request import (
+    MAX_IMAGES,
+    MAX_MESSAGES,
+    Asked,
+    BadBody,
+    CalledTool,
+    ChatRequest,
+    GenerateRequest,
+    Message,
+    ModelRequest,
+    Sampling,
+    Tool,
+    Wishes,
+    conversation,
+    demand_content,
+    demand_model,
+    refuse_many_images,
+    said,
+)
 from services.wire.schema import is_schema
+from services.wire.validation import Part, read, validated
 
-MAX_DEPTH: Final = 160
-"""Levels of a body: what was streamed comes back as history, six levels down, and an attack does not."""
-MAX_MESSAGES: Final = 1000
-MAX_IMAGES: Final = 16
 MAX_TOOLS: Final = 128
 MAX_STOPS: Final = 16
 MAX_SCHEMA_BYTES: Final = 64 << 10
-_MAX_SHOWN_NAME: Final = 64  # characters of a client's field name in a message
 
-# What fits Ollama's options: float32; for integers its runner's int32, for the seed int64.
+# What fits model servers: float32; for integers int32, for the seed int64.
 _FLOAT32: Final = 3.4028234663852886e38
 _INT32: Final = 2**31
 _INT64: Final = 2**63
@@ -47,19 +54,8 @@ _GATEWAY_ROLES: Final = ("system", "user", "assistant", "tool")
 _MAX_ROLE: Final = 64  # characters
 _THINK_WORD: Final = re.compile(r"[A-Za-z]{1,16}")
 _MAX_TOOL_TYPE: Final = 64  # characters
-_MAX_DURATION: Final = 32  # characters of a Go duration
 _LINE_BREAKS: Final = {ord("\r"): None, ord("\n"): None}
 _IMAGE_HEAD: Final = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
-
-
-class BadBody(Exception):
-    """The body is refused; ``message``, of at most 300 characters, names the field and repeats nothing else of it."""
-
-    code: ClassVar[Code] = Code.INVALID_REQUEST
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 def _think(value: object) -> object:
@@ -94,19 +90,6 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _keep_alive(value: object) -> object:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number or (isinstance(value, str) and len(value) <= _MAX_DURATION):
-        return value
-    raise PydanticCustomError("keep_alive", "must be a number of seconds or a duration of at most 32 characters")
-
-
-def _input(value: object) -> object:
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value)):
-        return value
-    raise PydanticCustomError("input", "must be a string or a list of strings")
-
-
 def _image(value: str) -> str:
     """Refuse what is no picture by its first bytes: a URL would make the model server fetch it.
 
@@ -122,70 +105,37 @@ def _image(value: str) -> str:
 
 
 _Float = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
-_Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
+Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
 _Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
 _Name = Annotated[str, Field(min_length=1)]
 _Image = Annotated[str, AfterValidator(_image)]
 _Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]
 
 
-class Part(BaseModel):
-    """An object of a body: strict types, and null is absent.
-
-    ``EMPTY_IS_ABSENT`` names the fields of which Ollama takes the empty string for none, too.
-    """
-
-    EMPTY_IS_ABSENT: ClassVar[frozenset[str]] = frozenset()
-
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _present(cls, given: object) -> object:
-        """Leave out the nulls, and all unknown keys but the first: to name 100,000 of them would take half a second."""
-        if not isinstance(given, dict):
-            return given
-        fields = cls.model_fields
-        known = {name: given[name] for name in fields if given.get(name) is not None}
-        for name in cls.EMPTY_IS_ABSENT:
-            if known.get(name) == "":
-                del known[name]
-        first = next((name for name in given if name not in fields and given[name] is not None), None)
-        return known if first is None else {**known, first: None}
+ModelName = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)]
 
 
-class _Options(Part):
+class Options(Part):
+    """How the next token is chosen, and how long the answer may be."""
+
     temperature: _Float | None = None
-    top_k: _Integer | None = None
+    top_k: Integer | None = None
     top_p: _Float | None = None
     min_p: _Float | None = None
     typical_p: _Float | None = None
     seed: _Seed | None = None
-    num_predict: _Integer | None = None
+    num_predict: Integer | None = None
     stop: Annotated[list[str], Field(max_length=MAX_STOPS, fail_fast=True)] | None = None
-    repeat_last_n: _Integer | None = None
+    repeat_last_n: Integer | None = None
     repeat_penalty: _Float | None = None
     presence_penalty: _Float | None = None
     frequency_penalty: _Float | None = None
 
 
-OPTIONS: Final = tuple(_Options.model_fields)
-"""The options that every answer may be asked with."""
-
-
-class _ProxyOptions(_Options):
-    """With those of the runner that an operator may let through: each other value loads the model anew."""
-
-    num_ctx: _Integer | None = None
-    num_thread: _Integer | None = None
-    num_gpu: _Integer | None = None
-    num_batch: _Integer | None = None
-
-
 class _CalledFunction(Part):
     name: _Name
     arguments: dict[str, Any] | None = None
-    index: _Integer | None = None
+    index: Integer | None = None
 
 
 class _ToolCall(Part):
@@ -218,8 +168,6 @@ class _Tool(Part):
     function: _OfferedFunction
 
 
-_Model = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)]
-_KeepAlive = Annotated[int | float | str, PlainValidator(_keep_alive)]
 _Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 
 
@@ -228,11 +176,18 @@ class Body(Part):
 
     EMPTY_IS_ABSENT = frozenset({"format"})
 
-    model: _Model | None = None
+    model: ModelName | None = None
     think: Annotated[bool | str, PlainValidator(_think)] | None = None
     format: Annotated[str | dict[str, Any], PlainValidator(_format)] | None = None
-    options: _Options | None = None
+    options: Options | None = None
     stream: bool | None = None
+
+
+class ChatBody(Body):
+    """A chat as it reaches the proxy."""
+
+    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
+    tools: _Tools | None = None
 
 
 class _Generate(Body):
@@ -244,63 +199,20 @@ class _Generate(Body):
     images: _Images | None = None
 
 
-class ProxyBody(Body):
-    """What every body at the proxy may hold, which is Ollama's."""
-
-    options: _ProxyOptions | None = None
-    keep_alive: _KeepAlive | None = None
-
-
-class ProxyChat(ProxyBody):
-    """The proxy's chat body."""
-
-    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
-    tools: _Tools | None = None
-
-
-class ProxyGenerate(ProxyBody, _Generate):
-    """The proxy's generate body."""
+class GenerateBody(_Generate):
+    """A text to continue as it reaches the proxy."""
 
     raw: bool | None = None
 
 
-class Embed(Part):
-    """The proxy's body of ``/api/embed``."""
-
-    model: _Model | None = None
-    input: Annotated[str | list[str], PlainValidator(_input)] | None = None
-    dimensions: _Integer | None = None
-    truncate: bool | None = None
-    options: _ProxyOptions | None = None
-    keep_alive: _KeepAlive | None = None
-
-
-class Embeddings(Part):
-    """The proxy's body of the older ``/api/embeddings``."""
-
-    model: _Model | None = None
-    prompt: str | None = None
-    options: _ProxyOptions | None = None
-    keep_alive: _KeepAlive | None = None
-
-
-class Show(Part):
-    """The proxy's body of ``/api/show``; ``name`` is what older clients call the model."""
-
-    EMPTY_IS_ABSENT = frozenset({"model", "name"})
-
-    model: _Model | None = None
-    name: _Model | None = None
-
-
-class GatewayBody(Body):
+class _GatewayBody(Body):
     """What every body at the gateway may hold."""
 
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     conversation_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$")] | None = None
 
 
-class GatewayChat(GatewayBody):
+class GatewayChat(_GatewayBody):
     """The gateway's chat body: ``message`` and ``system`` are short for messages."""
 
     messages: Annotated[list[_GatewayMessage], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
@@ -309,72 +221,159 @@ class GatewayChat(GatewayBody):
     system: str | None = None
 
 
-class GatewayGenerate(GatewayBody, _Generate):
+class GatewayGenerate(_GatewayBody, _Generate):
     """The gateway's generate body."""
 
 
-_Validated = TypeVar("_Validated", bound=Part)
-
-
-def read(raw: bytes) -> dict[str, Any]:
-    """Return the object in ``raw``; of a key given twice the last counts, as it does at Ollama.
+def gateway_chat(raw: bytes, *, stream: bool = True) -> Asked[ModelRequest]:
+    """Read the body of the gateway's chat routes; ``stream`` is the only value its field may have there.
 
     Raises:
-        BadBody: not JSON, not an object, or nested deeper than 160.
+        BadBody: with the first fault found.
     """
-    try:
-        given = loads(raw)  # refuses more than 1,024 levels by itself
-    except orjson.JSONDecodeError:
-        given = None
-    if not isinstance(given, dict) or json_text.is_deeper_than(MAX_DEPTH, given):
-        raise BadBody(f"Send one JSON object, in UTF-8, nested at most {MAX_DEPTH} levels deep")
-    return given
+    body = validated(GatewayChat, read(raw), extra="forbid")
+    given = None if body.messages is None else _messages(body.messages)
+    messages = conversation(body.system, body.message, given)
+    refuse_many_images(messages)
+    request = ChatRequest(messages=messages, tools=_tools(body.tools), **_shared(body))
+    return Asked(request, _wishes(body, stream=stream))
 
 
-def validated(model: type[_Validated], given: dict[str, Any], *, extra: Literal["forbid", "ignore"]) -> _Validated:
-    """Return ``given`` as ``model``; unknown keys, at any depth that we declare, are refused or left out.
+def gateway_generate(raw: bytes, *, stream: bool = True) -> Asked[ModelRequest]:
+    """Read the body of the gateway's generate route, likewise."""
+    body = validated(GatewayGenerate, read(raw), extra="forbid")
+    request = GenerateRequest(**_texts(body), **_shared(body))
+    demand_content(request)
+    return Asked(request, _wishes(body, stream=stream))
+
+
+def hop_chat(raw: bytes) -> Asked[ModelRequest]:
+    """Read what a gateway asks the proxy: what :func:`written` wrote, and what a newer one adds is left out.
 
     Raises:
-        BadBody: with the first fault, in the order of the declarations, unknown keys last.
+        BadBody: with the first fault found.
     """
-    try:
-        return model.model_validate(given, extra=extra)
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_input=False)[0]
-    raise BadBody(_in_our_words(fault))  # outside the except: pydantic's error holds the body
+    body = validated(ChatBody, read(raw), extra="ignore")
+    demand_model(body.model)
+    return Asked(chat_request(body), Wishes(stream=body.stream))
 
 
-# pydantic's error types in words that follow the field's name; in braces what pydantic tells about its own limit.
-_WORDS: Final[Mapping[str, str]] = {
-    "missing": "is required",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "int_type": "must be an integer",
-    "float_type": "must be a number",
-    "list_type": "must be a list",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "literal_error": "must be {expected}",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must match {pattern}",
-    "too_long": "must have at most {max_length} items",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-}
+def hop_generate(raw: bytes) -> Asked[ModelRequest]:
+    """Read what a gateway asks the proxy's generate route, likewise."""
+    body = validated(GenerateBody, read(raw), extra="ignore")
+    demand_model(body.model)
+    return Asked(generate_request(body), Wishes(stream=body.stream))
 
 
-def _in_our_words(fault: ErrorDetails) -> str:
-    field = _path(fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"unknown field: {field}"
-    words = _WORDS.get(fault["type"], fault["msg"])  # the message of a PydanticCustomError is our own
-    return f"{field} {words.format_map(fault.get('ctx', {}))}"
+def chat_request(body: ChatBody) -> ChatRequest:
+    """Return what a validated chat asks; it may be empty.
+
+    Raises:
+        BadBody: there are too many images.
+    """
+    messages = _messages(body.messages or ())
+    refuse_many_images(messages)
+    return ChatRequest(messages=messages, tools=_tools(body.tools), **_shared(body))
 
 
-def _path(loc: tuple[int | str, ...]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{_shown(step)}" for step in loc).removeprefix(".")
+def generate_request(body: GenerateBody) -> GenerateRequest:
+    """Return what a validated generate body asks; it may be empty."""
+    return GenerateRequest(raw=body.raw, **_texts(body), **_shared(body))
 
 
-def _shown(name: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in name[:_MAX_SHOWN_NAME])
+def written(request: ModelRequest) -> bytes:
+    """Return the JSON of the hop; what was not said is absent, and nulls inside schemas and arguments stay."""
+    return orjson.dumps(_json(request))
+
+
+def fingerprint(asked: Asked[ModelRequest]) -> bytes:
+    """Return what tells a request from another: 32 bytes, where a body may have megabytes."""
+    request, wishes = asked
+    told = [request.kind, _json(request), wishes.let_through, wishes.stream, wishes.dropped]
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _wishes(body: _GatewayBody, *, stream: bool) -> Wishes:
+    if body.stream not in (None, stream):
+        raise BadBody(f"stream must be {str(stream).lower()} on this route")
+    return Wishes(body.stream, body.on_disconnect, body.conversation_id)
+
+
+def _shared(body: Body) -> dict[str, Any]:
+    """Return the arguments that both kinds of request have."""
+    options = body.options
+    return {
+        "model": body.model,
+        "think": body.think,
+        "format": body.format,
+        "sampling": None if options is None else _sampling(options),
+        "max_output_tokens": None if options is None else options.num_predict,
+    }
+
+
+def _sampling(options: Options) -> Sampling:
+    given = {name: getattr(options, name) for name in options.model_fields_set if name in Sampling.__slots__}
+    if "stop" in given:
+        given["stop"] = tuple(given["stop"])
+    return Sampling(**given)
+
+
+def _texts(body: _Generate) -> dict[str, Any]:
+    images = None if body.images is None else tuple(body.images)
+    return {"prompt": body.prompt, "system": body.system, "suffix": body.suffix, "images": images}
+
+
+def _messages(given: Iterable[_Message]) -> tuple[Message, ...]:
+    return tuple(
+        Message(
+            role=one.role,
+            content=one.content,
+            thinking=one.thinking,
+            images=None if one.images is None else tuple(one.images),
+            tool_calls=None if one.tool_calls is None else tuple(_called(call) for call in one.tool_calls),
+            tool_name=one.tool_name,
+            tool_call_id=one.tool_call_id,
+        )
+        for one in given
+    )
+
+
+def _called(call: _ToolCall) -> CalledTool:
+    return CalledTool(call.function.name, call.function.arguments, call.id, call.function.index)
+
+
+def _tools(given: list[_Tool] | None) -> tuple[Tool, ...] | None:
+    if given is None:
+        return None
+    return tuple(Tool(one.function.name, one.function.description, one.function.parameters, one.type) for one in given)
+
+
+def _json(request: ModelRequest) -> dict[str, Any]:
+    body = said(request)
+    sampling, length = body.pop("sampling", None), body.pop("max_output_tokens", None)
+    if sampling is not None or length is not None:
+        body["options"] = {**said(sampling or Sampling()), **({} if length is None else {"num_predict": length})}
+    if isinstance(request, ChatRequest):
+        body["messages"] = [_message_json(message) for message in request.messages]
+        if request.tools is not None:
+            body["tools"] = [_tool_json(tool) for tool in request.tools]
+    return body
+
+
+def _message_json(message: Message) -> dict[str, Any]:
+    turn = said(message)
+    if message.tool_calls is not None:
+        turn["tool_calls"] = [_call_json(call) for call in message.tool_calls]
+    return turn
+
+
+def _call_json(call: CalledTool) -> dict[str, Any]:
+    function = said(call)
+    call_id = function.pop("call_id", None)
+    return {"function": function} if call_id is None else {"id": call_id, "function": function}
+
+
+def _tool_json(tool: Tool) -> dict[str, Any]:
+    function = said(tool)
+    kind = function.pop("type", None)
+    return {"function": function} if kind is None else {"type": kind, "function": function}

@@ -15,7 +15,7 @@ from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
 from services.simulator.prose import pieces, prose
 from services.simulator.speech import SELF, STORY
-from services.wire.chat import ModelRequest
+from services.wire.request import ChatRequest, GenerateRequest
 from services.wire.sse import SseDecoder
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, Server, running_chain
@@ -225,7 +225,7 @@ LINES: Final = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(VALUES) 
 @hypothesis.given(lines=st.lists(LINES, min_size=20, max_size=20), generate=st.booleans())
 def test_no_object_that_a_model_server_can_send_raises(lines: list[dict[str, Any]], generate: bool) -> None:
     """M9: 10,000 objects; each is what can be read of it."""
-    request = ModelRequest("generate" if generate else "chat", {"model": "m"})
+    request = GenerateRequest(model="m") if generate else ChatRequest(model="m")
     for line in lines:
         adapter, log = OllamaAdapter(request), StreamLog(MIB)
         end = adapter.feed(json.dumps(line).encode() + b"\n", log)

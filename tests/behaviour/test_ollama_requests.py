@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from services.wire.chat import ALLOWABLE
+from services.dialects.ollama_request import ALLOWABLE
 from services.wire.events import Code
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused, refused_as_ollama

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from services.dialects.dialect import Dialect
 from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, refusal, stopped_answer, was_stopped
-from services.wire.chat import Kind
 from services.wire.events import (
     Code,
     Failed,
@@ -26,6 +25,7 @@ from services.wire.events import (
     Usage,
 )
 from services.wire.native import Numbered
+from services.wire.request import Kind
 
 MOMENT = datetime(2026, 11, 21, 7, 12, 38, 169384, UTC)
 NOW = "2026-11-21T07:12:38.169384000Z"

@@ -3,8 +3,8 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import DISCONNECTED, failed_by_proxy, named, refused_by_proxy
-from services.wire.chat import BadBody
 from services.wire.events import Code, Failed, Refused, Stage
+from services.wire.request import BadBody
 
 
 def refusal(**error: object) -> bytes:

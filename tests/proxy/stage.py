@@ -12,12 +12,13 @@ from proxy.streams.log import StreamLog
 from proxy.streams.stream import Stream
 from proxy.streams.timeline import Timeline
 from services.runtime.tasks import Tasks
-from services.wire.chat import ModelRequest
 from services.wire.events import EVENT_NAMES, Failed, Finished, Started, Status, Terminal, Thinking, Token
 from services.wire.native import Numbered
+from services.wire.request import Asked, ChatRequest, Message, ModelRequest, Wishes
 
 STREAM_ID = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-REQUEST = ModelRequest("chat", {"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]})
+REQUEST = ChatRequest(model="llama3.2", messages=(Message("user", "hi"),))
+ASKED: Asked[ModelRequest] = Asked(REQUEST, Wishes())
 WITHIN_S = 5.0
 
 
@@ -114,7 +115,7 @@ class StreamStage:
         self.stream = Stream(
             STREAM_ID,
             Caller("request-1", "anonymous", leave, "the-one-that-began"),
-            request,
+            Asked(request, Wishes()),
             stream_log=StreamLog(log_bytes),
             timeline=Timeline(time.monotonic()),
             lifetimes=Lifetimes(grace_s=grace_s, keep_s=keep_s),

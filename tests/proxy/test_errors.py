@@ -5,8 +5,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from proxy.errors import answer
 from services.http import edge
-from services.wire.chat import BadBody
 from services.wire.events import RULES, Code, Failed, Refused
+from services.wire.request import BadBody
 
 OURS = ["/api/chat/stream", "/api/generate/stream", "/api/streams/x", "/api/followers/x", "/health", "/readyz"]
 OLLAMAS = ["/api/chat", "/api/generate", "/api/tags", "/api/ps", "/api/version", "/api/show", "/api/pull", "/nothing"]

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from proxy import report
 from proxy.metrics import ProxyMetrics, families, record_of
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Completion, ConnectionEnd, Failed, FinishReason, Thinking, Usage
+from services.wire.request import Message
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
 WORD = Completion(FinishReason.STOP, Usage(5, 11), load_s=0.5, prefill_s=0.25)
@@ -222,7 +222,7 @@ async def test_the_one_line_of_a_stream_says_how_it_ended_and_no_word_of_it(
     end: Completion | Failed | FinishReason, outcome: str
 ) -> None:
     """P8, S11."""
-    asked = ModelRequest("chat", {**REQUEST.body, "messages": [{"role": "user", "content": CANARY}]})
+    asked = replace(REQUEST, messages=(Message("user", CANARY),))
     stage = StreamStage(request=asked)
     stage.stream.log.text(Thinking, CANARY)
     with capture_logs() as lines:

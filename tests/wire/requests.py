@@ -1,4 +1,7 @@
-"""The four readers of request bodies, a full body for each, and a way to change one field of it."""
+"""The readers of request bodies, a full body for each, and a way to change one field of it.
+
+A gateway has ours, a hop has ours as a gateway wrote it, and the proxy has Ollama's from everybody else.
+"""
 
 import base64
 import copy
@@ -6,7 +9,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from services.wire import chat
+import orjson
+
+from services.dialects import ollama_request
+from services.wire import bodies
+from services.wire.request import Asked, ModelRequest
 
 Path = tuple[str | int, ...]
 
@@ -22,17 +29,35 @@ TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type":
 CHAT = {"model": "m", "messages": TURNS, "tools": [TOOL], "options": {"top_k": 40}}
 GENERATE = {"model": "m", "prompt": "hi", "options": {"top_k": 40}}
 
-READERS: dict[str, Callable[[bytes], chat.ModelRequest]] = {
-    "gateway chat": chat.gateway_chat,
-    "gateway generate": chat.gateway_generate,
-    "proxy chat": chat.proxy_chat,
-    "proxy generate": chat.proxy_generate,
+READERS: dict[str, Callable[[bytes], Asked[ModelRequest]]] = {
+    "gateway chat": bodies.gateway_chat,
+    "gateway generate": bodies.gateway_generate,
+    "hop chat": bodies.hop_chat,
+    "hop generate": bodies.hop_generate,
+    "proxy chat": ollama_request.chat,
+    "proxy generate": ollama_request.generate,
 }
 ROUTES = tuple(READERS)
-CHAT_ROUTES = ("gateway chat", "proxy chat")
-GENERATE_ROUTES = ("gateway generate", "proxy generate")
+CHAT_ROUTES = ("gateway chat", "hop chat", "proxy chat")
+GENERATE_ROUTES = ("gateway generate", "hop generate", "proxy generate")
 GATEWAY_ROUTES = ("gateway chat", "gateway generate")
-PROXY_ROUTES = ("proxy chat", "proxy generate")
+HOP_ROUTES = ("hop chat", "hop generate")
+OLLAMA_ROUTES = ("proxy chat", "proxy generate")
+PROXY_ROUTES = HOP_ROUTES + OLLAMA_ROUTES
+
+# Fields of Ollama's that no route offers.
+NOT_OFFERED = {
+    "keep_alive": 0,
+    "context": [1, 2],
+    "template": "{{ .Prompt }}",
+    "logprobs": True,
+    "top_logprobs": 3,
+    "truncate": False,
+    "shift": False,
+    "_debug_render_only": True,
+    "width": 512,
+}
+OPTIONS_NOT_OFFERED = {"num_ctx": 4096, "num_keep": 4, "num_gpu": 0, "num_thread": 1, "use_mmap": True, "mirostat": 1}
 
 
 def full_body(route: str) -> dict[str, Any]:
@@ -40,9 +65,15 @@ def full_body(route: str) -> dict[str, Any]:
     return copy.deepcopy(CHAT if route in CHAT_ROUTES else GENERATE)
 
 
-def read(route: str, body: object) -> chat.ModelRequest:
+def read(route: str, body: object) -> Asked[ModelRequest]:
     """Read ``body`` as ``route`` does."""
     return READERS[route](json.dumps(body).encode())
+
+
+def sent(asked: Asked[ModelRequest]) -> dict[str, Any]:
+    """Return the body that a request is on the hop."""
+    body: dict[str, Any] = orjson.loads(bodies.written(asked.request))
+    return body
 
 
 def with_field(body: dict[str, Any], path: Path, value: object) -> dict[str, Any]:

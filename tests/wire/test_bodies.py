@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from services.wire.bodies import BadBody
-from services.wire.chat import GatewayRequest, ModelRequest, with_defaults
 from services.wire.events import Code
+from services.wire.request import Asked, BadBody, Wishes
 from tests.wire.requests import (
     CALL,
     CHAT_ROUTES,
@@ -27,6 +26,7 @@ from tests.wire.requests import (
     full_body,
     name_of,
     read,
+    sent,
     with_field,
     without_field,
 )
@@ -149,7 +149,7 @@ FIELDS = [
     ),
     Field(
         (*MESSAGE, "role"),
-        ("proxy chat",),
+        ("hop chat", "proxy chat"),
         ["user", "control", "thinking", "document 1", "é" * 64],
         {"must be 1 to 64 printable characters": ["", "x" * 65, "user\n", "\0"]} | NO_STRING,
         required=True,
@@ -192,7 +192,7 @@ FIELDS = [
     Field(("system",), GENERATE_ROUTES, ["", "be brief"], NO_STRING),
     Field(("suffix",), GENERATE_ROUTES, ["", "}"], NO_STRING),
     Field(("images",), GENERATE_ROUTES, [[], [PNG] * 16], {"must have at most 16 items": [[PNG] * 17]} | NO_LIST),
-    Field(("raw",), ("proxy generate",), [True, False], NO_BOOL),
+    Field(("raw",), ("hop generate", "proxy generate"), [True, False], NO_BOOL),
     Field(("message",), ("gateway chat",), [], NO_STRING),
     Field(("system",), ("gateway chat",), [], NO_STRING),
     Field(("on_disconnect",), GATEWAY_ROUTES, [], {"must be 'cancel' or 'continue'": ["", "stop", 5, True]}),
@@ -230,12 +230,10 @@ def around(field: Field, route: str) -> dict[str, Any]:
 def test_a_value_within_its_limits_goes_on_as_it_came(field: Field, route: str) -> None:
     """And what the gateway sends on, the proxy takes as it is."""
     for value in field.taken:
-        request = read(route, with_field(full_body(route), field.path, value))
+        asked = read(route, with_field(full_body(route), field.path, value))
 
-        assert field_of(request.body, field.path) == value
-        if isinstance(request, GatewayRequest):
-            sent = with_defaults(request, "m", 100)
-            assert read(f"proxy {request.kind}", sent) == ModelRequest(kind=request.kind, body=sent)
+        assert field_of(sent(asked), field.path) == value
+        assert read(f"hop {asked.request.kind}", sent(asked)) == Asked(asked.request, Wishes())
 
 
 def may_be_absent(field: Field) -> bool:
@@ -309,7 +307,7 @@ def test_160_levels_pass_and_161_do_not(brackets: tuple[bytes, bytes]) -> None:
     with pytest.raises(BadBody, match="160 levels"):
         READERS["proxy chat"](head + nested(room + 1, *brackets) + tail)
 
-    assert field_of(fits.body, path) == {"a": orjson.loads(nested(room, *brackets))}
+    assert field_of(sent(fits), path) == {"a": orjson.loads(nested(room, *brackets))}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -324,7 +322,7 @@ def test_too_deep_is_refused_in_a_field_that_would_be_dropped_too(route: str) ->
 def test_of_a_key_given_twice_the_last_counts(route: str) -> None:
     raw = orjson.dumps(full_body(route))[:-1] + b',"options":{"seed":1},"options":{"seed":2,"seed":3}}'
 
-    assert READERS[route](raw).body["options"] == {"seed": 3}
+    assert sent(READERS[route](raw))["options"] == {"seed": 3}
 
 
 PLACES: list[tuple[Path, tuple[str, ...]]] = [

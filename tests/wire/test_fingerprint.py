@@ -1,10 +1,11 @@
-from services.wire.chat import ModelRequest
+from services.wire.bodies import fingerprint
+from services.wire.request import Asked, ModelRequest
 from tests.wire.requests import read
 
 USER = {"role": "user", "content": "hi"}
 
 
-def asked(route: str, **fields: object) -> ModelRequest:
+def asked(route: str, **fields: object) -> Asked[ModelRequest]:
     return read(route, {"model": "m", **fields})
 
 
@@ -19,6 +20,6 @@ def test_a_fingerprint_tells_one_request_from_another_whatever_the_order_of_its_
         asked("proxy generate", prompt="hi"),
     ]
 
-    assert one.fingerprint == same.fingerprint
-    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
-    assert len(one.fingerprint) == 32
+    assert fingerprint(one) == fingerprint(same)
+    assert len({fingerprint(one), *(fingerprint(other) for other in others)}) == 5
+    assert len(fingerprint(one)) == 32

@@ -15,13 +15,13 @@ from gateway.relay.hops import Hops
 from gateway.relay.upstream import Follower, Upstream
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
-from services.wire.chat import GatewayRequest
 from services.wire.events import Code, Refused
+from services.wire.request import ChatRequest, Message
 from tests.eventually import soon
 from tests.gateway.stage import STREAM_ID
 from tests.http.raw_server import Peer, RawServer, raw_server
 
-ASKED = GatewayRequest("chat", {"messages": []}, on_disconnect="continue")
+ASKED = ChatRequest(model="llama3.2", messages=(Message("user", "hi"),))
 BODY: dict[str, Any] = {"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]}
 STREAMS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSluice-Heartbeat: 10\r\n\r\n"
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
@@ -46,7 +46,7 @@ class Gateway:
         self.connection.stream_id = STREAM_ID
 
     def starts(self, key: str | None = None) -> "asyncio.Task[Hop]":
-        return self.tasks.spawn(self.hops.start(self.connection, ASKED, BODY, key=key), "start")
+        return self.tasks.spawn(self.hops.start(self.connection, ASKED, "continue", key=key), "start")
 
     def follows(self, position: int = 3) -> "asyncio.Task[Hop | None]":
         return self.tasks.spawn(self.hops.follow(self.connection, position), "follow")

@@ -8,6 +8,7 @@ from gateway.relay.upstream import PATHS, Follower, Upstream
 from services.http.client import HttpResponse, TransportError
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
+from services.wire.request import ChatRequest, GenerateRequest, ModelRequest
 from tests.gateway.stage import STREAM_ID
 from tests.http.raw_server import Heard, RawServer, raw_server
 
@@ -39,10 +40,14 @@ async def answered(
     return peer.request, await task
 
 
-@pytest.mark.parametrize(("kind", "path"), [("chat", b"/api/chat/stream"), ("generate", b"/api/generate/stream")])
-async def test_each_kind_of_stream_has_a_constant_path(kind: str, path: bytes) -> None:
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [(ChatRequest(model="m"), b"/api/chat/stream"), (GenerateRequest(model="m"), b"/api/generate/stream")],
+    ids=str,
+)
+async def test_each_kind_of_stream_has_a_constant_path(asked: ModelRequest, path: bytes) -> None:
     async with an_upstream() as (upstream, server):
-        await upstream.start(kind, {"model": "m"}, "cancel", Follower.new("request-1"), Heard())
+        await upstream.start(asked, "cancel", Follower.new("request-1"), Heard())
         peer = await server.asked()
 
         assert peer.request.startswith(b"POST " + path + b" HTTP/1.1\r\n")

@@ -7,8 +7,8 @@ import orjson
 
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
-from services.wire.chat import Kind, ModelRequest
 from services.wire.events import Completion, Failed, Logged
+from services.wire.request import ChatRequest, GenerateRequest, Kind, ModelRequest
 
 COUNTERS = {
     "total_duration": 4_935_886_791,
@@ -21,8 +21,13 @@ COUNTERS = {
 STAMP = {"model": "m", "created_at": "2026-08-21T10:00:00.123456Z"}
 
 
-def adapter_of(kind: Kind = "chat", options: Mapping[str, Any] | None = None) -> OllamaAdapter:
-    return OllamaAdapter(ModelRequest(kind, {"model": "m", "messages": [], "options": options or {}}))
+def asked(kind: Kind = "chat", max_output_tokens: int | None = None) -> ModelRequest:
+    made = GenerateRequest if kind == "generate" else ChatRequest
+    return made(model="m", max_output_tokens=max_output_tokens)
+
+
+def adapter_of(kind: Kind = "chat", max_output_tokens: int | None = None) -> OllamaAdapter:
+    return OllamaAdapter(asked(kind, max_output_tokens))
 
 
 def said(content: str = "", *, done: bool = False, fields: Mapping[str, Any] | None = None, **message: Any) -> bytes:

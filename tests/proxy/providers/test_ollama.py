@@ -3,8 +3,8 @@ import pytest
 
 from proxy.providers.ollama import NUMBER_NAME_MAX, NUMBERS_MAX
 from proxy.streams.log import StreamLog
-from services.wire.chat import Kind
 from services.wire.events import Code, Completion, Failed, FinishReason, Logged, Thinking, Token, ToolCall, Usage
+from services.wire.request import Kind
 from tests.proxy.providers.ollama_speech import (
     COUNTERS,
     LAST_CHAT,
@@ -299,7 +299,7 @@ def test_a_model_that_goes_on_past_what_it_was_told_is_stopped(num_predict: int)
     """U13: past 2 x num_predict + 64 content lines; asking again would not help."""
     allowed = 2 * num_predict + 64
 
-    events, end, _ = fed([said("x"), said()] * (allowed + 5), adapter_of(options={"num_predict": num_predict}))
+    events, end, _ = fed([said("x"), said()] * (allowed + 5), adapter_of(max_output_tokens=num_predict))
 
     (text,) = events
     assert isinstance(text, Token)
@@ -308,8 +308,8 @@ def test_a_model_that_goes_on_past_what_it_was_told_is_stopped(num_predict: int)
     assert (end.code, end.may_retry) == (Code.UPSTREAM_ERROR, False)
 
 
-@pytest.mark.parametrize("options", [{}, {"num_predict": 0}, {"num_predict": -1}, {"num_predict": 500}])
-def test_a_model_that_may_go_on_is_not_stopped(options: dict[str, int]) -> None:
-    events, end, _ = fed([said("x")] * 1000, adapter_of(options=options))
+@pytest.mark.parametrize("num_predict", [None, 0, -1, 500])
+def test_a_model_that_may_go_on_is_not_stopped(num_predict: int | None) -> None:
+    events, end, _ = fed([said("x")] * 1000, adapter_of(max_output_tokens=num_predict))
 
     assert (events[0], end) == (Token("x" * 1000), None)

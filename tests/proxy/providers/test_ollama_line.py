@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from proxy.providers.ollama import SKIPPED_LINES_MAX, TOOL_CALL_BYTES
 from proxy.providers.ollama_line import ARGUMENTS_DEPTH
 from proxy.streams.log import StreamLog
-from services.wire.chat import Kind
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall
+from services.wire.request import Kind
 from tests.proxy.providers.ollama_speech import LAST_CHAT, STAMP, adapter_of, called, fed, said
 
 # --- tool calls

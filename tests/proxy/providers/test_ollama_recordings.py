@@ -10,9 +10,9 @@ from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
 from services.simulator.recordings import Recording, load_all
 from services.simulator.steps import WHOLE
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.native import Numbered
+from tests.proxy.providers.ollama_speech import asked
 
 RECORDINGS = load_all(Path(__file__).parents[2] / "captures")
 STREAMS = sorted(case for case, recording in RECORDINGS.items() if recording.status == 200)
@@ -21,7 +21,7 @@ LOG_BYTES = 32 << 20
 
 
 def adapter_of(recording: Recording) -> OllamaAdapter:
-    return OllamaAdapter(ModelRequest(recording.endpoint, {"model": "m"}))
+    return OllamaAdapter(asked(recording.endpoint))
 
 
 def told(recording: Recording, chunks: list[bytes]) -> tuple[list[Numbered], int, Completion | Failed]:

@@ -4,20 +4,10 @@ import orjson
 import pytest
 
 from proxy.providers.ollama import OllamaAdapter
-from services.wire.chat import Kind, ModelRequest
 from services.wire.events import Code, Failed
+from services.wire.request import ChatRequest
 
-ADAPTER = OllamaAdapter(ModelRequest("chat", {"model": "m", "messages": []}))
-
-
-@pytest.mark.parametrize(("kind", "path"), [("chat", "/api/chat"), ("generate", "/api/generate")])
-def test_the_model_server_is_always_asked_for_a_stream(kind: Kind, path: str) -> None:
-    request = ModelRequest(kind, {"model": "m", "prompt": "hi"}, stream=False)
-
-    question = OllamaAdapter(request).question()
-
-    assert question.path == path
-    assert orjson.loads(question.body) == {"model": "m", "prompt": "hi", "stream": True}
+ADAPTER = OllamaAdapter(ChatRequest(model="m"))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +37,7 @@ def test_the_table_of_refusals(status: int, code: Code, why: str, *, again: bool
 
 
 def test_where_no_model_is_installed_the_refusal_says_how_to_install_one() -> None:
-    adapter = OllamaAdapter(ModelRequest("chat", {"model": "m"}), none_installed=True)
+    adapter = OllamaAdapter(ChatRequest(model="m"), none_installed=True)
     failed = adapter.refused(404, {}, b'{"error":"model \'llama3.2\' not found"}').failed
 
     assert failed.code is Code.MODEL_NOT_FOUND
@@ -119,7 +109,7 @@ def test_a_load_that_failed_is_not_tried_again(words: str) -> None:
 
 
 def test_the_asked_model_s_name_is_told_in_a_refusal() -> None:
-    adapter = OllamaAdapter(ModelRequest("chat", {"model": "hf.co/someone/tiny-gguf:Q4_0"}))
+    adapter = OllamaAdapter(ChatRequest(model="hf.co/someone/tiny-gguf:Q4_0"))
 
     failed = adapter.refused(404, {}, b'{"error":"model \'hf.co/someone/tiny-gguf:Q4_0\' not found"}').failed
 

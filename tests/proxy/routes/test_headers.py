@@ -9,9 +9,9 @@ from proxy.streams.caller import Leave
 from proxy.streams.log import RUN_BYTES
 from services.dialects.seed import SeedFrames
 from services.http import edge
-from services.wire.chat import BadBody
 from services.wire.events import Code, Refused, Token
 from services.wire.native import NativeFrames
+from services.wire.request import BadBody
 from tests.proxy.stage import STREAM_ID, a_stream
 
 

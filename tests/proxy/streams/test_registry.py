@@ -3,6 +3,7 @@ import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -12,10 +13,9 @@ from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import DEPARTED_MAX, Streams
 from proxy.streams.stream import Stream
 from services.runtime.tasks import Tasks
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Refused, Token
 from tests.eventually import soon
-from tests.proxy.stage import REQUEST, Words, turns
+from tests.proxy.stage import ASKED, REQUEST, Words, turns
 
 DIRECT = Caller("request-1", "anonymous", Leave.DIRECT, "")
 
@@ -49,7 +49,7 @@ class Proxy:
         self.streams.ended(stream)
 
     def start(self, caller: Caller = DIRECT) -> Stream:
-        return self.streams.start(REQUEST, caller, time.monotonic())
+        return self.streams.start(ASKED, caller, time.monotonic())
 
     async def finish(self, stream: Stream) -> None:
         stream.stop(FinishReason.CANCELLED)
@@ -202,10 +202,10 @@ async def test_a_repeated_key_names_its_running_stream_to_its_owner_only() -> No
         stream = proxy.start(keyed("k" * 22))
         await turns()
 
-        assert proxy.streams.keyed(REQUEST, keyed("k" * 22)) is stream
-        assert proxy.streams.keyed(REQUEST, keyed("k" * 22, "bob")) is None
-        assert proxy.streams.keyed(REQUEST, keyed("x" * 22)) is None
-        assert proxy.streams.keyed(REQUEST, DIRECT) is None
+        assert proxy.streams.keyed(ASKED, keyed("k" * 22)) is stream
+        assert proxy.streams.keyed(ASKED, keyed("k" * 22, "bob")) is None
+        assert proxy.streams.keyed(ASKED, keyed("x" * 22)) is None
+        assert proxy.streams.keyed(ASKED, DIRECT) is None
 
 
 async def test_a_key_that_was_used_for_another_body_is_a_conflict() -> None:
@@ -213,7 +213,7 @@ async def test_a_key_that_was_used_for_another_body_is_a_conflict() -> None:
         proxy.start(keyed("k" * 22))
         await turns()
         with pytest.raises(Refused) as refusal:
-            proxy.streams.keyed(ModelRequest("chat", {**REQUEST.body, "think": True}), keyed("k" * 22))
+            proxy.streams.keyed(ASKED._replace(request=replace(REQUEST, think=True)), keyed("k" * 22))
 
         assert refusal.value.failed.code is Code.IDEMPOTENCY_CONFLICT
 
@@ -233,7 +233,7 @@ async def test_a_stream_that_was_stopped_or_failed_frees_its_key(end: FinishReas
         await turns()
         stream.finish(end)
 
-        assert (proxy.streams.keyed(REQUEST, keyed("k" * 22)) is stream) is is_held
+        assert (proxy.streams.keyed(ASKED, keyed("k" * 22)) is stream) is is_held
 
 
 # --- memory

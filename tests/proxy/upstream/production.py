@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 
 from proxy.metrics import ProxyMetrics
-from proxy.providers.adapter import Adapter
+from proxy.providers.adapter import AdapterFor
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
@@ -19,8 +19,8 @@ from proxy.upstream.server import ModelServer
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http.connection import ResponseEnd
-from services.wire.chat import ModelRequest
 from services.wire.events import Finished, Token
+from services.wire.request import ModelRequest
 from tests.proxy.stage import REQUEST, ListSink, StreamStage
 from tests.proxy.upstream.scripted_transport import Attempt, Connects, ScriptedTransport
 
@@ -78,7 +78,7 @@ class ProducerStage:
         cures: bool = False,
         wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
-        adapter: Callable[[ModelRequest], Adapter] = OllamaAdapter,
+        adapter: AdapterFor = OllamaAdapter,
         next_turn: NextTurn = one_turn,
     ) -> None:
         self.scene = StreamStage(Leave.CANCEL, request=request)

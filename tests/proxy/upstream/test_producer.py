@@ -1,4 +1,7 @@
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -7,8 +10,8 @@ from proxy.providers.adapter import Adapter
 from proxy.streams.permits import Place
 from proxy.upstream.producer import IDLE_FACTOR, Deadlines
 from services.http.connection import ResponseEnd
-from services.wire.chat import ModelRequest
 from services.wire.events import Code, Failed, FinishReason, Stage
+from services.wire.request import ChatRequest, ModelRequest, Tool
 from tests.eventually import soon
 from tests.proxy.stage import REQUEST, turns
 from tests.proxy.upstream.production import BUSY_NOW, MODEL, WHOLE, ProducerStage, line, outcome_of, produced
@@ -66,8 +69,15 @@ async def test_a_server_that_does_not_end_its_body_is_waited_for_one_second() ->
         stage.assert_everything_is_given_back()
 
 
+async def test_what_was_asked_is_let_go_at_the_end() -> None:
+    """A prompt may have megabytes, and a log is kept long after it."""
+    stage = await outcome_of(WHOLE)
+
+    assert stage.stream.request == ChatRequest(model=REQUEST.model)
+
+
 async def test_a_failure_in_the_adapter_is_internal_and_gives_everything_back() -> None:
-    def broken(_request: ModelRequest) -> Adapter:
+    def broken(_request: ModelRequest, _let_through: Mapping[str, Any]) -> Adapter:
         raise RuntimeError("a bug")
 
     with capture_logs() as lines:
@@ -320,7 +330,7 @@ async def test_a_model_server_s_silence_ends_the_answer_by_its_stage_and_is_not_
 
 async def test_with_tools_a_model_server_may_be_silent_four_times_as_long() -> None:
     """It holds a whole call back."""
-    tools = ModelRequest("chat", {**REQUEST.body, "tools": [{"type": "function", "function": {"name": "f"}}]})
+    tools = replace(REQUEST, tools=(Tool("f"),))
     loop = asyncio.get_running_loop()
     began = loop.time()
 

@@ -9,8 +9,8 @@ import pytest
 from proxy.streams.stream import Stream
 from proxy.upstream.turns import total_of
 from services.http.connection import ResponseEnd
-from services.wire.chat import ModelRequest
 from services.wire.events import Completion, Failed, Finished, FinishReason, Usage
+from services.wire.request import CalledTool, Message, ModelRequest
 from tests.proxy.stage import REQUEST
 from tests.proxy.upstream.production import BUSY_NOW, ProducerStage, line, outcome_of
 from tests.proxy.upstream.scripted_transport import Attempt, Connects
@@ -85,8 +85,8 @@ class TheToolSays:
         self.ended_by.append(word.reason)
         if word.reason is not FinishReason.TOOL_CALLS:
             return None
-        history = [*REQUEST.body["messages"], CALL, {"role": "tool", "content": "12:00"}]
-        return replace(REQUEST, body={**REQUEST.body, "messages": history})
+        call = Message("assistant", "", tool_calls=(CalledTool("clock", {}),))
+        return replace(REQUEST, messages=(*REQUEST.messages, call, Message("tool", "12:00")))
 
 
 async def answered(*attempts: Attempt) -> tuple[ProducerStage, TheToolSays]:

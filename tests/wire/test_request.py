@@ -1,5 +1,6 @@
+"""The rules between a request's fields, and any object at all: through every reader of bodies."""
+
 import json
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -7,30 +8,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.wire import chat
-from services.wire.chat import BadBody, GatewayRequest, ModelRequest
+from services.wire import bodies
+from services.wire.request import (
+    Asked,
+    BadBody,
+    ChatRequest,
+    GenerateRequest,
+    Message,
+    ModelRequest,
+    Sampling,
+    Wishes,
+    demand_content,
+    idempotency_key,
+)
 from tests.wire.requests import (
     CALL,
     GATEWAY_ROUTES,
+    NOT_OFFERED,
+    OPTIONS_NOT_OFFERED,
     PNG,
     PROXY_ROUTES,
-    READERS,
     ROUTES,
     TOOL,
     full_body,
     read,
+    sent,
 )
 
-RECORDINGS = Path(__file__).parents[1] / "captures"
 USER = {"role": "user", "content": "hi"}
 
 
-def asked(route: str, **fields: object) -> ModelRequest:
+def asked(route: str, **fields: object) -> Asked[ModelRequest]:
     return read(route, fields)
 
 
-def gateway_chat(**fields: object) -> GatewayRequest:
-    return chat.gateway_chat(json.dumps(fields).encode())
+def gateway_chat(**fields: object) -> Asked[ModelRequest]:
+    return bodies.gateway_chat(json.dumps(fields).encode())
 
 
 def refusal_of(route: str, **fields: object) -> str:
@@ -40,29 +53,28 @@ def refusal_of(route: str, **fields: object) -> str:
 
 
 def test_message_stands_for_one_message_of_the_user() -> None:
-    request = gateway_chat(message="hi")
+    request, wishes = gateway_chat(message="hi")
 
-    assert request == GatewayRequest(kind="chat", body={"messages": [USER]})
-    assert (request.on_disconnect, request.conversation_id) == ("cancel", None)
+    assert request == ChatRequest(messages=(Message("user", "hi"),))
+    assert (wishes.on_disconnect, wishes.conversation_id) == ("cancel", None)
 
 
 def test_system_goes_in_front_of_the_messages() -> None:
     system = {"role": "system", "content": "be brief"}
 
-    assert gateway_chat(message="hi", system="be brief").body == {"messages": [system, USER]}
-    assert gateway_chat(messages=[USER], system="be brief").body == {"messages": [system, USER]}
+    assert sent(gateway_chat(message="hi", system="be brief")) == {"messages": [system, USER]}
+    assert sent(gateway_chat(messages=[USER], system="be brief")) == {"messages": [system, USER]}
 
 
 def test_an_empty_system_is_no_message() -> None:
-    assert gateway_chat(message="hi", system="").body == {"messages": [USER]}
+    assert sent(gateway_chat(message="hi", system="")) == {"messages": [USER]}
 
 
 def test_the_fields_between_client_and_gateway_stay_there() -> None:
-    request = gateway_chat(message="hi", on_disconnect="continue", conversation_id="c_8f.~-", stream=True)
+    asked = gateway_chat(message="hi", on_disconnect="continue", conversation_id="c_8f.~-", stream=True)
 
-    assert request == GatewayRequest(
-        kind="chat", body={"messages": [USER]}, stream=True, on_disconnect="continue", conversation_id="c_8f.~-"
-    )
+    assert sent(asked) == {"messages": [USER]}
+    assert asked.wishes == Wishes(stream=True, on_disconnect="continue", conversation_id="c_8f.~-")
 
 
 @pytest.mark.parametrize(
@@ -87,13 +99,7 @@ def test_a_chat_in_which_the_user_says_nothing_is_refused_at_the_gateway(fields:
 
 @pytest.mark.parametrize("said", [{"content": " "}, {"images": [PNG]}], ids=["text", "picture"])
 def test_text_or_a_picture_of_the_user_is_enough(said: dict[str, Any]) -> None:
-    assert gateway_chat(messages=[{"role": "user", **said}]).body["messages"] == [{"role": "user", **said}]
-
-
-def test_a_chat_of_other_roles_alone_is_ollamas_to_judge() -> None:
-    request = asked("proxy chat", model="m", messages=[{"role": "system", "content": "tell a joke"}])
-
-    assert request.body["messages"] == [{"role": "system", "content": "tell a joke"}]
+    assert sent(gateway_chat(messages=[{"role": "user", **said}]))["messages"] == [{"role": "user", **said}]
 
 
 @pytest.mark.parametrize("prompt", [{}, {"prompt": ""}, {"prompt": None}], ids=str)
@@ -109,8 +115,9 @@ def test_message_beside_messages_is_refused(message: str, messages: list[Any]) -
     assert words == "Send either message or messages, not both"
 
 
-def test_message_means_nothing_to_the_proxy() -> None:
-    assert asked("proxy chat", model="m", message="hi", messages=[USER]).body == {"model": "m", "messages": [USER]}
+@pytest.mark.parametrize("route", ["hop chat", "proxy chat"])
+def test_message_means_nothing_to_the_proxy(route: str) -> None:
+    assert sent(asked(route, model="m", message="hi", messages=[USER])) == {"model": "m", "messages": [USER]}
 
 
 @pytest.mark.parametrize("route", PROXY_ROUTES)
@@ -119,11 +126,11 @@ def test_the_proxy_demands_a_model(route: str, model: dict[str, Any]) -> None:
     assert refusal_of(route, messages=[USER], prompt="hi", **model) == "model is required"
 
 
-@pytest.mark.parametrize("route", ["gateway chat", "proxy chat"])
+@pytest.mark.parametrize("route", ["gateway chat", "hop chat", "proxy chat"])
 def test_sixteen_pictures_a_request_over_all_its_messages(route: str) -> None:
     eight = USER | {"images": [PNG] * 8}
 
-    assert asked(route, model="m", messages=[eight, eight]).body["messages"] == [eight, eight]
+    assert sent(asked(route, model="m", messages=[eight, eight]))["messages"] == [eight, eight]
     assert refusal_of(route, model="m", messages=[eight, eight, USER | {"images": [PNG]}]) == (
         "messages must have at most 16 images together"
     )
@@ -133,18 +140,19 @@ def test_system_counts_as_a_message() -> None:
     """Or the gateway would take a chat that the proxy refuses."""
     fits = gateway_chat(messages=[USER] * 999, system="be brief")
 
-    assert len(fits.body["messages"]) == 1000
+    assert len(sent(fits)["messages"]) == 1000
     assert refusal_of("gateway chat", messages=[USER] * 1000, system="be brief") == (
         "messages and system together must be at most 1000"
     )
 
 
 @pytest.mark.parametrize("expected", [True, False])
-@pytest.mark.parametrize("route", [chat.gateway_chat, chat.gateway_generate])
+@pytest.mark.parametrize("route", [bodies.gateway_chat, bodies.gateway_generate])
 def test_stream_at_the_gateway_is_what_the_route_does_or_absent(route: Any, expected: bool) -> None:
-    body = {"message": "hi"} if route is chat.gateway_chat else {"prompt": "hi"}
+    body = {"message": "hi"} if route is bodies.gateway_chat else {"prompt": "hi"}
 
-    taken = [route(json.dumps(body | more).encode(), stream=expected).stream for more in ({}, {"stream": expected})]
+    given = [json.dumps(body | more).encode() for more in ({}, {"stream": expected})]
+    taken = [route(raw, stream=expected).wishes.stream for raw in given]
     with pytest.raises(BadBody) as refusal:
         route(json.dumps(body | {"stream": not expected}).encode(), stream=expected)
 
@@ -155,35 +163,10 @@ def test_stream_at_the_gateway_is_what_the_route_does_or_absent(route: Any, expe
 @pytest.mark.parametrize("stream", [None, True, False])
 @pytest.mark.parametrize("route", PROXY_ROUTES)
 def test_stream_at_the_proxy_is_the_clients_wish_and_never_in_the_body(route: str, stream: bool | None) -> None:
-    request = read(route, full_body(route) | {"stream": stream})
+    asked = read(route, full_body(route) | {"stream": stream})
 
-    assert request.stream is stream
-    assert request.body == full_body(route)
-
-
-NOT_OFFERED = {
-    "keep_alive": 0,
-    "context": [1, 2],
-    "template": "{{ .Prompt }}",
-    "logprobs": True,
-    "top_logprobs": 3,
-    "truncate": False,
-    "shift": False,
-    "_debug_render_only": True,
-    "width": 512,
-}
-OPTIONS_NOT_OFFERED = {"num_ctx": 4096, "num_keep": 4, "num_gpu": 0, "num_thread": 1, "use_mmap": True, "mirostat": 1}
-
-
-@pytest.mark.parametrize("route", PROXY_ROUTES)
-def test_what_the_proxy_drops_of_ollamas_fields_it_names(route: str) -> None:
-    body = full_body(route)
-    loaded = body | NOT_OFFERED | {"options": body["options"] | OPTIONS_NOT_OFFERED, "a secret": 1, "message": "hi"}
-
-    request = read(route, loaded)
-
-    assert request.body == body
-    assert request.dropped == tuple(sorted([*NOT_OFFERED, *(f"options.{name}" for name in OPTIONS_NOT_OFFERED)]))
+    assert asked.wishes.stream is stream
+    assert sent(asked) == full_body(route)
 
 
 @pytest.mark.parametrize("route", GATEWAY_ROUTES)
@@ -207,17 +190,16 @@ def test_options_of_the_runner_are_refused_by_name(route: str, name: str) -> Non
 def test_options_that_are_null_are_no_options(route: str) -> None:
     request = read(route, full_body(route) | {"options": None})
 
-    assert "options" not in request.body
-    assert request.dropped == ()
+    assert "options" not in sent(request)
+    assert request.wishes.dropped == ()
 
 
 def test_fields_of_the_other_route_are_not_taken() -> None:
     assert refusal_of("gateway generate", prompt="hi", messages=[USER]) == "unknown field: messages"
     assert refusal_of("gateway chat", message="hi", prompt="hi") == "unknown field: prompt"
-    assert asked("proxy chat", model="m", messages=[USER], prompt="hi", raw=True).body == {
-        "model": "m",
-        "messages": [USER],
-    }
+    for route in ("hop chat", "proxy chat"):
+        both = asked(route, model="m", messages=[USER], prompt="hi", raw=True)
+        assert sent(both) == {"model": "m", "messages": [USER]}
 
 
 @pytest.mark.parametrize(
@@ -232,11 +214,11 @@ def test_fields_of_the_other_route_are_not_taken() -> None:
     ids=str,
 )
 def test_tools_and_format_announce_a_silent_model(fields: dict[str, Any], wants: bool) -> None:
-    assert gateway_chat(message="hi", **fields).wants_tools_or_format is wants
+    assert gateway_chat(message="hi", **fields).request.wants_tools_or_format is wants
 
 
 @pytest.mark.parametrize(
-    ("wish", "sent"),
+    ("wish", "length"),
     [
         ({}, 100),
         *(({"num_predict": n}, 100) for n in (None, 0, -1, -2, 100, 101, 2**31 - 1)),
@@ -245,62 +227,57 @@ def test_tools_and_format_announce_a_silent_model(fields: dict[str, Any], wants:
     ],
     ids=str,
 )
-def test_num_predict_is_always_sent_and_never_above_the_cap(wish: dict[str, Any], sent: int) -> None:
-    request = gateway_chat(message="hi", options={"seed": 1, **wish})
+def test_num_predict_is_always_sent_and_never_above_the_cap(wish: dict[str, Any], length: int) -> None:
+    request = gateway_chat(message="hi", options={"seed": 1, **wish}).request
 
-    assert request.num_predict == wish.get("num_predict")
-    assert chat.with_defaults(request, "m", 100)["options"] == {"seed": 1, "num_predict": sent}
+    assert request.max_output_tokens == wish.get("num_predict")
+    assert request.completed("m", 100).max_output_tokens == length
+    assert request.completed("m", 100).sampling == Sampling(seed=1)
 
 
 def test_the_default_model_is_taken_only_where_none_is_named() -> None:
-    assert chat.with_defaults(gateway_chat(message="hi"), "default", 100) == {
+    request = gateway_chat(message="hi").request.completed("default", 100)
+
+    assert sent(Asked(request, Wishes())) == {
         "model": "default",
         "messages": [USER],
         "options": {"num_predict": 100},
     }
-    assert chat.with_defaults(gateway_chat(message="hi", model="llama3.2"), "default", 100)["model"] == "llama3.2"
+    assert gateway_chat(message="hi", model="llama3.2").request.completed("default", 100).model == "llama3.2"
 
 
 def test_filling_in_the_defaults_leaves_the_request_as_it_was() -> None:
-    request = gateway_chat(message="hi", options={"num_predict": 500})
+    asked = gateway_chat(message="hi", options={"num_predict": 500})
 
-    chat.with_defaults(request, "default", 100)
+    asked.request.completed("default", 100)
 
-    assert request.body == {"messages": [USER], "options": {"num_predict": 500}}
-
-
-OURS_TO_REFUSE = {
-    "generate_case_insensitive_keys": "its model is written Model",
-    "generate_option_type_num_predict": "1.5 tokens, which Ollama truncates",
-    "generate_trailing_garbage": "bytes behind the object, which Ollama ignores",
-}
+    assert sent(asked) == {"messages": [USER], "options": {"num_predict": 500}}
 
 
-def recorded_requests() -> list[Any]:
-    rows = []
-    for path in sorted(RECORDINGS.glob("*.jsonl")):
-        head = json.loads(path.read_text().split("\n", 1)[0])
-        request, response = head["request"], head["response"]
-        if request["method"] == "POST" and request["path"] in ("/api/chat", "/api/generate") and response is not None:
-            rows.append(pytest.param(request, response["status"], id=path.stem))
-    return rows
+def test_what_may_be_kept_of_a_request_is_its_kind_and_its_model() -> None:
+    """The rest may have megabytes, and a log outlives it."""
+    chat = asked("proxy chat", **full_body("proxy chat")).request
+    generate = asked("proxy generate", **full_body("proxy generate"), system="s", images=[PNG]).request
+
+    assert chat.emptied() == ChatRequest(model="m")
+    assert generate.emptied() == GenerateRequest(model="m")
 
 
-@pytest.mark.parametrize(("request_", "status"), recorded_requests())
-def test_what_a_real_ollama_answered_the_proxy_takes(
-    request_: dict[str, Any], status: str, request: pytest.FixtureRequest
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (ChatRequest(model="m"), "Message is required"),
+        (GenerateRequest(model="m", prompt="", system="s"), "Prompt is required"),
+    ],
+    ids=str,
+)
+def test_a_request_that_says_nothing_is_refused_where_something_has_to_be_said(
+    request_: ModelRequest, words: str
 ) -> None:
-    """And what was answered with another status is refused or left to Ollama, but never an accident."""
-    name = request.node.callspec.id
-    body = request_["body"]
-    raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    reader = READERS["proxy chat" if request_["path"] == "/api/chat" else "proxy generate"]
+    with pytest.raises(BadBody) as refusal:
+        demand_content(request_)
 
-    if " 200 " in status and name not in OURS_TO_REFUSE:
-        assert reader(raw).model == body["model"]
-    elif name in OURS_TO_REFUSE:
-        with pytest.raises(BadBody):
-            reader(raw)
+    assert refusal.value.message == words
 
 
 CANARY = "canary-7f3a"
@@ -341,7 +318,7 @@ def drawn_body(draw: Random, route: str) -> dict[str, Any]:
     return body
 
 
-def request_or_refusal(route: str, body: dict[str, Any]) -> ModelRequest | BadBody:
+def request_or_refusal(route: str, body: dict[str, Any]) -> Asked[ModelRequest] | BadBody:
     try:
         return read(route, body)
     except BadBody as refusal:
@@ -361,18 +338,18 @@ def test_any_object_becomes_a_request_or_a_refusal_and_never_an_accident(seed: i
             assert result.message.isprintable()
             assert 0 < len(result.message) <= 300
         else:
-            assert "stream" not in result.body
-        if isinstance(result, GatewayRequest):
-            sent = chat.with_defaults(result, "m", 100)
-            assert read(f"proxy {result.kind}", sent) == ModelRequest(kind=result.kind, body=sent)
+            assert "stream" not in sent(result)
+        if not isinstance(result, BadBody) and route in GATEWAY_ROUTES:
+            on_the_hop = sent(Asked(result.request.completed("m", 100), Wishes()))
+            assert sent(read(f"hop {result.request.kind}", on_the_hop)) == on_the_hop
 
 
 @pytest.mark.parametrize("given", [None, "k" * 22, "k-_9" * 16])
 def test_a_key_that_nobody_guesses_is_taken(given: str | None) -> None:
-    assert chat.idempotency_key(given) == given
+    assert idempotency_key(given) == given
 
 
 @pytest.mark.parametrize("given", ["", "k" * 21, "k" * 65, "k" * 21 + "\n", "k" * 21 + "ё"])
 def test_a_key_that_could_be_guessed_is_refused(given: str) -> None:
     with pytest.raises(BadBody, match="22 to 64"):
-        chat.idempotency_key(given)
+        idempotency_key(given)
