@@ -18,11 +18,8 @@ CI_ONLY := root or network or container or edge or chaos
 
 # asyncio's debug mode, for what runs inside the tests: the servers that they start turn it off (lifecycle.py)
 test: export PYTHONASYNCIODEBUG = 1
-test: $(DEVELOPMENT) ## the suite, but for what is left to the CI; and that services/wire is covered to its last branch
-	@covered=yes; \
-	$(PYTHON) -m coverage run --source=services/wire -m pytest -q tests/wire && \
-	$(PYTHON) -m coverage report --fail-under=100 || covered=no; \
-	$(PYTHON) -m pytest -m "not ($(CI_ONLY))" && [ $$covered = yes ]
+test: $(DEVELOPMENT) ## the suite, but for what is left to the CI; and that every pure module is covered to its last branch
+	@$(PYTHON) -m tests.suite "$(CI_ONLY)"
 
 check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 	@$(PYTHON) -m ruff format --check .

@@ -61,6 +61,7 @@ async def timed(client: Client, model: str) -> tuple[Answer, float]:
 # --- when the headers leave
 
 
+@pytest.mark.clock
 async def test_without_content_the_headers_leave_after_one_second(both: list[Client]) -> None:
     for answer, headers_s in await asyncio.gather(
         *(timed(client, scripted(tokens=3, prefill=2).name) for client in both)
@@ -69,6 +70,7 @@ async def test_without_content_the_headers_leave_after_one_second(both: list[Cli
         assert answer.reason == "stop"
 
 
+@pytest.mark.clock
 async def test_the_headers_leave_with_the_first_content_if_that_is_earlier(both: list[Client]) -> None:
     for answer, headers_s in await asyncio.gather(
         *(timed(client, scripted(tokens=40, rate=40, prefill=0.2).name) for client in both)
@@ -77,6 +79,7 @@ async def test_the_headers_leave_with_the_first_content_if_that_is_earlier(both:
         assert answer.reason == "stop"
 
 
+@pytest.mark.clock
 async def test_the_headers_leave_at_once_for_who_takes_a_place_in_the_line(client: Client) -> None:
     """And from then on a failure is an event, however early: the reader was shown its place."""
     model = scripted(tokens=10, rate=20, fault="error", at=10).name
@@ -108,6 +111,7 @@ async def test_a_failure_after_the_first_second_is_an_event_though_nothing_was_s
     assert {event.type for event in answer.events} == {"start", "status", "error"}
 
 
+@pytest.mark.clock
 async def test_the_place_in_line_that_is_not_left_in_time_is_an_event_on_sse(both: list[Client]) -> None:
     """O2."""
 

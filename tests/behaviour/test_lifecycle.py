@@ -188,6 +188,7 @@ async def test_no_connection_is_refused_until_the_last_stream_is_over(chain: Cha
 # --- harder ends
 
 
+@pytest.mark.clock
 async def test_a_proxy_that_is_killed_is_an_error_for_every_reader_and_the_models_stop(chain: Chain) -> None:
     """L6: `upstream_disconnected` within a second; what was shown stays; later ones hear that nobody is there."""
     models = [scripted(tokens=3000) for _ in range(20)]
@@ -212,6 +213,7 @@ async def test_a_proxy_that_is_killed_is_an_error_for_every_reader_and_the_model
 
 @pytest.mark.parametrize("side", ["gateway", "proxy"])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.clock
 async def test_a_second_signal_ends_the_drain_at_once(chain: Chain, side: str, second: signal.Signals) -> None:
     """L7: within a second, whatever runs, and not with 0."""
     model = scripted(tokens=3000)

@@ -156,6 +156,7 @@ async def test_metrics_and_traffic_have_ports_of_their_own(chain: Chain, side: s
 # --- a known pace
 
 
+@pytest.mark.clock
 async def test_after_ten_streams_of_a_known_pace_the_numbers_match_it(chain: Chain) -> None:
     """Time to first token and tokens/s on both servers; nothing can be faster than the pace."""
     async with Client(chain.gateway.url) as client:

@@ -67,6 +67,7 @@ async def test_a_metrics_port_refuses_in_our_shape(side: str, line: str, code: C
     assert not SOFTWARE.search(raw)
 
 
+@pytest.mark.clock
 async def test_a_chunk_that_is_none_is_told_at_once_and_not_when_the_body_s_time_is_over(chain: Chain) -> None:
     """At the proxy, where a body has 10 s; it is asked for its body, so that the head is not in the same packet."""
     head = b"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"

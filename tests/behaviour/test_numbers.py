@@ -153,6 +153,7 @@ async def test_timing_tells_load_prefill_first_token_and_the_pace(client: Client
     assert 0 <= timing["queue_ms"] < 200
 
 
+@pytest.mark.clock
 async def test_the_wait_in_line_is_queue_ms(client: Client) -> None:
     model = scripted(tokens=20, rate=20)
     answers = await asyncio.gather(*(client.chat(model.name) for _ in range(3)))

@@ -25,6 +25,7 @@ def waits(calls: list[dict[str, Any]]) -> list[float]:
     return [later["opened_at"] - earlier["closed_at"] for earlier, later in itertools.pairwise(calls)]
 
 
+@pytest.mark.clock
 async def test_a_busy_model_server_is_asked_three_times_and_then_the_code_is_told(chain: Chain, client: Client) -> None:
     """U9: over within the second before the headers leave, so the reader gets an HTTP status."""
     told = {
@@ -91,6 +92,7 @@ async def test_at_most_one_generation_runs_while_attempts_are_repeated(chain: Ch
     assert [seen[model]["most_calls"] for model in models] == [1] * 10
 
 
+@pytest.mark.clock
 async def test_retry_after_is_honoured(chain: Chain, client: Client) -> None:
     """U9: the server knows better than our back-off when it will be ready."""
     model = "sim:tokens=5,status=503,retry_after=2,times=1"
@@ -112,6 +114,7 @@ async def test_a_retry_after_of_more_than_ten_seconds_ends_the_attempts(chain: C
     assert len(chain.calls(model)) == 1
 
 
+@pytest.mark.clock
 async def test_a_pooled_connection_that_dies_is_replaced_at_once_and_beyond_the_attempts(
     chain: Chain, client: Client
 ) -> None:

@@ -145,6 +145,7 @@ def test_the_health_page_tells_people_what_runs(chain: Chain, side: str) -> None
     assert {probe: server.get(probe)[0] for probe in ("/livez", "/readyz")} == {"/livez": 200, "/readyz": 200}
 
 
+@pytest.mark.clock
 async def test_a_dead_model_server_shows_at_both_servers_ten_seconds_after_its_last_answer(chain: Chain) -> None:
     """The gateway counts from when the model server answered, not from when the proxy did."""
     simulator = Server("services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0"})

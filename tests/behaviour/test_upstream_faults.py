@@ -112,6 +112,7 @@ async def test_a_body_that_only_the_close_ends_is_whole_if_done_was_said(client:
 # --- silence
 
 
+@pytest.mark.clock
 async def test_a_connect_black_hole_is_given_up_after_half_a_second_each_time(chain: Chain) -> None:
     """U6: SYNs are dropped, three times; the headers have left by then."""
     with black_hole() as port:
@@ -145,6 +146,7 @@ def black_hole() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("fault", ["header_stall", "mute"])
+@pytest.mark.clock
 def test_no_first_token_in_three_seconds_is_a_time_out_that_is_not_repeated(
     fault: str, chain: Chain, slow: Slow
 ) -> None:
@@ -158,6 +160,7 @@ def test_no_first_token_in_three_seconds_is_a_time_out_that_is_not_repeated(
     assert len(chain.calls(model)) == 1
 
 
+@pytest.mark.clock
 def test_a_stall_after_ten_tokens_ends_after_one_second_with_the_ten(chain: Chain, slow: Slow) -> None:
     """U8: and nobody is asked again, since content was shown."""
     model = "sim:tokens=20,fault=stall,at=10"
@@ -169,6 +172,7 @@ def test_a_stall_after_ten_tokens_ends_after_one_second_with_the_ten(chain: Chai
     assert len(chain.calls(model)) == 1
 
 
+@pytest.mark.clock
 def test_a_format_makes_the_patience_with_silence_four_times_as_long(slow: Slow) -> None:
     """U8: Ollama holds a whole object or call back; its silence lasts longer."""
     answer, took_s = slow.result()["sim:fault=stall,at=3"]
@@ -177,6 +181,7 @@ def test_a_format_makes_the_patience_with_silence_four_times_as_long(slow: Slow)
     assert 4.0 - EARLY_S <= took_s < 5.5
 
 
+@pytest.mark.clock
 def test_tools_do_not_lengthen_the_wait_for_the_first_token(slow: Slow) -> None:
     answer, took_s = slow.result()["tooler:fault=stall,at=0"]
 
@@ -184,6 +189,7 @@ def test_tools_do_not_lengthen_the_wait_for_the_first_token(slow: Slow) -> None:
     assert 3.0 - EARLY_S <= took_s < 4.5
 
 
+@pytest.mark.clock
 def test_an_answer_that_never_ends_is_cut_at_the_total_limit(chain: Chain, slow: Slow) -> None:
     """U12: never silent for long, never over; asking again would not help."""
     model = "sim:tokens=1000,rate=1.2"

@@ -88,6 +88,7 @@ def test_ctrl_c_while_the_processes_start_ends_all(start: Start) -> None:
 
 
 @pytest.mark.parametrize("other", [TINY, DEAF])
+@pytest.mark.clock
 def test_a_process_that_will_not_end_is_killed_before_three_seconds_are_over(start: Start, other: str) -> None:
     chain = start(other, DEAF)
     chain.until("deaf to signals", times=2 if other == DEAF else 1)

@@ -73,6 +73,13 @@ def test_the_final_frame_is_that_of_the_protocol_s_example() -> None:
     assert "type" not in data
 
 
+def test_a_tool_s_call_and_its_result_stand_in_fields_of_their_own() -> None:
+    call, result = (orjson.loads(event.data) for event in dispatched(SEED.frames(EVENTS[3:5])))
+
+    assert call["tool_call"] == {"call_id": "call_1", "name": "clock", "arguments": {"tz": "UTC"}}
+    assert result["tool_result"] == {"call_id": "call_1", "name": "clock", "ok": True, "content": "12:00"}
+
+
 def test_a_failure_is_an_error_event_that_is_done() -> None:
     (event,) = dispatched(SEED.frames([EVENTS[6]]))
 

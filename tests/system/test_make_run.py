@@ -37,6 +37,7 @@ def run(command: str) -> str:
     return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, check=True).stdout  # noqa: S602 as printed
 
 
+@pytest.mark.clock
 def test_the_printed_curls_show_tokens_and_numbers_and_ctrl_c_leaves_nothing(chain: ChainProcess) -> None:
     through_both, proxy_alone, metrics = printed_commands(chain.until(UP))
 
@@ -56,6 +57,7 @@ def test_the_printed_curls_show_tokens_and_numbers_and_ctrl_c_leaves_nothing(cha
     assert chain.left() == []
 
 
+@pytest.mark.clock
 def test_ctrl_c_in_the_middle_of_an_answer_ends_all_within_three_seconds(chain: ChainProcess) -> None:
     through_both = printed_commands(chain.until(UP))[0]
 

@@ -37,3 +37,11 @@ def test_only_what_may_become_a_fence_is_held() -> None:
     assert [span.text for span in fences.feed("``")] == []
     assert [span.text for span in fences.feed("x")] == ["``x"]
     assert [span.text for span in fences.feed("``")] == ["``"]
+
+
+def test_what_is_held_back_for_the_rest_of_its_line_is_given_at_the_end() -> None:
+    fences = Fences()
+    begun = [span.text for span in fences.feed("x\n``")]
+
+    assert begun == ["x\n"]
+    assert [span.text for span in fences.end()] == ["``"]

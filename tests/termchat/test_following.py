@@ -226,3 +226,11 @@ def test_an_event_of_another_shape_says_nothing_and_breaks_nothing(data: str) ->
     assert heard is not None
     assert heard.event in {None, Token("")}
     assert following.end is None
+
+
+def test_an_event_with_an_id_that_is_none_is_taken_for_one_without() -> None:
+    following = begun()
+    strange = ServerSentEvent("token", json.dumps({"type": "token", "content": "x"}), "no id of ours")
+
+    assert following.heard(strange, 100.0) is None
+    assert following.last == 1

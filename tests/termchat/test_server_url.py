@@ -51,3 +51,8 @@ def test_what_is_no_url_of_a_server_is_refused_without_repeating_it(text: str) -
 @pytest.mark.parametrize("text", ["http://localhost:3001", "https://chat.example.org/sluice", "http://[::1]:3001"])
 def test_it_is_shown_as_it_was_written(text: str) -> None:
     assert str(ServerUrl.parse(text)) == text
+
+
+@pytest.mark.parametrize(("text", "secure"), [("https://a", True), ("http://a", False), ("a:3001", False)])
+def test_tls_is_spoken_where_the_scheme_says_so(text: str, secure: bool) -> None:
+    assert ServerUrl.parse(text).is_secure is secure

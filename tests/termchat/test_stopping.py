@@ -57,3 +57,11 @@ def test_a_second_one_later_does_not() -> None:
     interrupts.press(10.0)
 
     assert interrupts.press(10.1 + TWICE_S) is False
+
+
+def test_one_knows_whether_it_was_asked() -> None:
+    stopping = Stopping()
+    before = stopping.is_asked
+    stopping.ask(1.0)
+
+    assert (before, stopping.is_asked) == (False, True)

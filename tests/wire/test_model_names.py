@@ -166,6 +166,11 @@ def test_capabilities_decide_and_where_none_are_listed_family_and_name(model: Li
     assert default_model([model]) == model.name
 
 
+@pytest.mark.parametrize(("family", "simulated"), [("simulator", True), ("llama", False), (None, False)])
+def test_the_simulator_s_models_are_told_by_their_family(family: str | None, simulated: bool) -> None:
+    assert ListedModel("m", family=family).is_simulated is simulated
+
+
 def test_the_first_listed_that_can_chat_is_the_default() -> None:
     models = [ListedModel("e", capabilities=("embedding",)), ListedModel("new"), ListedModel("old")]
 

@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from proxy.providers import ollama_refusal
 from proxy.providers.ollama import OllamaAdapter
 from services.wire.events import Code, Failed
 from services.wire.request import ChatRequest
@@ -134,3 +135,20 @@ def test_the_asked_model_s_name_is_told_in_a_refusal() -> None:
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_retry_after_is_obeyed_where_it_is_a_number_of_seconds(status: int, header: str, wait_s: float | None) -> None:
     assert ADAPTER.refused(status, {"retry-after": header}, b"").wait_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (200, b'{"models":[]}', None),
+        (200, b"<html>sign in</html>", ollama_refusal.NO_ANSWER.message),
+        (200, b"[1]", ollama_refusal.NO_ANSWER.message),
+        (404, b'{"error":"model \'m\' not found"}', "model 'm' not found"),
+    ],
+)
+def test_an_answer_that_is_passed_through_is_an_object_under_200_or_a_refusal(
+    status: int, body: bytes, message: str | None
+) -> None:
+    refused = ollama_refusal.of_passed(status, {}, body, "m")
+
+    assert (refused and refused.failed.message) == message
