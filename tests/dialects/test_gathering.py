@@ -5,10 +5,12 @@ from services.dialects.dialect import Dialect
 from services.dialects.gathering import GATHERED_BYTES, Gathering
 from services.dialects.native import NativeObject
 from services.wire.events import (
+    Code,
     Failed,
     Finished,
     FinishReason,
     Phase,
+    Refused,
     Started,
     Status,
     Thinking,
@@ -89,3 +91,37 @@ def test_a_whole_answer_of_nothing_names_no_model() -> None:
     _, _, body = NativeObject().whole([], END)
 
     assert (orjson.loads(body)["model"], orjson.loads(body)["message"]["content"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([], Code.UPSTREAM_DISCONNECTED),
+        ([(1, STARTED), (2, Token("half"))], Code.UPSTREAM_DISCONNECTED),
+        ([(1, STARTED), (2, Token("half")), (3, Failed(Code.QUEUE_TIMEOUT, "words"))], Code.QUEUE_TIMEOUT),
+        ([(2, Token("x" * (GATHERED_BYTES + 1))), (3, END)], Code.UPSTREAM_ERROR),
+    ],
+    ids=["nothing", "half", "failed", "too long"],
+)
+def test_what_has_no_good_end_is_no_whole_answer(events: list[Numbered], code: Code) -> None:
+    with pytest.raises(Refused) as refusal:
+        gathered(*events).finished()
+
+    assert refusal.value.failed.code is code
+
+
+def test_what_ended_well_is_whole() -> None:
+    assert gathered((1, STARTED), (2, Token("a")), (3, END)).finished() == END
+
+
+def test_thinking_and_calls_stand_in_the_native_object_and_nothing_where_there_are_none() -> None:
+    _, _, whole = NativeObject().whole(gathered((1, STARTED), (2, Thinking("hm")), (3, CALL)).events, END)
+    _, _, plain = NativeObject().whole(gathered((1, STARTED), (2, Token("a"))).events, END)
+
+    assert orjson.loads(whole)["message"] == {
+        "role": "assistant",
+        "content": "",
+        "thinking": "hm",
+        "tool_calls": [{"id": "call_1", "function": {"name": "clock", "arguments": {"tz": "UTC"}}}],
+    }
+    assert orjson.loads(plain)["message"] == {"role": "assistant", "content": "a"}

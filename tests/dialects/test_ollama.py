@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dialects.dialect import Dialect
-from services.dialects.ollama import STOPPED, OllamaLines, OllamaObject, refusal, stopped_answer, was_stopped
+from services.dialects.ollama import (
+    STOPPED,
+    OllamaLines,
+    OllamaObject,
+    empty_object,
+    refusal,
+    stopped_answer,
+    was_stopped,
+)
 from services.wire.events import (
     Code,
     Failed,
@@ -22,6 +30,7 @@ from services.wire.events import (
     Timing,
     Token,
     ToolCall,
+    ToolResult,
     Usage,
 )
 from services.wire.native import Numbered
@@ -167,3 +176,17 @@ def test_a_refusal_has_ollama_s_shape_and_our_code_in_a_header() -> None:
 
     assert (status, orjson.loads(body)) == (503, {"error": "Full."})
     assert (headers["Retry-After"], headers["Sluice-Error-Code"]) == ("2", "overloaded")
+
+
+def test_what_ollama_s_clients_do_not_know_is_not_told_them() -> None:
+    result = (4, ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4))
+
+    assert lines_of("chat", EVENTS[2], result) == lines_of("chat", EVENTS[2])
+
+
+@pytest.mark.parametrize(("kind", "said"), [("chat", "message"), ("generate", "response")])
+def test_who_said_nothing_hears_that_the_model_is_loaded(kind: str, said: str) -> None:
+    answer = empty_object(kind, "m", MOMENT, done_reason="load")
+
+    assert set(answer) == {"model", "created_at", said, "done", "done_reason"}
+    assert (answer["done"], answer["done_reason"]) == (True, "load")

@@ -137,3 +137,11 @@ def test_any_text_comes_back_from_its_frames(texts: list[str]) -> None:
     frames = SEED.frames([(number, Token(text)) for number, text in enumerate(texts, 1)])
 
     assert [orjson.loads(event.data)["token"] for event in dispatched(frames)] == texts
+
+
+def test_the_first_frame_and_an_end_that_is_in_no_log_are_written_as_the_others() -> None:
+    seed = SeedFrames(ID, request_id="r-1", model="llama3.2")
+    (end,) = dispatched(seed.close(Failed(Code.SHUTTING_DOWN, "words")))
+
+    assert seed.open(Started(ID, "llama3.2", 0.0)) == SEED.frames(EVENTS[:1])
+    assert (end.type, end.last_event_id) == ("error", "")

@@ -4,8 +4,15 @@ import json
 
 import pytest
 
-from services.termchat.answer_events import AnswerFailed, event_of, number_at, object_of, objects_in, refusal
-from services.wire.events import ToolResult
+from services.termchat.answer_events import (
+    AnswerFailed,
+    event_of,
+    number_at,
+    object_of,
+    objects_in,
+    refusal,
+)
+from services.wire.events import ToolCall, ToolResult
 
 BUSY = json.dumps({"error": {"code": "overloaded", "message": "Later.", "retryable": True, "request_id": "r-1"}})
 
@@ -27,6 +34,13 @@ def test_a_tool_s_result_is_read_as_it_was_written() -> None:
     data = {"type": "tool_result", "call_id": "c1", "name": "clock", "ok": True, "content": "12:00", "duration_ms": 4}
 
     assert event_of(data) == ToolResult("c1", "clock", ok=True, content="12:00", duration_ms=4)
+
+
+@pytest.mark.parametrize(("arguments", "read"), [({"tz": "UTC"}, {"tz": "UTC"}), (None, {}), ("{}", {})])
+def test_a_tool_s_arguments_are_an_object_or_none(arguments: object, read: dict[str, str]) -> None:
+    data = {"type": "tool_call", "call_id": "c1", "name": "clock", "arguments": arguments}
+
+    assert event_of(data) == ToolCall("c1", "clock", read)
 
 
 @pytest.mark.parametrize("rows", [None, 5, {"a": 1}, [1, "x"]])

@@ -35,6 +35,7 @@ from services.wire.native import (
     marked_frame,
     plain,
     refusal,
+    refused_status,
 )
 from services.wire.sse import ServerSentEvent, SseDecoder
 from tests.wire.cuts import PIECES, cut_anywhere, pieces_of
@@ -375,3 +376,12 @@ def test_a_changed_start_keeps_its_id_and_its_retry() -> None:
     frame = marked_frame(start)
 
     assert frame == frames_of(WHOLE[:1], request_id="client-01")
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (405, "method_not_allowed"), (500, "internal")])
+def test_what_no_handler_was_asked_is_refused_in_our_shape(status: int, code: str) -> None:
+    answered, headers, body = refused_status(status, "words", "r-1")
+
+    assert answered == status
+    assert headers["Content-Type"].startswith("application/json")
+    assert orjson.loads(body)["error"]["code"] == code
