@@ -65,6 +65,11 @@ class Answer:
         return self.headers.get("X-Stream-Id", "")
 
     @property
+    def path(self) -> str:
+        """Where it is followed, and with ``/cancel`` behind it stopped, at a gateway."""
+        return f"/api/chat/stream/{self.stream_id}"
+
+    @property
     def end(self) -> dict[str, Any] | None:
         """The terminal event's data, if the connection carried one."""
         ends = [data for data in self.data if data.get("type") in {"done", "error"} or data.get("done") is True]

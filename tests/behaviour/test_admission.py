@@ -103,7 +103,7 @@ async def test_a_status_has_no_id_and_who_joins_gets_the_current_one(chain: Chai
     model = scripted(tokens=100)
     async with line(chain, model.name, 2) as clients, Client(chain.gateway.url) as other:
         seen = clients[2].answer
-        async with other.open("GET", f"/api/chat/stream/{seen.stream_id}?after=0") as reading:
+        async with other.open("GET", f"{seen.path}?after=0") as reading:
             joined = await reading.until_tokens(1)
 
     frames = seen.body.split(b"\n\n")
@@ -188,7 +188,7 @@ async def test_a_permit_is_given_back_only_after_the_model_servers_socket_is_clo
                 client.reset()
             else:
                 async with Client(chain.gateway.url) as other:
-                    await other.ask(f"/api/chat/stream/{client.answer.stream_id}/cancel")
+                    await other.ask(f"{client.answer.path}/cancel")
 
     for hurry in range(10):
         await asyncio.gather(*(come_and_go(turn + hurry) for turn in range(1 + QUEUE_LENGTH)))
@@ -224,7 +224,7 @@ async def test_a_gateway_with_as_many_streams_as_it_may_have_refuses_more(chain:
             for reader, model in zip(readers, models, strict=True):
                 await reader.chat(model.name)
                 await reader.until_tokens(1)
-            path = f"/api/chat/stream/{readers[0].answer.stream_id}"
+            path = readers[0].answer.path
             async with client.open("GET", path) as follower:
                 await follower.until_tokens(1)
                 refused = [await client.chat(scripted().name), await client.get(path)]

@@ -80,7 +80,7 @@ async def reading(
 async def stop(chain: Chain, answer: Answer) -> None:
     """Cancel what would wait for its grace."""
     async with Client(chain.gateway.url) as client:
-        assert (await client.ask(f"/api/chat/stream/{answer.stream_id}/cancel")).status == 202
+        assert (await client.ask(f"{answer.path}/cancel")).status == 202
 
 
 def numbers(answer: Answer) -> list[int]:
@@ -183,7 +183,7 @@ async def test_an_answer_whose_hop_was_lost_can_be_taken_up_through_another_gate
         hop.relay.cut()
         lost = await client.until_end()
     async with Client(chain.gateway.url) as again:
-        rest = await again.get(f"/api/chat/stream/{lost.stream_id}", {"Last-Event-ID": lost.last_id})
+        rest = await again.get(lost.path, {"Last-Event-ID": lost.last_id})
 
     assert lost.reason == "upstream_disconnected"
     assert (lost.text + rest.text, rest.reason) == (model.text, "stop")

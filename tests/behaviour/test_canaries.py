@@ -122,7 +122,7 @@ async def test_readers_that_leave_or_cancel_leave_no_word_behind(chain: Chain, c
     async with client.open("POST", GENERATE, paced) as left, client.open("POST", GENERATE, paced) as cancelled:
         await asyncio.gather(left.until_tokens(10), cancelled.until_tokens(10))
         left.leave()
-        await client.ask(f"/api/chat/stream/{cancelled.answer.stream_id}/cancel")
+        await client.ask(f"{cancelled.answer.path}/cancel")
         answer = await cancelled.until_end()
     await everything_is_told(chain)
 

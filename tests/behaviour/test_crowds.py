@@ -55,10 +55,6 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-def path_of(answer: Answer) -> str:
-    return f"/api/chat/stream/{answer.stream_id}"
-
-
 async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Chain) -> None:
     """C5: each at most 400 KB, in memory and sockets together, beside its log, which has a bound of its own."""
     names = [f"slow-in-a-crowd-{n}" for n in range(SLOW_READERS)]
@@ -85,7 +81,7 @@ async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Ch
         took_s = time.monotonic() - stopped_at
         good = await other.chat("sim:tokens=20")
         for client in clients:
-            await other.ask(f"{path_of(client.answer)}/cancel")
+            await other.ask(f"{client.answer.path}/cancel")
 
     assert {reason for name in names for reason in reasons(chain.gateway, name)} == {"slow_client"}
     assert took_s <= WRITE_TIMEOUT_S + SLACK_S
@@ -129,7 +125,7 @@ async def test_a_storm_of_resumes_has_no_gap_and_no_duplicate(chain: Chain) -> N
             await asyncio.sleep(number / RESUMES)  # the storm's second: what is tested
             which = number % STREAMS
             after = dice.randint(0, begun[which].last_number)
-            return models[which], after, await client.get(f"{path_of(begun[which])}?after={after}")
+            return models[which], after, await client.get(f"{begun[which].path}?after={after}")
 
         resumed = await asyncio.gather(*(resume(number) for number in range(RESUMES)))
 

@@ -207,7 +207,7 @@ async def test_overloaded_is_a_gateway_with_as_many_connections_as_it_may_have(c
     async with Client(gateway.url) as client, client.open("POST", GENERATE, long) as running:
         await running.until_tokens(1)
         refused(await client.ask(GENERATE, asking("sim")), Code.OVERLOADED)
-        refused(await client.get(f"/api/chat/stream/{running.answer.stream_id}"), Code.OVERLOADED)
+        refused(await client.get(running.answer.path), Code.OVERLOADED)
     gateway.stop()
 
 

@@ -111,7 +111,7 @@ async def test_a_continue_stream_that_ends_while_nobody_follows_is_whole_when_as
     assert await told(chain.proxy, "finished-alone") == ["stop"]
 
     async with Client(chain.gateway.url) as again:
-        rest = await again.get(f"/api/chat/stream/{seen.stream_id}?after={seen.last_number}")
+        rest = await again.get(f"{seen.path}?after={seen.last_number}")
 
     assert seen.text + rest.text == model.text
     assert rest.reason == "stop"
@@ -130,7 +130,7 @@ async def test_a_cancel_stream_waits_five_seconds_for_a_client_whose_gateway_van
     assert first.answer.data[0]["resume_window_s"] == CANCEL_GRACE_S
 
     async with Client(chain.gateway.url) as again:
-        path = f"/api/chat/stream/{second.answer.stream_id}?after=0"
+        path = f"{second.answer.path}?after=0"
         async with again.open("GET", path) as reading:
             await reading.until_tokens(5)
             reason, took_s = await ended_after(chain, "vanished-gateway", vanished_at, CANCEL_GRACE_S + SLACK_S)
@@ -154,7 +154,7 @@ async def test_of_several_followers_the_last_one_to_leave_counts(chain: Chain, o
         await readers[0].chat(model.name, request_id, on_disconnect=on_disconnect)
         seen = await readers[0].until_tokens(3)
         for reader in readers[1:]:
-            await reader.ask(f"/api/chat/stream/{seen.stream_id}", method="GET")
+            await reader.ask(seen.path, method="GET")
             await reader.until_tokens(3)
         for gone, last in ((0, 1), (1, 2)):
             readers[gone].fin()
@@ -177,7 +177,7 @@ async def test_a_follower_at_another_gateway_keeps_the_stream_alive(chain: Chain
         async with SocketClient.connected(chain.gateway.port) as first, Client(other.url) as client:
             await first.chat(model.name, "two-gateways")
             seen = await first.until_tokens(3)
-            async with client.open("GET", f"/api/chat/stream/{seen.stream_id}") as second:
+            async with client.open("GET", seen.path) as second:
                 await second.until_tokens(3)
                 first.reset()
                 answer = await second.until_end()
@@ -239,7 +239,7 @@ async def test_an_unseen_stream_that_another_follows_goes_on(chain: Chain) -> No
     model = scripted(tokens=60)
     async with hop(chain, model.name, "unseen-but-followed", "cancel") as client, Client(chain.gateway.url) as other:
         await client.until_tokens(3)
-        async with other.open("GET", f"/api/chat/stream/{client.answer.stream_id}") as reading:
+        async with other.open("GET", client.answer.path) as reading:
             await reading.until_tokens(3)
             assert await depart(chain, "unseen-but-followed", {"Sluice-Unseen": "1"}) == 202
             answer = await reading.until_end()
@@ -279,7 +279,7 @@ async def test_leaving_and_coming_back_in_turns_is_one_stream(chain: Chain) -> N
             reading.leave()
         text, number = seen.text, seen.last_number
         while True:
-            async with client.open("GET", f"/api/chat/stream/{seen.stream_id}?after={number}") as reading:
+            async with client.open("GET", f"{seen.path}?after={number}") as reading:
                 answer = await reading.until_tokens(8)
                 reading.leave()
             text, number = text + answer.text, max(number, answer.last_number)

@@ -149,7 +149,7 @@ async def test_a_cancelled_answer_frees_its_key(chain: Chain, client: Client) ->
     body = asking("", model.name)
     async with client.open("POST", "/api/chat/stream", body, one) as reading:
         await reading.until_tokens(2)
-        assert (await client.ask(f"/api/chat/stream/{reading.answer.stream_id}/cancel")).status == 202
+        assert (await client.ask(f"{reading.answer.path}/cancel")).status == 202
         first = await reading.until_end()
     second = await client.ask("/api/chat/stream", body, one)
 

@@ -103,7 +103,7 @@ async def test_a_gateway_hands_over_what_outlasts_its_drain(chain: Chain) -> Non
         code, took_s = await exit_of(ending, told_at)
         lines = ending.events("stream.finished")
     async with Client(chain.gateway.url) as client:
-        follows = (client.get(f"/api/chat/stream/{one.stream_id}?after={one.last_number}") for one in firsts)
+        follows = (client.get(f"{one.path}?after={one.last_number}") for one in firsts)
         rests = await asyncio.gather(*follows)
 
     assert {(first.end is None, first.ended_cleanly) for first in firsts} == {(True, False)}
@@ -232,4 +232,4 @@ async def test_a_second_signal_ends_the_drain_at_once(chain: Chain, side: str, s
     assert answer.reason in {"", "upstream_disconnected"}
     if side == "gateway":
         async with Client(chain.gateway.url) as other:  # the stream itself goes on for its window
-            assert (await other.ask(f"/api/chat/stream/{answer.stream_id}/cancel")).status == 202
+            assert (await other.ask(f"{answer.path}/cancel")).status == 202

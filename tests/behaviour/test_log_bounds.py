@@ -12,7 +12,7 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, running_chain
-from tests.reader import Answer, Client
+from tests.reader import Client
 
 TINY_BUFFER_BYTES: Final = 4096
 LOG_BYTES: Final = 65_536
@@ -32,19 +32,15 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-def path_of(answer: Answer) -> str:
-    return f"/api/chat/stream/{answer.stream_id}"
-
-
 async def test_a_number_that_has_left_the_log_is_gone_and_a_later_one_is_not(chain: Chain) -> None:
     """C11: the log holds the last LOG_BYTES; 410 for what would be a gap."""
     model = scripted(tokens=3000, size=64)
     async with Client(chain.gateway.url) as client, Client(chain.proxy.url) as direct:
         whole = await client.chat(model.name)
         path = f"/api/streams/{whole.stream_id}"
-        gone = [await client.get(f"{path_of(whole)}?after={after}") for after in (0, 1, 1500)]
+        gone = [await client.get(f"{whole.path}?after={after}") for after in (0, 1, 1500)]
         gone.append(await direct.get(f"{path}?after=0"))
-        rest = await client.get(f"{path_of(whole)}?after=2900")
+        rest = await client.get(f"{whole.path}?after=2900")
 
     assert whole.text == model.text
     assert [(answer.status, answer.error["code"]) for answer in gone] == [(410, "stream_gone")] * 4
@@ -61,7 +57,7 @@ async def test_a_reader_cut_too_long_ago_finds_its_number_gone(chain: Chain) -> 
         await client.until_closed()
         assert await told(chain.proxy, "cut-too-long") == ["stop"]
     async with Client(chain.gateway.url) as again:
-        answer = await again.get(path_of(client.answer), {"Last-Event-ID": client.answer.last_id})
+        answer = await again.get(client.answer.path, {"Last-Event-ID": client.answer.last_id})
 
     assert (client.answer.end, client.answer.ended_cleanly) == (None, False)
     assert model.text.startswith(client.answer.text)
@@ -91,14 +87,14 @@ async def test_when_running_logs_hold_all_memory_finished_ones_go_and_new_stream
         clients = [await stack.enter_async_context(SocketClient.connected(chain.gateway.port)) for _ in models]
         ask = await stack.enter_async_context(Client(chain.gateway.url))
         finished = await ask.chat(scripted(tokens=5).name)
-        assert (await ask.get(path_of(finished))).text == finished.text
+        assert (await ask.get(finished.path)).text == finished.text
 
         await asyncio.gather(*(client.chat(model.name) for client, model in zip(clients, models, strict=True)))
         await asyncio.gather(*(client.until(lambda answer: answer.last_number == 31) for client in clients))
         full = sample(chain.proxy, "llm_stream_log_bytes")
         refused = await ask.chat(held.name)
-        gone = await ask.get(path_of(finished))
-        stops = [await ask.ask(f"{path_of(client.answer)}/cancel") for client in clients]
+        gone = await ask.get(finished.path)
+        stops = [await ask.ask(f"{client.answer.path}/cancel") for client in clients]
         ends = await asyncio.gather(*(client.until_end() for client in clients))
         again = await ask.chat(scripted(tokens=5).name)
 

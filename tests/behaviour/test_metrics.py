@@ -295,11 +295,11 @@ async def end_by(chain: Chain, way: str) -> None:
         await client.until_tokens(3)
         if way == "cancel":
             async with Client(chain.gateway.url) as other:
-                await other.ask(f"/api/chat/stream/{client.answer.stream_id}/cancel")
+                await other.ask(f"{client.answer.path}/cancel")
         if way == "stop reading":
             await told(chain.gateway, "ends-by-stop-reading", 10.0)
             async with Client(chain.gateway.url) as other:
-                await other.ask(f"/api/chat/stream/{client.answer.stream_id}/cancel")
+                await other.ask(f"{client.answer.path}/cancel")
 
 
 async def overfill(chain: Chain) -> None:
@@ -319,7 +319,7 @@ async def test_every_outcome_has_one_line_on_each_tier_whose_stages_add_up(chain
             ending.signal(signal.SIGTERM)
             await client.until_closed()
             async with Client(chain.gateway.url) as other:  # nobody comes back for it
-                await other.ask(f"/api/chat/stream/{client.answer.stream_id}/cancel")
+                await other.ask(f"{client.answer.path}/cancel")
         ending.wait()
         handed_over = ending.events("stream.finished")
     await soon(lambda: idle(chain), "every stream has ended", within_s=8.0)

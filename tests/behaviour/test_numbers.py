@@ -79,7 +79,7 @@ async def test_an_answer_that_was_cancelled_knows_its_chunks_and_bytes_but_no_us
     model = scripted(tokens=2000, rate=200)
     async with client.open("POST", GENERATE, asking(model.name)) as reading:
         await reading.until_tokens(10)
-        stopped = await client.ask(f"/api/chat/stream/{reading.answer.stream_id}/cancel")
+        stopped = await client.ask(f"{reading.answer.path}/cancel")
         answer = await reading.until_end()
     tokens = done(answer)["chunks"]
 
@@ -128,7 +128,7 @@ async def test_ids_grow_by_what_each_frame_merges_and_status_has_none(client: Cl
 async def test_a_resumed_connection_goes_on_behind_every_number(client: Client) -> None:
     model = scripted(tokens=40)
     whole = await client.chat(model.name)
-    path = f"/api/chat/stream/{whole.stream_id}?after="
+    path = f"{whole.path}?after="
     rests = await asyncio.gather(*(client.get(f"{path}{number}") for number in range(whole.last_number)))
 
     assert [rest.text for rest in rests] == [model.after(number) for number in range(whole.last_number)]
@@ -196,7 +196,7 @@ async def test_the_gateways_own_first_token_is_told_on_the_connection_that_began
     whole = await client.chat(scripted(tokens=5, prefill=0.2).name)
     path = f"{whole.stream_id}?after=2"
     resumed = await client.get(f"/api/chat/stream/{path}")
-    from_the_start = await client.get(f"/api/chat/stream/{whole.stream_id}")
+    from_the_start = await client.get(whole.path)
     async with Client(chain.proxy.url) as direct:
         native = await direct.get(f"/api/streams/{path}", NATIVE)
 

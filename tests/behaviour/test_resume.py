@@ -31,10 +31,6 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-def path_of(answer: Answer) -> str:
-    return f"/api/chat/stream/{answer.stream_id}"
-
-
 def numbers(answer: Answer) -> list[int]:
     """The numbers of the events that have one; a merged run has that of its last part."""
     return [int(event.last_event_id.rpartition("-")[2]) for event in answer.events if event.type != "status"]
@@ -57,8 +53,8 @@ async def test_after_any_number_of_a_finished_answer_comes_exactly_what_follows(
     async with Client(chain.gateway.url) as client:
         whole = await client.chat(model.name)
         last = whole.last_number
-        rests = {after: await client.get(f"{path_of(whole)}?after={after}") for after in range(last)}
-        nothing = await client.get(f"{path_of(whole)}?after={last}")
+        rests = {after: await client.get(f"{whole.path}?after={after}") for after in range(last)}
+        nothing = await client.get(f"{whole.path}?after={last}")
 
     assert last == 1 + 60 + 1  # start, tokens, done
     assert {after: rest.text for after, rest in rests.items()} == {after: model.after(after) for after in rests}
@@ -74,7 +70,7 @@ async def test_after_any_number_of_a_running_answer_comes_exactly_what_follows(c
         await first.chat(model.name)
         seen = await first.until_tokens(60)
         for after in range(0, 60, 3):
-            async with client.open("GET", f"{path_of(seen)}?after={after}") as reading:
+            async with client.open("GET", f"{seen.path}?after={after}") as reading:
                 rest = await reading.until_tokens(6)
                 reading.leave()
             assert model.after(after).startswith(rest.text)
@@ -95,7 +91,7 @@ async def test_the_header_wins_over_the_query(chain: Chain) -> None:
     async with Client(chain.gateway.url) as client, Client(chain.proxy.url) as direct:
         whole = await client.chat(model.name)
         header = {"Last-Event-ID": f"{whole.stream_id}-20"}
-        rest = await client.get(f"{path_of(whole)}?after=3", header)
+        rest = await client.get(f"{whole.path}?after=3", header)
         at_the_proxy = await direct.get(f"/api/streams/{whole.stream_id}?after=3", header | NATIVE)
 
     assert rest.text == at_the_proxy.text == model.after(20)
@@ -109,7 +105,7 @@ async def test_a_number_that_is_none_or_lies_ahead_is_refused(chain: Chain) -> N
     model = scripted(tokens=60, rate=0)
     async with Client(chain.gateway.url) as client, Client(chain.proxy.url) as direct:
         whole = await client.chat(model.name)
-        for server, path in ((client, path_of(whole)), (direct, f"/api/streams/{whole.stream_id}")):
+        for server, path in ((client, whole.path), (direct, f"/api/streams/{whole.stream_id}")):
             by_query = [(await server.get(f"{path}?after={text}")).status for text in BAD_POSITIONS]
             ids = [f"{whole.stream_id}-{text}" for text in BAD_POSITIONS if "%" not in text]
             ids += ["", "garbage", whole.stream_id, f"abcd.{'A' * 26}-3", "x" * 10_000, whole.last_id.upper()[::-1]]
@@ -143,9 +139,9 @@ async def test_eight_followers_get_the_same_answer_and_a_ninth_is_refused(chain:
         readings = [await stack.enter_async_context(client.open("POST", "/api/chat/stream", body))]
         seen = await readings[0].until_tokens(3)
         for after in range(MOST_FOLLOWERS - 1):
-            follow = client.open("GET", f"{path_of(seen)}?after={after % 2}")
+            follow = client.open("GET", f"{seen.path}?after={after % 2}")
             readings.append(await stack.enter_async_context(follow))
-        ninth = await client.get(path_of(seen))
+        ninth = await client.get(seen.path)
         answers = await asyncio.gather(*(reading.until_end() for reading in readings))
 
     assert (ninth.status, ninth.error["code"]) == (429, "concurrency_limited")
@@ -168,7 +164,7 @@ async def read_in_pieces(server: Server, model: Scripted) -> list[Answer]:
     while parts[-1].end is None:
         async with SocketClient.connected(server.port) as client:
             last_id = next(part.last_id for part in reversed(parts) if part.last_id)
-            await client.ask(path_of(parts[0]), None, {"Last-Event-ID": last_id}, method="GET")
+            await client.ask(parts[0].path, None, {"Last-Event-ID": last_id}, method="GET")
             await client.until(lambda answer: len(answer.events) >= 3 or answer.end)
             parts.append(client.answer)
             client.reset()
@@ -201,7 +197,7 @@ async def test_forty_streams_survive_the_kill_of_their_gateway(chain: Chain) -> 
 
     heir = chain.another_gateway()
     async with Client(heir.url) as again:
-        rests = await asyncio.gather(*(again.get(f"{path_of(one)}?after={one.last_number}") for one in firsts))
+        rests = await asyncio.gather(*(again.get(f"{one.path}?after={one.last_number}") for one in firsts))
     heir.stop()
 
     pairs = zip(models, firsts, rests, strict=True)
@@ -216,7 +212,7 @@ async def test_a_resume_after_the_last_event_of_a_running_answer_waits_for_the_n
         await client.chat(model.name, "resume-at-the-end")
         seen = await client.until_tokens(1)
         async with Client(chain.gateway.url) as other:
-            rest = await other.get(f"{path_of(seen)}?after={seen.last_number}")
+            rest = await other.get(f"{seen.path}?after={seen.last_number}")
 
     assert (rest.text, numbers(rest)) == (model.tokens[1], [3, 4])
     assert await told(chain.proxy, "resume-at-the-end") == ["stop"]

@@ -16,7 +16,7 @@ from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, running_chain
 from tests.eventually import soon
 from tests.machine import needs
-from tests.reader import Answer, Client
+from tests.reader import Client
 
 WRITE_TIMEOUT_S: Final = 1.0
 USER_TIMEOUT_S: Final = WRITE_TIMEOUT_S + 5.0
@@ -38,10 +38,6 @@ def chain() -> Iterator[Chain]:
         common_gate(chain),
     ):
         yield chain
-
-
-def path_of(answer: Answer) -> str:
-    return f"/api/chat/stream/{answer.stream_id}"
 
 
 def is_cut(model: Scripted, client: SocketClient) -> bool:
@@ -73,7 +69,7 @@ async def test_a_reader_that_stops_costs_the_seventeen_others_nothing(chain: Cha
         await stopped.chat(shared.name, "stops-beside-many")
         seen = await stopped.until_tokens(10)
         for follower in others[:7]:
-            await follower.ask(path_of(seen), method="GET")
+            await follower.ask(seen.path, method="GET")
         for client, model in zip(others[7:], own, strict=True):
             await client.chat(model.name)
 
@@ -102,7 +98,7 @@ async def is_cut_and_comes_back(chain: Chain, on_disconnect: str) -> None:
         await client.until_closed()
         first = client.answer
     async with Client(chain.gateway.url) as again:
-        rest = await again.get(path_of(first), {"Last-Event-ID": first.last_id})
+        rest = await again.get(first.path, {"Last-Event-ID": first.last_id})
 
     assert WRITE_TIMEOUT_S <= took_s <= WRITE_TIMEOUT_S + SLACK_S
     assert is_cut(model, client)
@@ -184,4 +180,4 @@ async def test_a_client_whose_packets_are_lost_is_let_go(chain: Chain) -> None:
         assert took_s >= WRITE_TIMEOUT_S
         await soon(lambda: sample(gateway, "llm_streams_active") == 0, "nothing is held for it")
     async with Client(chain.gateway.url) as other:
-        assert (await other.ask(f"{path_of(client.answer)}/cancel")).status == 202
+        assert (await other.ask(f"{client.answer.path}/cancel")).status == 202

@@ -64,7 +64,7 @@ async def ask_all(gateway: str, proxy: str, quiet: str) -> dict[str, list[Answer
 async def join(client: Client) -> list[Answer]:
     """Start a stream, follow it by a second connection while it waits, and return what both got."""
     async with client.open("POST", GENERATE, asking(JOINED)) as first:
-        joined = await client.get(f"/api/chat/stream/{first.answer.stream_id}")
+        joined = await client.get(first.answer.path)
         return [await first.until_end(), joined]
 
 
