@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from proxy.upstream.progress import Loaded
 from proxy.upstream.transport import Transport
 from services.http.client import TransportError
-from services.wire.model_names import canonical, listed_models
+from services.wire.model_names import ListedModel, canonical, listed_models
 
-TIMEOUT_S: Final = 1.0
+LISTED_WITHIN_S: Final = 1.0
+LOADED_WITHIN_S: Final = 0.5
+"""Somebody waits to see it, and ``/api/ps`` can hang for 15 s beside a frozen runner."""
+Loaded = frozenset[str] | None
+"""The canonical names of the models in memory; None where the model server does not say."""
 
 
 class ModelsMetrics(Protocol):
@@ -38,7 +41,7 @@ class InstalledModels:
 
     async def look(self) -> bool:
         """Ask once; return whether there are any."""
-        listed = listed_models(await self._read("tags"))
+        listed = await _listed(self._transport, "tags", LISTED_WITHIN_S)
         if listed is None:
             return False
         self.none_installed = not listed
@@ -47,13 +50,26 @@ class InstalledModels:
         return bool(listed)
 
     async def _look_at_memory(self) -> None:
-        loaded = listed_models(await self._read("ps"))
+        loaded = await _listed(self._transport, "ps", LISTED_WITHIN_S)
         if loaded is not None:  # a frozen runner makes it hang: then the gauges say what was last known
             self._metrics.models_loaded({model.name: model.vram_bytes or 0 for model in loaded})
-            self._looked(frozenset(canonical(model.name) for model in loaded))
+            self._looked(_names(loaded))
 
-    async def _read(self, what: str) -> bytes:
-        try:
-            return (await self._transport.read(what, timeout_s=TIMEOUT_S)).body
-        except TransportError:
-            return b""
+
+async def loaded_models(transport: Transport) -> Loaded:
+    """Ask the model server which models are in memory."""
+    loaded = await _listed(transport, "ps", LOADED_WITHIN_S)
+    return None if loaded is None else _names(loaded)
+
+
+async def _listed(transport: Transport, name: str, timeout_s: float) -> Sequence[ListedModel] | None:
+    """Ask for one of the model server's lists; None where it does not give it."""
+    try:
+        answer = await transport.read(name, timeout_s=timeout_s)
+    except TransportError:
+        return None
+    return listed_models(answer.body) if answer.status == 200 else None
+
+
+def _names(models: Sequence[ListedModel]) -> frozenset[str]:
+    return frozenset(canonical(model.name) for model in models)

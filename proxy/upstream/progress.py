@@ -5,17 +5,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.streams.stream import Stream
+from proxy.upstream.models import Loaded, loaded_models
 from proxy.upstream.transport import Transport
-from services.http.client import TransportError
 from services.runtime.tasks import Tasks
 from services.wire.events import Phase, Status
-from services.wire.model_names import canonical, listed_models
+from services.wire.model_names import canonical
 
 PERIOD_S: Final = 1.0
-TIMEOUT_S: Final = 0.5
-"""``/api/ps`` can hang for 15 s beside a frozen runner."""
-Loaded = frozenset[str] | None
-"""The canonical names of the models in memory; None where the model server does not say."""
 
 
 class Progress:
@@ -58,16 +54,6 @@ class Progress:
             self._waiting.discard(stream)
             return
         stream.show(Status(_phase(stream.model, loaded)))
-
-
-async def loaded_models(transport: Transport) -> Loaded:
-    """Ask the model server which models are in memory."""
-    try:
-        answer = await transport.read("ps", timeout_s=TIMEOUT_S)
-    except TransportError:
-        return None
-    models = listed_models(answer.body) if answer.status == 200 else None
-    return None if models is None else frozenset(canonical(model.name) for model in models)
 
 
 def _phase(model: str, loaded: Loaded) -> Phase:

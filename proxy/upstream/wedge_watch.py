@@ -9,7 +9,7 @@ import structlog
 
 from proxy.providers.adapter import AttemptFailed
 from proxy.upstream.call import UpstreamCall
-from proxy.upstream.progress import Loaded, loaded_models
+from proxy.upstream.models import Loaded, loaded_models
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S, Wedges
 from services.http.client import TransportError
