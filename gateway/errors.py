@@ -11,6 +11,7 @@ from services.dialects.dialect import Refusal
 from services.http import edge
 from services.wire import native
 from services.wire.events import Code, Failed, Refused, refused_by_status
+from services.wire.ids import BadPosition
 from services.wire.native_events import failed_of
 from services.wire.request import BadBody
 
@@ -35,7 +36,7 @@ def named(exc: BaseException) -> Refused | None:
     """Return the failure that ``exc`` is, by its name in the error table; None if it has none."""
     if isinstance(exc, Refused):
         return exc
-    if isinstance(exc, BadBody):
+    if isinstance(exc, BadBody | BadPosition):
         return Refused(Failed(Code.INVALID_REQUEST, str(exc)))
     if isinstance(exc, web.HTTPException):
         return refused_by_status(exc.status, exc.text or exc.reason)

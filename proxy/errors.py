@@ -2,6 +2,7 @@
 
 Refused              a request of ours that ends before its stream: its code says the status
 BadBody              what is wrong with a request's body: `invalid_request`
+BadPosition          what is wrong with the place from which a stream is asked for: likewise
 web.HTTPException    aiohttp's and runtime.edge's: its status says the code (by edge.error_middleware)
 anything else        `internal`, and one line in the log (likewise)
 """
@@ -14,6 +15,7 @@ from services.dialects import ollama
 from services.http import edge
 from services.wire import native
 from services.wire.events import Code, Failed, Refused
+from services.wire.ids import BadPosition
 from services.wire.request import BadBody
 
 _OUR_PATHS: Final = ("/api/generate/stream", "/api/chat/stream", "/api/streams", "/api/followers")
@@ -25,7 +27,7 @@ _HEALTH_PATHS: Final = ("/health", "/livez", "/readyz")
 
 def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     """Return status, headers and body for ``exc``; None if it is not a failure that has a name."""
-    if isinstance(exc, BadBody):
+    if isinstance(exc, BadBody | BadPosition):
         exc = Refused(Failed(Code.INVALID_REQUEST, str(exc)))
     if not isinstance(exc, Refused):
         return None

@@ -17,7 +17,7 @@ from services.http import edge
 from services.http.client import HttpResponse, TransportError
 from services.wire import bodies
 from services.wire.events import Code, Failed, Refused
-from services.wire.ids import BadPosition, is_stream_id, position_of
+from services.wire.ids import is_stream_id, position_of
 
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
@@ -59,7 +59,7 @@ class Handlers:
         stream_id = _stream_id(request)
         if edge.preferred_type(request, (SSE, JSON)) == JSON:
             return await self._snapshot(stream_id)
-        position = _position(request, stream_id)
+        position = position_of(stream_id, request.headers, request.query)
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
             connection.stream_id = stream_id
@@ -130,16 +130,3 @@ def _stream_id(request: web.Request) -> str:
     if not is_stream_id(stream_id):
         raise Refused(_GONE)
     return stream_id
-
-
-def _position(request: web.Request, stream_id: str) -> int:
-    """Return the number after which to replay; the header wins over the query, neither means 0.
-
-    Raises:
-        Refused: 400, it is no number or another stream's.
-    """
-    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
-    try:
-        return position_of(stream_id, last_event_id=last_event_id, after=after)
-    except BadPosition as exc:
-        raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc

@@ -13,7 +13,7 @@ from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.events import Code, Failed, Refused
-from services.wire.ids import BadPosition, position_of
+from services.wire.ids import position_of
 from services.wire.native import NativeFrames
 from services.wire.request import idempotency_key
 
@@ -72,17 +72,15 @@ def wants_snapshot(request: web.Request) -> bool:
 
 
 def position_asked(request: web.Request, stream: Stream) -> int:
-    """Return the number after which to replay; the header wins over the query, neither means 0.
+    """Return the number after which to replay.
 
     Raises:
-        Refused: 400 for what is no position of this stream, 410 for one that has left the log.
+        BadPosition: it is none of this stream.
+        Refused: 410, it has left the log.
     """
-    last_event_id, after = request.headers.get("Last-Event-ID"), request.query.get("after", "0")
+    position = position_of(stream.id, request.headers, request.query)
     try:
-        position = position_of(stream.id, last_event_id=last_event_id, after=after)
         stream.log.check_position(position)
-    except BadPosition as exc:
-        raise Refused(Failed(Code.INVALID_REQUEST, str(exc))) from exc
     except LeftTheLog as exc:
         raise Refused(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
     return position

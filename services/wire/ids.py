@@ -9,6 +9,7 @@ reader has, 0 for none. PROTOCOL.md, "Rules of every stream".
 
 import base64
 import re
+from collections.abc import Mapping
 from typing import Final
 
 SECRET_BYTES: Final = 16
@@ -45,18 +46,19 @@ def number_of(event_id: str) -> int:
     return _number(event_id.rpartition("-")[2])
 
 
-def position_of(stream_id: str, *, last_event_id: str | None, after: str) -> int:
-    """Return the position that a reader of ``stream_id`` names.
+def position_of(stream_id: str, headers: Mapping[str, str], query: Mapping[str, str]) -> int:
+    """Return the position that a reader of ``stream_id`` names: after it the replay begins; 0 where it names none.
 
     Args:
-        last_event_id: the header ``Last-Event-ID``, which wins; None where there is none.
-        after: the query's ``after``.
+        headers: of the request; its ``Last-Event-ID`` wins.
+        query: of the request, with ``after``.
 
     Raises:
         BadPosition: it is no number, or another stream's.
     """
+    last_event_id = headers.get("Last-Event-ID")
     if last_event_id is None:
-        return _number(after)
+        return _number(query.get("after", "0"))
     of, _, number = last_event_id.rpartition("-")
     if of != stream_id:
         raise BadPosition("This Last-Event-ID is not of this stream.")

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from gateway.errors import DISCONNECTED, failed_by_proxy, named, refused_by_proxy
 from services.wire.events import Code, Failed, Refused, Stage
+from services.wire.ids import BadPosition
 from services.wire.request import BadBody
 
 
@@ -45,6 +46,7 @@ def test_an_unknown_stage_is_none(stage: object) -> None:
     [
         (Refused(DISCONNECTED), Code.UPSTREAM_DISCONNECTED),
         (BadBody("Message is required"), Code.INVALID_REQUEST),
+        (BadPosition("A position is a number, from 0."), Code.INVALID_REQUEST),
         (web.HTTPRequestEntityTooLarge(1, 2), Code.PAYLOAD_TOO_LARGE),
         (web.HTTPMisdirectedRequest(), Code.MISDIRECTED),
     ],

@@ -33,18 +33,26 @@ def test_what_is_no_number_is_refused_in_words(text: str) -> None:
     with pytest.raises(BadPosition, match=r"^A position is a number"):
         number_of(f"{STREAM_ID}-{text}")
     with pytest.raises(BadPosition, match=r"^A position is a number"):
-        position_of(STREAM_ID, last_event_id=None, after=text)
+        position_of(STREAM_ID, {}, {"after": text})
 
 
 @pytest.mark.parametrize(
-    ("last_event_id", "after", "position"),
-    [(None, "0", 0), (None, "003", 3), (f"{STREAM_ID}-7", "3", 7), (f"{STREAM_ID}-0", "x", 0)],
+    ("headers", "query", "position"),
+    [
+        ({}, {}, 0),
+        ({}, {"after": "0"}, 0),
+        ({}, {"after": "003"}, 3),
+        ({"Last-Event-ID": f"{STREAM_ID}-7"}, {"after": "3"}, 7),
+        ({"Last-Event-ID": f"{STREAM_ID}-0"}, {"after": "x"}, 0),
+    ],
 )
-def test_the_header_wins_over_the_query(last_event_id: str | None, after: str, position: int) -> None:
-    assert position_of(STREAM_ID, last_event_id=last_event_id, after=after) == position
+def test_the_header_wins_over_the_query_and_neither_is_the_beginning(
+    headers: dict[str, str], query: dict[str, str], position: int
+) -> None:
+    assert position_of(STREAM_ID, headers, query) == position
 
 
 @pytest.mark.parametrize("last_event_id", [f"k3fa.{'B' * 26}-1", f"{STREAM_ID}--1", "1", "-1", ""])
 def test_an_id_of_another_stream_is_no_position_of_this_one(last_event_id: str) -> None:
     with pytest.raises(BadPosition, match="not of this stream"):
-        position_of(STREAM_ID, last_event_id=last_event_id, after="0")
+        position_of(STREAM_ID, {"Last-Event-ID": last_event_id}, {"after": "0"})

@@ -4,12 +4,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from proxy.errors import answer
 from proxy.routes.headers import ANONYMOUS, NATIVE, caller_of, dialect_of, is_follower, position_asked
 from proxy.streams.caller import Leave
 from proxy.streams.log import RUN_BYTES
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.events import Code, Refused, Token
+from services.wire.ids import BadPosition
 from services.wire.native import NativeFrames
 from services.wire.request import BadBody
 from tests.proxy.stage import STREAM_ID, a_stream
@@ -140,10 +142,13 @@ async def test_what_is_no_position_asked_this_stream_is_a_bad_request(path: str,
     async with a_stream() as stage:
         stage.say("a", "b")
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
-        with pytest.raises(Refused) as refusal:
-            position_asked(request(headers, path), stage.stream)
+        asked = request(headers, path)
+        with pytest.raises(BadPosition) as caught:
+            position_asked(asked, stage.stream)
+        answered = answer(caught.value, asked)
 
-        assert refusal.value.failed.code is Code.INVALID_REQUEST
+        assert answered is not None
+        assert answered[0] == 400
 
 
 async def test_a_position_that_has_left_the_log_is_gone() -> None:
