@@ -26,7 +26,7 @@ from proxy.upstream.models import InstalledModels
 from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
 from proxy.upstream.server import ModelServer, Route
-from proxy.upstream.transport import Transport
+from proxy.upstream.transport import Endpoint, Transport
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http import edge
@@ -126,7 +126,7 @@ class ProxyService:
     def _make_server(self, wedge_floor_s: float) -> ModelServer:
         """Make the one model server that there is; what of it is Ollama's is named here."""
         settings = self._settings
-        transport = Transport(settings.ollama_url, connect_timeout_s=settings.connect_timeout_s)
+        transport = Transport(Endpoint(settings.ollama_url), connect_timeout_s=settings.connect_timeout_s)
         wedges = WedgeWatch(
             transport,
             self._tasks,

@@ -1,6 +1,8 @@
 """The one place of the proxy that touches the model server's network."""
 
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -16,6 +18,7 @@ READ_ONLY: Final[Mapping[str, str]] = {"tags": "/api/tags", "ps": "/api/ps", "ve
 PASSED_BYTES: Final = 8 << 20
 PASSED_S: Final = 10.0
 _JSON: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+_NONE: Final[Mapping[str, str]] = {}
 
 UNAVAILABLE: Final = Failed(
     Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The model server cannot be reached; ask the operator whether it runs."
@@ -33,15 +36,33 @@ class Unreachable(Exception):
         self.failed = failed
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model server's API is, and what every request to it carries.
+
+    Args:
+        base_path: in front of every path, without a slash at its end.
+        headers: a key may be among them, so they are never shown.
+        tls: what is trusted, where TLS is spoken; None: it is not.
+    """
+
+    origin: Origin
+    base_path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls: ssl.SSLContext | None = None
+
+
 class Transport:
     """Calls of one model server.
 
     Args:
-        connect_timeout_s: for a TCP connection.
+        connect_timeout_s: for a connection, name look-up and TLS included.
     """
 
-    def __init__(self, origin: Origin, *, connect_timeout_s: float) -> None:
-        self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s)
+    def __init__(self, endpoint: Endpoint, *, connect_timeout_s: float) -> None:
+        origin = endpoint.origin
+        self._endpoint = endpoint
+        self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s, tls=endpoint.tls)
 
     async def open(self, asked: UpstreamRequest, reader: ResponseReader, *, fresh: bool) -> HttpCall:
         """Ask the model; ``reader`` hears the answer in the callback that brings it.
@@ -52,7 +73,7 @@ class Transport:
         Raises:
             Unreachable: nothing was sent.
         """
-        request = HttpRequest("POST", asked.path, _JSON, asked.body)
+        request = self._posting(asked.path, asked.body)
         try:
             return await self._client.open(request, reader, fresh=fresh)
         except TransportError as exc:
@@ -66,7 +87,7 @@ class Transport:
             TransportError: no whole answer came.
         """
         return await self._client.fetch(
-            HttpRequest("GET", READ_ONLY[name]), max_bytes=PASSED_BYTES, timeout_s=timeout_s
+            self._request("GET", READ_ONLY[name]), max_bytes=PASSED_BYTES, timeout_s=timeout_s
         )
 
     async def show(self, model: str) -> HttpResponse:
@@ -75,7 +96,7 @@ class Transport:
         Raises:
             TransportError: no whole answer came.
         """
-        request = HttpRequest("POST", "/api/show", _JSON, orjson.dumps({"model": model}))
+        request = self._posting("/api/show", orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
     async def embed(self, asked: UpstreamRequest, *, timeout_s: float) -> HttpResponse:
@@ -84,7 +105,7 @@ class Transport:
         Raises:
             TransportError: no whole answer came.
         """
-        request = HttpRequest("POST", asked.path, _JSON, asked.body)
+        request = self._posting(asked.path, asked.body)
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def unload(self, model: str) -> None:
@@ -94,7 +115,7 @@ class Transport:
             TransportError: no whole answer came.
         """
         body = orjson.dumps({"model": model, "keep_alive": 0, "stream": False})
-        request = HttpRequest("POST", "/api/generate", _JSON, body)
+        request = self._posting("/api/generate", body)
         await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
     def connections(self) -> Connections:
@@ -104,3 +125,10 @@ class Transport:
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()
+
+    def _posting(self, path: str, body: bytes) -> HttpRequest:
+        return self._request("POST", path, _JSON, body)
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes = b"") -> HttpRequest:
+        endpoint = self._endpoint
+        return HttpRequest(method, endpoint.base_path + path, {**headers, **endpoint.headers}, body)

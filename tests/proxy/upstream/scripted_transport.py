@@ -8,7 +8,7 @@ from typing import cast
 import orjson
 
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
-from proxy.upstream.transport import UNAVAILABLE, Transport, Unreachable
+from proxy.upstream.transport import UNAVAILABLE, Endpoint, Transport, Unreachable
 from services.http.client import HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpConnection, ResponseEnd, ResponseReader
 from services.runtime.settings import Origin
@@ -80,7 +80,7 @@ class ScriptedTransport(Transport):
     """One attempt after the other; the last one again when they are used up."""
 
     def __init__(self, *attempts: Attempt) -> None:
-        super().__init__(Origin("http", "127.0.0.1", 9), connect_timeout_s=1.0)
+        super().__init__(Endpoint(Origin("http", "127.0.0.1", 9)), connect_timeout_s=1.0)
         self._attempts = list(attempts)
         self.opened: list[ListConnection] = []
         self.fresh: list[bool] = []

@@ -1,12 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
 
 from proxy.providers.adapter import UpstreamRequest
-from proxy.upstream.transport import READ_ONLY, Transport, Unreachable
+from proxy.upstream.transport import READ_ONLY, Endpoint, Transport, Unreachable
 from services.http.client import TransportError
 from services.http.connection import ResponseEnd
 from services.runtime.settings import Origin
@@ -19,8 +20,8 @@ TAGS = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"models":[]}'
 
 
 @asynccontextmanager
-async def a_transport(port: int, connect_timeout_s: float = 5.0) -> AsyncIterator[Transport]:
-    transport = Transport(Origin("http", "127.0.0.1", port), connect_timeout_s=connect_timeout_s)
+async def a_transport(port: int, connect_timeout_s: float = 5.0, **more: Any) -> AsyncIterator[Transport]:
+    transport = Transport(Endpoint(Origin("http", "127.0.0.1", port), **more), connect_timeout_s=connect_timeout_s)
     try:
         yield transport
     finally:
@@ -118,3 +119,34 @@ async def test_a_poll_gives_up_in_its_own_time() -> None:
                 await polling
 
     assert failed.value.how == "timeout"
+
+
+KEYED: dict[str, Any] = {"base_path": "/v1", "headers": {"Authorization": "Bearer a-key", "Accept-Encoding": "br"}}
+REQUESTS: dict[str, tuple[bytes, Callable[[Transport], Coroutine[Any, Any, object]]]] = {
+    "a question": (b"POST /v1/api/chat ", lambda transport: transport.open(ASK, Heard(), fresh=False)),
+    "the version": (b"GET /v1/api/version ", lambda transport: transport.read("version")),
+    "a model": (b"POST /v1/api/show ", lambda transport: transport.show("m")),
+    "vectors": (
+        b"POST /v1/api/embed ",
+        lambda transport: transport.embed(UpstreamRequest("/api/embed", b"{}"), timeout_s=5.0),
+    ),
+    "an unload": (b"POST /v1/api/generate ", lambda transport: transport.unload("m")),
+}
+
+
+@pytest.mark.parametrize("what", REQUESTS)
+async def test_every_request_goes_to_the_base_path_with_the_server_s_own_headers_last(what: str) -> None:
+    first_line, asking = REQUESTS[what]
+    tasks = Tasks()
+    with raw_server() as server:
+        async with a_transport(server.port, **KEYED) as transport:
+            request = await answered(server, tasks, tasks.spawn(asking(transport), "ask"))
+
+    assert request.startswith(first_line)
+    assert b"\r\nAuthorization: Bearer a-key\r\n" in request
+    assert request.count(b"Accept-Encoding: ") == request.count(b"Accept-Encoding: br\r\n") == 1
+
+
+def test_a_server_s_headers_are_not_shown() -> None:
+    """A key may be among them."""
+    assert "a-key" not in repr(Endpoint(Origin("http", "localhost", 80), **KEYED))
