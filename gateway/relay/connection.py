@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.relay.goodput import is_good
 from gateway.relay.relay import Relay
-from gateway.relay.timeline import Timeline
+from gateway.relay.timeline import ConnectionTimeline
 from gateway.relay.upstream import Follower
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
@@ -41,7 +41,7 @@ class ClientConnection:
     request_id: str
     route: str
     kind: str
-    timeline: Timeline
+    timeline: ConnectionTimeline
     asks: bool = False
     began: bool = False
     model: str = ""
@@ -56,7 +56,7 @@ class ClientConnection:
     @classmethod
     def begin(cls, request_id: str, route: str, kind: str) -> "ClientConnection":
         """Return the connection of a request that has just come."""
-        return cls(request_id, route, kind, Timeline(time.monotonic()))
+        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()))
 
     @property
     def failed(self) -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from gateway.relay.timeline import Timeline
+from gateway.relay.timeline import ConnectionTimeline
 
 
 class ContentMeter:
@@ -15,7 +15,7 @@ class ContentMeter:
     """
 
     def __init__(
-        self, timeline: Timeline, *, gap_seen: Callable[[float], None], chunk_passed: Callable[[float], None]
+        self, timeline: ConnectionTimeline, *, gap_seen: Callable[[float], None], chunk_passed: Callable[[float], None]
     ) -> None:
         self.timeline = timeline
         self.gap_seen = gap_seen

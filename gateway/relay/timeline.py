@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.telemetry.stages import spread
-from services.telemetry.timeline import StreamTimeline
+from services.telemetry.timeline import Timeline
 
 OWN_STAGES: Final = ("pre", "admission", "connect", "network", "client_blocked", "post")
 """What the gateway owns; the rest of a connection's time is the proxy's: ``upstream``."""
 
 
 @dataclass(slots=True)
-class Timeline(StreamTimeline):
+class ConnectionTimeline(Timeline):
     """The moments of one connection. ``blocked_s`` is how long the client held the hop up.
 
     ``first_heard`` is when the first content came if it had to wait for the client's headers, else ``first_content``

@@ -15,7 +15,7 @@ from proxy.streams.log import StreamLog
 from proxy.streams.permits import Admission, NotAdmitted, Place, WaitTooLong
 from proxy.streams.presence import TooManyFollowers
 from proxy.streams.stream import Stream
-from proxy.streams.timeline import Timeline
+from proxy.streams.timeline import StreamTimeline
 from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
 from services.wire import bodies
@@ -196,7 +196,7 @@ class Streams:
             caller,
             asked,
             stream_log=StreamLog(self._settings.log_bytes),
-            timeline=Timeline(accepted, parsed=time.monotonic()),
+            timeline=StreamTimeline(accepted, parsed=time.monotonic()),
             lifetimes=self._lifetimes,
             provider=self._provider,
             forget=self._forget,

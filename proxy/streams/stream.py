@@ -39,7 +39,7 @@ from proxy.streams.follower import Follower
 from proxy.streams.log import StreamLog
 from proxy.streams.presence import Meaning, Presence
 from proxy.streams.status_throttle import StatusThrottle
-from proxy.streams.timeline import Timeline
+from proxy.streams.timeline import StreamTimeline
 from services.dialects.dialect import Dialect
 from services.wire import bodies
 from services.wire.events import (
@@ -75,7 +75,7 @@ class Stream:
         asked: Asked[ModelRequest],
         *,
         stream_log: StreamLog,
-        timeline: Timeline,
+        timeline: StreamTimeline,
         lifetimes: Lifetimes,
         provider: str,
         forget: Callable[["Stream"], None],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.telemetry.stages import milliseconds, output_rate, spread
-from services.telemetry.timeline import StreamTimeline
+from services.telemetry.timeline import Timeline
 from services.wire.events import Completion, Timing
 
 STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
@@ -25,7 +25,7 @@ class LaterTurn:
 
 
 @dataclass(slots=True)
-class Timeline(StreamTimeline):
+class StreamTimeline(Timeline):
     """The moments of one stream: those of its first turn, and behind them the later turns'.
 
     ``last_content`` and ``answered`` are of the turn that runs.

@@ -20,11 +20,12 @@ class Spans(TypedDict):
 
 
 @dataclass(slots=True)
-class StreamTimeline:
+class Timeline:
     """When what happened at one tier, by one monotonic clock; None has not happened.
 
-    Each tier's ``Timeline`` adds what only it can know, and splits the whole into its own stages. A base class and no
-    part of one: the moments of content are noted for each token, and a look through a second object costs more.
+    ``StreamTimeline`` of the proxy and ``ConnectionTimeline`` of the gateway add what only one tier can know, and split
+    the whole into its own stages. A base class and no part of one: the moments of content are noted for each token, and
+    a look through a second object costs more.
 
     ``asked`` is when the request of the next server was written: at the proxy that of the call that answered, so that
     calls that were refused before it, and the waits between them, count as ``connect``. ``first_written`` and

@@ -10,7 +10,7 @@ from proxy.streams.caller import Caller, Leave, Lifetimes
 from proxy.streams.follower import Follower
 from proxy.streams.log import StreamLog
 from proxy.streams.stream import Stream
-from proxy.streams.timeline import Timeline
+from proxy.streams.timeline import StreamTimeline
 from services.runtime.tasks import Tasks
 from services.wire.events import EVENT_NAMES, Failed, Finished, Started, Status, Terminal, Thinking, Token
 from services.wire.native import Numbered
@@ -117,7 +117,7 @@ class StreamStage:
             Caller("request-1", "anonymous", leave, "the-one-that-began"),
             Asked(request, Wishes()),
             stream_log=StreamLog(log_bytes),
-            timeline=Timeline(time.monotonic()),
+            timeline=StreamTimeline(time.monotonic()),
             lifetimes=Lifetimes(grace_s=grace_s, keep_s=keep_s),
             provider="ollama",
             forget=self.forgotten.append,

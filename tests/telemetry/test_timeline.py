@@ -1,10 +1,10 @@
 import pytest
 
-from services.telemetry.timeline import StreamTimeline
+from services.telemetry.timeline import Timeline
 
 
 def test_the_first_content_has_no_gap_and_each_later_one_that_from_the_one_before() -> None:
-    timeline = StreamTimeline(1.0)
+    timeline = Timeline(1.0)
 
     gaps = [timeline.content_came(now, True) for now in (3.0, 3.5, 5.5, 5.75)]
 
@@ -14,7 +14,7 @@ def test_the_first_content_has_no_gap_and_each_later_one_that_from_the_one_befor
 
 
 def test_the_answer_begins_with_the_first_content_that_is_no_thinking() -> None:
-    timeline = StreamTimeline(1.0)
+    timeline = Timeline(1.0)
 
     for now, answers in ((2.0, False), (3.0, False), (4.0, True), (5.0, False), (6.0, True)):
         timeline.content_came(now, answers)
@@ -23,7 +23,7 @@ def test_the_answer_begins_with_the_first_content_that_is_no_thinking() -> None:
 
 
 def test_of_content_that_never_came_nothing_is_told() -> None:
-    timeline = StreamTimeline(1.0, asked=2.0, ended=5.0)
+    timeline = Timeline(1.0, asked=2.0, ended=5.0)
 
     assert (timeline.first_chunk_s, timeline.upstream_s) == (None, 3.0)
     assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
@@ -32,7 +32,7 @@ def test_of_content_that_never_came_nothing_is_told() -> None:
 
 @pytest.mark.parametrize("from_start", [True, False])
 def test_of_a_replay_only_its_length_and_its_call_are_told(from_start: bool) -> None:
-    timeline = StreamTimeline(10.0, parsed=10.25, admitted=11.25, asked=11.5, answered=19.0, ended=20.0)
+    timeline = Timeline(10.0, parsed=10.25, admitted=11.25, asked=11.5, answered=19.0, ended=20.0)
     timeline.content_came(13.5, False)
     timeline.first_written = 13.625
     timeline.content_came(16.5, True)

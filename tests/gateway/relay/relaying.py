@@ -11,7 +11,7 @@ from gateway.relay.content_meter import ContentMeter
 from gateway.relay.hop import Hop
 from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay
-from gateway.relay.timeline import Timeline
+from gateway.relay.timeline import ConnectionTimeline
 from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
 from services.wire.sse import ServerSentEvent, SseDecoder
@@ -36,7 +36,7 @@ class Scene:
         self.asked_again: list[int] = []
         self.gaps: list[float] = []
         self.passed: list[float] = []
-        self.timeline = Timeline(time.monotonic())
+        self.timeline = ConnectionTimeline(time.monotonic())
         self.tasks = Tasks()
         meter = ContentMeter(self.timeline, gap_seen=self.gaps.append, chunk_passed=self.passed.append)
         self.passage: Passage = (

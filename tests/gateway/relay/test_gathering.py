@@ -4,7 +4,7 @@ import pytest
 from gateway.relay.content_meter import ContentMeter
 from gateway.relay.gathering import GatheringSink
 from gateway.relay.passage import Translated
-from gateway.relay.timeline import Timeline
+from gateway.relay.timeline import ConnectionTimeline
 from services.dialects.gathering import GATHERED_BYTES, Gathering
 from services.dialects.native import NativeObject
 from services.wire.events import Code, Finished, FinishReason, Refused
@@ -18,7 +18,7 @@ class Whole:
         self.gathering = Gathering()
         self.told: list[bool] = []
         self.sink = GatheringSink(self.gathering, lambda: self.told.append(True))
-        meter = ContentMeter(Timeline(0.0), gap_seen=lambda _: None, chunk_passed=lambda _: None)
+        meter = ContentMeter(ConnectionTimeline(0.0), gap_seen=lambda _: None, chunk_passed=lambda _: None)
         self.passage = Translated(0, meter, self.gathering)
 
     def comes(self, chunk: bytes) -> None:

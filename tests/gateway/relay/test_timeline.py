@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.relay.timeline import OWN_STAGES, Timeline
+from gateway.relay.timeline import OWN_STAGES, ConnectionTimeline
 
 MOMENTS = ("parsed", "admitted", "asked", "answered")
 SECONDS = st.floats(0, 100, allow_subnormal=False)
 
 
-def lived() -> Timeline:
+def lived() -> ConnectionTimeline:
     """A connection that took 0.25 s to read, 0.5 s to be let in, 0.25 s to ask, and 10 s to be answered."""
-    return Timeline(
+    return ConnectionTimeline(
         accepted=100.0,
         parsed=100.25,
         admitted=100.75,
@@ -35,7 +35,7 @@ def test_the_stages_add_up_to_the_total_however_far_the_connection_came(
     gaps: list[float], blocked_s: float, proxy_ttft_s: float | None, content_after_s: float | None
 ) -> None:
     moments = list(accumulate(gaps, initial=1000.0))
-    timeline = Timeline(moments[0], ended=moments[-1], blocked_s=blocked_s)
+    timeline = ConnectionTimeline(moments[0], ended=moments[-1], blocked_s=blocked_s)
     for name, moment in zip(MOMENTS, moments[1:-1], strict=False):
         setattr(timeline, name, moment)
     if timeline.asked is not None and content_after_s is not None:
@@ -89,7 +89,7 @@ def test_the_rate_is_that_of_the_tokens_after_the_first(tokens: int | None, rate
 
 
 def test_there_is_no_rate_without_content_unless_the_model_server_timed_what_came_at_once() -> None:
-    unseen, at_once = Timeline(1.0, ended=2.0), lived()
+    unseen, at_once = ConnectionTimeline(1.0, ended=2.0), lived()
     at_once.last_content = at_once.first_content
 
     assert unseen.tokens_per_s(9, None) is None

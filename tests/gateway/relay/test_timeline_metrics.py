@@ -5,16 +5,16 @@ import asyncio
 import pytest
 
 from gateway.relay.connection import ClientConnection, ClientConnections
-from gateway.relay.timeline import Timeline
+from gateway.relay.timeline import ConnectionTimeline
 from services.http.sink import SinkWatch
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from tests.gateway.relay.relaying import relaying
 from tests.gateway.stage import START, ListHop, done, status_frame, tokens, turns
 
 
-def lived() -> Timeline:
+def lived() -> ConnectionTimeline:
     """0.25 s to read, 0.5 s to be let in, 0.25 s to ask; 2 s to the first content, 0.125 s on its way; 10 s in all."""
-    return Timeline(
+    return ConnectionTimeline(
         accepted=100.0,
         parsed=100.25,
         admitted=100.75,
@@ -53,7 +53,7 @@ def test_the_time_that_a_client_held_the_hop_up_is_not_the_gateway_s() -> None:
 
 
 def test_what_was_never_asked_written_or_answered_has_no_numbers() -> None:
-    timeline = Timeline(1.0, parsed=1.5, ended=2.0)
+    timeline = ConnectionTimeline(1.0, parsed=1.5, ended=2.0)
 
     assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
     assert (timeline.first_chunk_s, timeline.upstream_s) == (None, None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.streams.timeline import STAGES, Timeline
+from proxy.streams.timeline import STAGES, StreamTimeline
 from services.wire.events import Completion, FinishReason, Timing, Usage
 
 MOMENTS = ("parsed", "admitted", "asked", "first_content", "last_content")
@@ -20,9 +20,9 @@ def said(
     return Completion(FinishReason.STOP, usage, load_s, prefill_s, decode_s)
 
 
-def lived() -> Timeline:
+def lived() -> StreamTimeline:
     """A stream that waited 1 s in line, 0.5 s to connect, 4 s for its first content, and ran 10 s."""
-    return Timeline(
+    return StreamTimeline(
         accepted=100.0,
         parsed=100.25,
         admitted=101.25,
@@ -42,7 +42,7 @@ def lived() -> Timeline:
 def test_the_stages_add_up_to_the_total_however_far_the_stream_came(gaps: list[float], word: Completion | None) -> None:
     """Each prefix of the moments is a way to end: in line, connecting, waiting, decoding."""
     moments = list(accumulate(gaps, initial=1000.0))
-    timeline = Timeline(moments[0], ended=moments[-1])
+    timeline = StreamTimeline(moments[0], ended=moments[-1])
     for name, moment in zip(MOMENTS, moments[1:-1], strict=False):
         setattr(timeline, name, moment)
 
@@ -161,7 +161,7 @@ def test_a_duration_that_the_model_server_did_not_give_is_null(
 
 
 def test_a_stream_that_ended_in_line_has_no_first_token() -> None:
-    timing = Timeline(10.0, parsed=10.0, ended=12.0).timing(None)
+    timing = StreamTimeline(10.0, parsed=10.0, ended=12.0).timing(None)
 
     assert (timing.queue_ms, timing.ttft_ms, timing.total_ms) == (2000.0, None, 2000.0)
 
@@ -172,7 +172,7 @@ def test_there_is_no_rate_below_two_tokens_or_without_a_report(usage: Usage | No
 
 
 def test_there_is_no_rate_without_content_or_when_all_of_it_came_at_once_and_nobody_timed_it() -> None:
-    unseen, at_once = Timeline(1.0, ended=2.0), lived()
+    unseen, at_once = StreamTimeline(1.0, ended=2.0), lived()
     at_once.last_content = at_once.first_content
 
     assert unseen.rate(said(usage=Usage(5, 9))) is None
@@ -192,7 +192,7 @@ def test_what_the_proxy_added_leaves_the_wait_in_line_out() -> None:
 
 
 def test_what_was_never_written_or_answered_added_nothing_that_is_known() -> None:
-    timeline = Timeline(1.0, parsed=1.0, ended=2.0)
+    timeline = StreamTimeline(1.0, parsed=1.0, ended=2.0)
 
     assert (timeline.added_first_token_s, timeline.added_total_s, timeline.upstream_s) == (None, None, None)
 
@@ -216,9 +216,9 @@ def test_what_the_model_did_not_say_or_says_still_is_no_measure_of_its_answers(m
 # --- answers of several turns
 
 
-def of_turns(*turns: tuple[float, ...], ended: float) -> Timeline:
+def of_turns(*turns: tuple[float, ...], ended: float) -> StreamTimeline:
     """Return the timeline of turns that were asked, had contents, and were answered at these moments."""
-    timeline = Timeline(0.0, parsed=0.0, admitted=1.0)
+    timeline = StreamTimeline(0.0, parsed=0.0, admitted=1.0)
     for number, (asked, *contents, answered) in enumerate(turns):
         if number:
             timeline.next_turn()
