@@ -81,8 +81,12 @@ class WedgeWatch:
             log.warning("model.wedged", model=name, waiting=len(self._wedges.waiting(name)), cure=self._cures)
         self._tell()
         for name in self.names if self._cures else ():
-            if self._wedges.take_unload(name, now):
-                self._unloading[name] = self._tasks.spawn(self._unload(name), "unload")
+            waiting = [call for call in self._calls_of(name) if call.outcome is None and not call.has_content]
+            if waiting and self._wedges.take_unload(name, now):
+                model = self._calls[waiting[0]]  # as somebody asked for it: the model server knows that spelling
+                for call in waiting:  # now: in the next turn one of them may have an answer
+                    call.give_up(WEDGED)
+                self._unloading[name] = self._tasks.spawn(self._unload(name, model), "unload")
 
     async def unloaded(self, model: str) -> None:
         """Return when ``model`` is not being unloaded: a call that came between would keep it as it is."""
@@ -94,12 +98,11 @@ class WedgeWatch:
             self._told = names
             self._changed(names)
 
-    async def _unload(self, name: str) -> None:
-        """Close the calls that wait for the model, for one in use is not unloaded, and unload it."""
-        waiting = [call for call, model in self._calls.items() if canonical(model) == name and not call.has_content]
-        model = self._calls[waiting[0]]  # as somebody asked for it: the model server knows that spelling
-        for call in waiting:
-            call.give_up(WEDGED)
+    def _calls_of(self, name: str) -> list[UpstreamCall]:
+        return [call for call, model in self._calls.items() if canonical(model) == name]
+
+    async def _unload(self, name: str, model: str) -> None:
+        """Unload a model whose waiting calls are being closed, for one in use is not unloaded."""
         try:
             await self._transport.unload(model)
             async with asyncio.timeout(UNLOADED_WITHIN_S):

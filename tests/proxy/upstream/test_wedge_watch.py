@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from services.wire.events import FinishReason
 from tests.eventually import soon
 from tests.proxy.stage import turns
-from tests.proxy.upstream.production import MODEL, WHOLE, ProducerStage, produced
+from tests.proxy.upstream.production import MODEL, WHOLE, ProducerStage, line, produced
 from tests.proxy.upstream.scripted_transport import Connects
 
 SILENT = Connects()
@@ -54,7 +54,7 @@ async def test_who_waits_at_a_wedged_model_has_its_call_repeated_after_the_unloa
     assert stage.transport.unloaded == [(MODEL, 0)]
     assert stage.noted.repeats == ["wedged"]
     assert stage.wedged == [[LISTED_AS], []]
-    assert [line["event"] for line in lines] == ["model.wedged", "model.unloaded"]
+    assert [entry["event"] for entry in lines] == ["model.wedged", "model.unloaded"]
     stage.assert_everything_is_given_back()
 
 
@@ -67,7 +67,7 @@ async def test_without_the_cure_it_is_only_said() -> None:
             named = stage.wedges.names
 
     assert (stage.transport.unloaded, named, stage.wedged) == ([], [LISTED_AS], [[LISTED_AS]])
-    assert [(line["event"], line["model"]) for line in lines] == [("model.wedged", LISTED_AS)]
+    assert [(entry["event"], entry["model"]) for entry in lines] == [("model.wedged", LISTED_AS)]
 
 
 async def test_a_look_that_was_not_answered_says_nothing() -> None:
@@ -75,6 +75,35 @@ async def test_a_look_that_was_not_answered_says_nothing() -> None:
         stage.wedges.looked(None)
 
         assert stage.wedges.names == []
+
+
+@pytest.mark.parametrize("last_words", [line("late"), line("late") + line(done=True), line(done=True)])
+async def test_what_a_call_brings_once_it_is_given_up_is_too_late(last_words: bytes) -> None:
+    """Between the look and the unload is a turn of the loop: what the look decided stands, and fails nothing."""
+    with capture_logs() as lines:
+        async with waiting_in_vain(SILENT, WHOLE) as stage:
+            [connection] = stage.transport.opened
+            stage.wedges.looked(LOADED)
+            connection.call.reader.on_bytes(last_words)
+            await stage.over()
+
+    assert (stage.text, stage.end, stage.stream.attempts) == ("Hello", "stop", 2)
+    assert stage.transport.unloaded == [(MODEL, 0)]
+    assert [entry["event"] for entry in lines] == ["model.wedged", "model.unloaded"]
+    stage.assert_everything_is_given_back()
+
+
+async def test_a_model_whose_last_waiting_call_has_just_failed_is_not_unloaded() -> None:
+    """It would help nobody."""
+    with capture_logs() as lines:
+        async with waiting_in_vain(SILENT) as stage:
+            [connection] = stage.transport.opened
+            connection.call.reader.on_bytes(b'{"error":"it broke"}\n')
+            stage.wedges.looked(LOADED)
+            await stage.over()
+
+    assert (stage.end, stage.transport.unloaded) == ("upstream_error", [])
+    assert [entry["event"] for entry in lines] == ["model.wedged"]
 
 
 async def test_an_unload_that_fails_is_said_and_who_waits_is_asked_for_again_all_the_same() -> None:
@@ -85,7 +114,7 @@ async def test_an_unload_that_fails_is_said_and_who_waits_is_asked_for_again_all
             await stage.over()
 
     assert (stage.text, stage.end) == ("Hello", "stop")
-    assert [line["event"] for line in lines] == ["model.wedged", "model.not_unloaded"]
+    assert [entry["event"] for entry in lines] == ["model.wedged", "model.not_unloaded"]
     stage.assert_everything_is_given_back()
 
 
