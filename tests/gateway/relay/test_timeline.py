@@ -18,9 +18,11 @@ def lived() -> ConnectionTimeline:
         admitted=100.75,
         asked=101.0,
         first_content=103.0,
+        first_written=103.125,
         last_content=111.0,
         content_reads=81,
         answered=111.0,
+        last_written=111.0625,
         ended=111.5,
     )
 
@@ -95,3 +97,45 @@ def test_there_is_no_rate_without_content_unless_the_model_server_timed_what_cam
     assert unseen.tokens_per_s(9, None) is None
     assert at_once.tokens_per_s(9, None) is None
     assert at_once.tokens_per_s(9, 4.5) == 2.0
+
+
+# --- what the gateway itself adds
+
+
+def test_what_the_gateway_added_leaves_out_the_admission_and_the_proxy_s_time() -> None:
+    timeline = lived()
+
+    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.125)
+    assert timeline.added_total_s == pytest.approx(0.25 + 0.25 + 0.0625)
+    assert (timeline.first_chunk_s, timeline.upstream_s) == (2.0, 10.0)
+
+
+def test_content_that_waited_for_the_client_s_headers_had_come_before() -> None:
+    timeline = lived()
+    timeline.first_heard = 102.75
+
+    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.375)
+    assert timeline.first_chunk_s == 1.75
+
+
+def test_the_time_that_a_client_held_the_hop_up_is_not_the_gateway_s() -> None:
+    """The end is read only when the client takes bytes again: the call itself took that long."""
+    timeline = lived()
+    timeline.blocked_s = 5.0
+
+    assert timeline.added_total_s == lived().added_total_s
+
+
+def test_what_was_never_asked_written_or_answered_has_no_numbers() -> None:
+    timeline = ConnectionTimeline(1.0, parsed=1.5, ended=2.0)
+
+    assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
+    assert (timeline.first_chunk_s, timeline.upstream_s) == (None, None)
+
+
+def test_a_call_that_was_cut_off_took_until_the_end() -> None:
+    timeline = lived()
+    timeline.answered = timeline.last_written = None
+
+    assert timeline.upstream_s == 10.5
+    assert timeline.added_total_s is None

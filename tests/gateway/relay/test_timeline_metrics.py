@@ -1,73 +1,12 @@
-"""What the gateway itself adds, by the moments of a connection, and where a relay takes those moments."""
+"""Where a relay takes the moments of a connection."""
 
 import asyncio
 
-import pytest
-
 from gateway.relay.connection import ClientConnection, ClientConnections
-from gateway.relay.timeline import ConnectionTimeline
 from services.http.sink import SinkWatch
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from tests.gateway.relay.relaying import relaying
 from tests.gateway.stage import START, ListHop, done, status_frame, tokens, turns
-
-
-def lived() -> ConnectionTimeline:
-    """0.25 s to read, 0.5 s to be let in, 0.25 s to ask; 2 s to the first content, 0.125 s on its way; 10 s in all."""
-    return ConnectionTimeline(
-        accepted=100.0,
-        parsed=100.25,
-        admitted=100.75,
-        asked=101.0,
-        first_content=103.0,
-        first_written=103.125,
-        last_content=110.0,
-        answered=111.0,
-        last_written=111.0625,
-        ended=111.5,
-    )
-
-
-def test_what_the_gateway_added_leaves_out_the_admission_and_the_proxy_s_time() -> None:
-    timeline = lived()
-
-    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.125)
-    assert timeline.added_total_s == pytest.approx(0.25 + 0.25 + 0.0625)
-    assert (timeline.first_chunk_s, timeline.upstream_s) == (2.0, 10.0)
-
-
-def test_content_that_waited_for_the_client_s_headers_had_come_before() -> None:
-    timeline = lived()
-    timeline.first_heard = 102.75
-
-    assert timeline.added_first_token_s == pytest.approx(0.25 + 0.25 + 0.375)
-    assert timeline.first_chunk_s == 1.75
-
-
-def test_the_time_that_a_client_held_the_hop_up_is_not_the_gateway_s() -> None:
-    """The end is read only when the client takes bytes again: the call itself took that long."""
-    timeline = lived()
-    timeline.blocked_s = 5.0
-
-    assert timeline.added_total_s == lived().added_total_s
-
-
-def test_what_was_never_asked_written_or_answered_has_no_numbers() -> None:
-    timeline = ConnectionTimeline(1.0, parsed=1.5, ended=2.0)
-
-    assert (timeline.added_first_token_s, timeline.added_total_s) == (None, None)
-    assert (timeline.first_chunk_s, timeline.upstream_s) == (None, None)
-
-
-def test_a_call_that_was_cut_off_took_until_the_end() -> None:
-    timeline = lived()
-    timeline.answered = timeline.last_written = None
-
-    assert timeline.upstream_s == 10.5
-    assert timeline.added_total_s is None
-
-
-# --- the moments of a relay
 
 
 async def test_the_first_content_is_written_when_its_write_has_returned() -> None:
