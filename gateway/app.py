@@ -20,6 +20,7 @@ from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
 from gateway.routes.native import Handlers
+from gateway.routes.ollama import OllamaHandlers
 from gateway.routes.responder import Reception
 from gateway.settings import GatewaySettings
 from services.http import edge
@@ -40,6 +41,8 @@ KEEPALIVE_S: Final = 15.0
 """aiohttp's header time-out, too: a header that drips is closed after it."""
 USER_TIMEOUT_MARGIN_S: Final = 5.0
 """The kernel's net lies below the write deadline's."""
+DEPARTURES_S: Final = 1.0
+"""How long the proxy gets to hear, at the end, which clients left: else it goes on for those that cannot come back."""
 FILES_PER_STREAM: Final = 2.5
 """A client's socket, a hop's, and half a spare for departures and pools."""
 
@@ -50,7 +53,7 @@ class GatewayService:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self.metrics = GatewayMetrics()
-        self._tasks = Tasks()
+        self._departures = Tasks()
         self._upstream = Upstream(settings.proxy_url)
         self._catalog = Catalog(self._upstream, settings.default_model)
         self.connections = ClientConnections(most_streams(settings.max_streams))
@@ -106,7 +109,7 @@ class GatewayService:
     async def close(self) -> None:
         """Give back what is held."""
         await self._operations.close()
-        await self._tasks.close()
+        await self._departures.finish(DEPARTURES_S)
         await self._upstream.close()
 
     # --- inside
@@ -120,13 +123,15 @@ class GatewayService:
         self._operations.add_routes(app.router)
         reception = Reception(
             self._settings,
-            hops=Hops(self._upstream, self.metrics, self._tasks),
+            hops=Hops(self._upstream, self.metrics, self._departures),
             connections=self.connections,
             catalog=self._catalog,
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
         Handlers(reception, self._upstream, self._catalog).add_routes(app.router)
+        OllamaHandlers(reception, self._upstream).add_routes(app.router)
+        app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         return app
 

@@ -16,7 +16,7 @@ from proxy.metrics import ProxyMetrics
 from proxy.providers.ollama import OllamaAdapter
 from proxy.routes.embedding import EmbedHandlers
 from proxy.routes.ollama import OllamaHandlers
-from proxy.routes.responder import Reception, name_dropped
+from proxy.routes.responder import Reception
 from proxy.routes.streams import Handlers
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
@@ -170,7 +170,7 @@ class ProxyService:
             streams=self.streams,
             admission=self._server.permits,
         ).add_routes(app.router)
-        app.on_response_prepare.append(name_dropped)
+        app.on_response_prepare.append(edge.name_dropped)
         return app
 
     @web.middleware

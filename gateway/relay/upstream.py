@@ -21,6 +21,14 @@ DEPART_S: Final = 5.0
 READ_S: Final = 2.0
 READ_BYTES: Final = 8 << 20
 PATHS: Final[Mapping[str, str]] = {"chat": "/api/chat/stream", "generate": "/api/generate/stream"}
+OLLAMA_PATHS: Final[Mapping[str, str]] = {
+    name: f"/api/{name}" for name in ("tags", "ps", "version", "show", "embed", "embeddings")
+}
+"""What is passed on in Ollama's shape: paths come from here, never from a request."""
+PASSED_S: Final = 12.0
+"""Longer than the proxy gives the model server, so that the proxy's own words come."""
+EMBED_S: Final = 1800.0
+"""The proxy's limits of a wait in line and of a first token end it before."""
 _NATIVE: Final = "text/event-stream;dialect=native"
 
 
@@ -133,6 +141,17 @@ class Upstream:
         headers = {"Content-Type": "application/json"}
         request = HttpRequest("POST", "/api/show", headers, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
+
+    async def ollama(self, name: str, body: bytes | None, request_id: str) -> HttpResponse:
+        """Return what the proxy answers under one of :data:`OLLAMA_PATHS`; with a JSON body it is a POST.
+
+        Raises:
+            TransportError: no answer came.
+        """
+        headers = {"X-Request-Id": request_id, "Content-Type": "application/json"}
+        request = HttpRequest("GET" if body is None else "POST", OLLAMA_PATHS[name], headers, body or b"")
+        timeout_s = EMBED_S if name in {"embed", "embeddings"} else PASSED_S
+        return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=timeout_s)
 
     def connections(self) -> Connections:
         """Count the connections to the proxy."""

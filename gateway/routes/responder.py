@@ -19,11 +19,11 @@ from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay, Sink
 from gateway.routes.catalog import Catalog
 from gateway.settings import GatewaySettings
-from services.dialects.dialect import Dialect, WholeDialect
+from services.dialects.dialect import Answer, Dialect, WholeDialect
 from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
-from services.wire.events import Code, ConnectionEnd, Failed, Refused, shutting_down
+from services.wire.events import Code, ConnectionEnd, Failed, Refused, Terminal, shutting_down
 from services.wire.native import NativeFrames, plain
 from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
 
@@ -105,6 +105,7 @@ class Reception:
         asked = parse(await self.body_of(request))
         connection.timeline.parsed = time.monotonic()
         connection.conversation_id = asked.wishes.conversation_id
+        edge.note_dropped(request, asked.wishes.dropped)
         return asked
 
     async def body_of(self, request: web.Request) -> bytes:
@@ -164,9 +165,18 @@ class Reception:
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
     async def translate(
-        self, request: web.Request, connection: ClientConnection, hop: Hop, dialect: Dialect
+        self,
+        request: web.Request,
+        connection: ClientConnection,
+        hop: Hop,
+        dialect: Dialect,
+        *,
+        unbegun: Callable[[Terminal], Answer | None],
     ) -> web.StreamResponse:
         """Answer in a dialect whose headers wait for the first frame, and whose client cannot come back for the rest.
+
+        Args:
+            unbegun: what is answered to who got no frame before an end that did not fail; None for the end's own frame.
 
         Raises:
             Refused: the stream failed before, or this gateway is shutting down.
@@ -176,6 +186,9 @@ class Reception:
         relay = connection.relay = self._relay(connection, passage, meter)
         try:
             first = await self._begun(connection, hop, relay, passage)
+            if passage.passed.chunks == 0 and passage.end is not None and (instead := unbegun(passage.end)) is not None:
+                connection.reason = relay.end_reason
+                return edge.response_of(instead)
             sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=first)
         finally:
             relay.close()

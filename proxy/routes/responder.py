@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-import structlog
 from aiohttp import web
 
 from proxy.routes.headers import caller_of, dialect_of
@@ -28,20 +27,10 @@ HOP_WRITE_TIMEOUT_S: Final = 300.0
 """A gateway may be paused for a client that still takes some: the log's size bounds it before this does."""
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]{1,256}")
 
-DROPPED: Final = web.RequestKey("dropped", tuple)
-"""The names of what was dropped of a body, for every shape of its answer."""
-
-log = structlog.get_logger()
 
 Entered = TypeVar("Entered")
 Parse = Callable[[bytes], Asked[Request]]
 """Reads a body, or raises BadBody."""
-
-
-async def name_dropped(request: web.Request, response: web.StreamResponse) -> None:
-    """Say which of Ollama's fields were dropped, whatever the answer is: for ``on_response_prepare``."""
-    if dropped := request.get(DROPPED):
-        response.headers["Sluice-Dropped"] = ", ".join(dropped)
 
 
 class FollowerMetrics(Protocol):
@@ -71,9 +60,7 @@ class Reception:
         """
         raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
         asked = parse(raw)
-        if dropped := asked.wishes.dropped:
-            request[DROPPED] = dropped
-            log.debug("request.fields_dropped", request_id=request[edge.REQUEST_ID], fields=list(dropped))
+        edge.note_dropped(request, asked.wishes.dropped)
         return asked
 
     @contextlib.asynccontextmanager

@@ -26,6 +26,8 @@ from services.http.hosts import Hosts
 log = structlog.get_logger()
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+DROPPED: Final = web.RequestKey("dropped", tuple)
+"""The names of what was dropped of a body, for every shape of its answer."""
 _REQUEST_ID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 PROBES: Final = frozenset({"/livez", "/readyz"})
 """Answered whatever the Host: probes send an address."""
@@ -117,6 +119,19 @@ def never_end_properly(request: web.BaseRequest) -> None:
 async def strip_server_header(_request: web.Request, response: web.StreamResponse) -> None:
     """Say nothing of what serves: for ``on_response_prepare``."""
     response.headers.popall("Server", None)
+
+
+def note_dropped(request: web.Request, dropped: Sequence[str]) -> None:
+    """Note which fields of a body were dropped, of a closed list; a line at debug says so."""
+    if dropped:
+        request[DROPPED] = tuple(dropped)
+        log.debug("request.fields_dropped", request_id=request[REQUEST_ID], fields=list(dropped))
+
+
+async def name_dropped(request: web.Request, response: web.StreamResponse) -> None:
+    """Say which fields were dropped, whatever the answer is: for ``on_response_prepare``."""
+    if dropped := request.get(DROPPED):
+        response.headers["Sluice-Dropped"] = ", ".join(dropped)
 
 
 def name_request(request: web.Request) -> str:

@@ -30,6 +30,12 @@ class Tasks:
         """How many are running."""
         return len(self._running)
 
+    async def finish(self, within_s: float) -> None:
+        """Let what runs end by itself for so long, then close."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=within_s)
+        await self.close()
+
     async def close(self) -> None:
         """Cancel what runs, and return when all of it is done."""
         for task in self._running:

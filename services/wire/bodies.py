@@ -26,6 +26,7 @@ from services.wire.request import (
     BadBody,
     CalledTool,
     ChatRequest,
+    EmbedRequest,
     GenerateRequest,
     Message,
     ModelRequest,
@@ -284,6 +285,13 @@ def generate_request(body: GenerateBody) -> GenerateRequest:
 def written(request: ModelRequest) -> bytes:
     """Return the JSON of the hop; what was not said is absent, and nulls inside schemas and arguments stay."""
     return orjson.dumps(_json(request))
+
+
+def written_embedding(request: EmbedRequest) -> bytes:
+    """Return what asks the next hop for vectors; the older route takes one text, under another name."""
+    texts = {"prompt" if request.single else "input": request.texts}
+    body = {"model": request.model, **texts, "dimensions": request.dimensions, "truncate": request.truncate}
+    return orjson.dumps({name: value for name, value in body.items() if value is not None})
 
 
 def fingerprint(asked: Asked[ModelRequest]) -> bytes:

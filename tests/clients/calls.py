@@ -29,6 +29,8 @@ CALLED: Final = [
 CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 EIGHT: Final = {"num_predict": 8, "temperature": 0.5, "seed": 7, "stop": ["never said"]}
 NOT_OFFERED: Final = "not offered"
+AT_THE_GATEWAY: Final = {"ps": frozenset({"no digests"}), "show": frozenset({"no modelfile"})}
+"""By the call's name, what else is not the same at the gateway, which strangers may reach."""
 
 
 @dataclass(frozen=True)

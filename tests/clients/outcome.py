@@ -106,11 +106,18 @@ def _place(said: dict[str, Any]) -> str:
     return found[0]
 
 
+def _digests(said: dict[str, Any]) -> list[Any]:
+    models = said.get("models") or []
+    return [model.pop("digest", None) for model in models]
+
+
 _NAMED: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
     "context": lambda said: said.pop("context", None),
     "logprobs": lambda said: said.pop("logprobs"),
     "no host in the words": _place,
     "status 500 is 502": _status_of_500,
+    "no digests": _digests,
+    "no modelfile": lambda said: said.pop("modelfile", None),
 }
 
 

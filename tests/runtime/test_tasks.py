@@ -88,3 +88,13 @@ async def test_who_awaits_a_failed_task_hears_of_it_too() -> None:
 
     with capture_logs(), pytest.raises(RuntimeError, match="broken"):
         await Tasks().spawn(work(), "work")
+
+
+async def test_what_ends_in_time_is_let_end_and_the_rest_is_cancelled() -> None:
+    tasks, came = Tasks(), asyncio.Event()
+    quick, slow = tasks.spawn(came.wait(), "quick"), tasks.spawn(asyncio.Event().wait(), "slow")
+    asyncio.get_running_loop().call_soon(came.set)
+    await tasks.finish(0.05)
+    await Tasks().finish(0.05)
+
+    assert (quick.result(), slow.cancelled(), len(tasks)) == (True, True, 0)

@@ -67,9 +67,14 @@ class Scene:
 
 @asynccontextmanager
 async def relaying(
-    hop: ListHop, *again: Hop | None, room: int = 1_000_000, position: int = 0, began: bool = True
+    hop: ListHop,
+    *again: Hop | None,
+    room: int = 1_000_000,
+    position: int = 0,
+    began: bool = True,
+    dialect: Dialect | None = None,
 ) -> AsyncIterator[tuple[Scene, "asyncio.Task[None]"]]:
-    scene = Scene(*again, room=room, position=position, began=began)
+    scene = Scene(*again, room=room, position=position, began=began, dialect=dialect)
     task = scene.begin(hop)
     await turns()
     try:

@@ -1,0 +1,155 @@
+"""Ollama's own API at the gateway, under /ollama/: for clients made for it, in its shapes, as the proxy has it.
+
+A client's base URL is that of the gateway with /ollama behind it. What is not offered is dropped and named in
+`Sluice-Dropped`, a leaving client's answer is cancelled, and who cannot come back is told of a drain by a last line.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.errors import OLLAMA, UNAVAILABLE
+from gateway.relay.connection import ClientConnection
+from gateway.relay.upstream import Upstream
+from gateway.routes.responder import Parse, Reception
+from services.dialects import ollama_request
+from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
+from services.http import edge
+from services.http.client import HttpResponse, TransportError
+from services.wire import bodies
+from services.wire.events import Code, Failed, Refused
+from services.wire.native import JSON_HEADERS
+from services.wire.request import Asked, EmbedRequest, GenerateRequest, ModelRequest
+
+_PASSED_HEADERS: Final = ("Retry-After", "Sluice-Error-Code")
+_NO_OBJECT: Final = Failed(Code.UPSTREAM_ERROR, "The model server's answer cannot be read.", retryable=False)
+_now: Final = partial(datetime.now, UTC)
+
+
+def generate(raw: bytes) -> Asked[ModelRequest]:
+    """Read the body of a text to continue, which may not leave the model's template out here.
+
+    Raises:
+        BadBody: with the first fault found.
+    """
+    request, wishes = ollama_request.generate(raw)
+    assert isinstance(request, GenerateRequest)
+    if request.raw:
+        wishes = replace(wishes, dropped=tuple(sorted((*wishes.dropped, "raw"))))
+    return Asked(replace(request, raw=None), wishes)
+
+
+class OllamaHandlers:
+    """What the gateway answers in Ollama's shapes."""
+
+    def __init__(self, reception: Reception, upstream: Upstream) -> None:
+        self._reception = reception
+        self._upstream = upstream
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve PROTOCOL.md's rows under /ollama/."""
+        router.add_get(OLLAMA, self.greet)
+        router.add_post("/ollama/api/generate", self._answering("generate", generate))
+        router.add_post("/ollama/api/chat", self._answering("chat", ollama_request.chat))
+        router.add_post("/ollama/api/embed", self._embedding("embed", ollama_request.embed))
+        router.add_post("/ollama/api/embeddings", self._embedding("embeddings", ollama_request.embeddings))
+        router.add_get("/ollama/api/tags", self._reading("tags"))
+        router.add_get("/ollama/api/ps", self._reading("ps", _without_digests))
+        router.add_get("/ollama/api/version", self._reading("version"))
+        router.add_post("/ollama/api/show", self.show)
+
+    async def greet(self, _request: web.Request) -> web.StreamResponse:
+        """GET /ollama/, HEAD /ollama/: clients probe an Ollama so."""
+        return web.Response(text="Sluice is running")
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """POST /ollama/api/show: less the model's file, which names places on the model server."""
+        model = ollama_request.shown_model(await self._reception.body_of(request))
+        return await self._passed(request, "show", orjson.dumps({"model": model}), less=_without_modelfile)
+
+    def _answering(self, kind: str, parse: Parse) -> Handler:
+        """Return the handler of a route that answers: lines, or one object if the body asks for no stream."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            async def work(connection: ClientConnection) -> web.StreamResponse:
+                asked = await self._reception.asked(request, connection, parse)
+                if asked.wishes.order is not None:
+                    connection.reason = None  # it needs no stream
+                    return await self._obeyed(request, asked, asked.wishes.order)
+                hop = await self._reception.started(request, connection, asked)
+                model = asked.request.model or ""
+                if asked.wishes.stream is False:
+                    return await self._reception.gather(connection, hop, OllamaObject(kind, model, _now))
+                lines = OllamaLines(kind, model, _now)
+                return await self._reception.translate(request, connection, hop, lines, unbegun=stopped_answer)
+
+            return await self._reception.connected(request, kind, work)
+
+        return answer
+
+    async def _obeyed(self, request: web.Request, asked: Asked[ModelRequest], order: str) -> web.StreamResponse:
+        """Answer an order to load or unload a model that there is, and leave the model server as it is."""
+        kind, model = asked.request.kind, asked.request.model or ""
+        shown = await self._passed(request, "show", orjson.dumps({"model": model}))
+        if shown.status != 200:
+            return shown
+        return edge.json_response(empty_object(kind, model, _now(), done_reason=order))
+
+    def _embedding(self, name: str, parse: Callable[[bytes], Asked[EmbedRequest]]) -> Handler:
+        async def embed(request: web.Request) -> web.StreamResponse:
+            asked = parse(await self._reception.body_of(request))
+            edge.note_dropped(request, asked.wishes.dropped)
+            return await self._passed(request, name, bodies.written_embedding(asked.request))
+
+        return embed
+
+    def _reading(self, name: str, less: Callable[[dict[str, Any]], None] | None = None) -> Handler:
+        async def read(request: web.Request) -> web.StreamResponse:
+            return await self._passed(request, name, less=less)
+
+        return read
+
+    async def _passed(
+        self,
+        request: web.Request,
+        name: str,
+        body: bytes | None = None,
+        *,
+        less: Callable[[dict[str, Any]], None] | None = None,
+    ) -> web.Response:
+        """Pass on what the proxy answers in Ollama's shape, refusals too; ``less`` takes out what is not for people."""
+        try:
+            answer = await self._upstream.ollama(name, body, request[edge.REQUEST_ID])
+        except TransportError as exc:
+            raise Refused(UNAVAILABLE) from exc
+        headers = {shown: answer.headers[shown.lower()] for shown in _PASSED_HEADERS if shown.lower() in answer.headers}
+        told = answer.body if less is None or answer.status != 200 else _lessened(answer, less)
+        return web.Response(status=answer.status, headers={**JSON_HEADERS, **headers}, body=told)
+
+
+def _lessened(answer: HttpResponse, less: Callable[[dict[str, Any]], None]) -> bytes:
+    try:
+        page = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        page = None
+    if not isinstance(page, dict):
+        raise Refused(_NO_OBJECT)
+    less(page)
+    return orjson.dumps(page)
+
+
+def _without_modelfile(shown: dict[str, Any]) -> None:
+    shown.pop("modelfile", None)
+
+
+def _without_digests(page: dict[str, Any]) -> None:
+    models = page.get("models")
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict):
+            model.pop("digest", None)
