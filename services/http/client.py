@@ -142,9 +142,9 @@ class HttpClient:
                 transport, connection = await loop.create_connection(
                     lambda: HttpConnection(self), self._host, self._port, ssl=self._tls
                 )
-        except TimeoutError as exc:  # a TimeoutError is an OSError, and so is an SSLError: first
+        except TimeoutError as exc:  # a TimeoutError is an OSError, and so is a certificate's: first
             raise TransportError("connect_timeout") from exc
-        except ssl.SSLError as exc:
+        except ssl.SSLCertVerificationError as exc:
             raise TransportError("untrusted") from exc
         except OSError as exc:
             raise TransportError("refused") from exc

@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from random import random
 from typing import Any, Final, Protocol
 
+from services.http.connection import ResponseEnd
 from services.termchat.answer_events import AnswerFailed, refusal
 from services.termchat.following import HEADERS_S, Following, Heard
 from services.termchat.gateway import AnswerConnection, Gateway, TransportError
 from services.termchat.stopping import Step, Stopping
-from services.wire.events import Token
 
-KEEP_CHARACTERS: Final = 1 << 20
-"""Of an answer's text, for the conversation: as much as the proxy's log holds of it."""
 LAST_CHUNK_S: Final = 0.5
 """Behind its last word a body only ends; to close before that would look like a reader who left."""
 FAREWELL_S: Final = 1.0
@@ -67,13 +65,6 @@ class Answering:
         self._stopping = Stopping()
         self._connecting: asyncio.Timeout | None = None
         self._leaving = False
-        self._text: list[str] = []
-        self._characters = 0
-
-    @property
-    def text(self) -> str:
-        """What was said."""
-        return "".join(self._text)
 
     def stop(self) -> None:
         """Stop the answer, from a signal handler; it goes on to its own last word, or for some seconds without."""
@@ -92,13 +83,13 @@ class Answering:
         """Return when the answer is over.
 
         Raises:
-            BrokenPipeError: nobody reads what the view writes; the gateway was told to stop.
+            OSError: what the view writes cannot be written; the gateway was told to stop.
         """
         try:
             while self.following.end is None:
                 await self._pause(await self._once())
             self._view.close(self.following, time.monotonic())
-        except BrokenPipeError:
+        except OSError:
             await self._cancel()
             raise
         return self.following
@@ -158,16 +149,15 @@ class Answering:
             self.following.opened(connection.headers.get("x-stream-id", ""), now)
         while connection.events and self.following.end is None:
             heard = self.following.heard(connection.events.popleft(), now)
-            if heard is None:
-                continue
-            if isinstance(heard.event, Token) and self._characters < KEEP_CHARACTERS:
-                self._text.append(heard.event.content)
-                self._characters += len(heard.event.content)
-            self._view.take(heard, now)
+            if heard is not None:
+                self._view.take(heard, now)
 
     def _after(self, connection: AnswerConnection, now: float) -> float:
         """Return how long to wait after a connection that ended, the answer's end not having come."""
         chance = random()  # noqa: S311 as above
+        if connection.end is ResponseEnd.MALFORMED and not connection.status:
+            self.following.met_a_stranger()
+            return 0.0
         if connection.carries_frames or not connection.status:
             return self.following.disconnected(now, chance) or 0.0
         refused = refusal(connection.status, bytes(connection.body), connection.headers.get("retry-after", ""))

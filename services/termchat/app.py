@@ -1,6 +1,7 @@
 """The program put together: what was asked for, what is on the other ends, and who answers it."""
 
 import asyncio
+import contextlib
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,10 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return Exit.USAGE
     except BrokenPipeError:
         return Exit.BROKEN_PIPE
+    except OSError as exc:  # a full disk behind the pipe
+        with contextlib.suppress(OSError):
+            err.line(f"sluice: the answer cannot be written: {(exc.strerror or '').lower()}")
+        return Exit.FAILED
     except KeyboardInterrupt:  # before there was anything to stop
         return Exit.INTERRUPTED
 
@@ -41,7 +46,7 @@ def _question(options: Options) -> str:
     """
     if options.operation:
         return options.words
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         if options.is_json and not options.words:
             raise Misused("--json is for one question")
         return options.words

@@ -129,8 +129,8 @@ class Chat:
 
     async def _ask(self, text: str) -> None:
         self._conversation.ask(text)
-        answer, said = await self._session.answer(self._conversation)
-        self._conversation.take_answer(said, answer.mark)
+        answer = await self._session.answer(self._conversation)
+        self._conversation.take_answer(answer.text, answer.mark)
         if isinstance(answer.end, AnswerFinished):
             self._numbers = answer.end.numbers
         if isinstance(answer.end, AnswerFailed) and answer.end.retryable and not answer.was_stopped:

@@ -8,6 +8,18 @@ _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MAY_BECOME_ONE: Final = re.compile(r" {0,3}(`{0,2}|~{0,2})")
 
 
+def fence_after(line: str, mark: str) -> str | None:
+    """Return the fence that is open behind ``line``; None where the line is no fence.
+
+    Args:
+        mark: the fence that was open before it, as its first character; "" for none.
+    """
+    found = _FENCE.match(line)
+    if found is None or (mark and found[1][0] != mark):
+        return None
+    return "" if mark else found[1][0]
+
+
 class Span(NamedTuple):
     """Neighbouring text of one kind."""
 
@@ -49,12 +61,9 @@ class Fences:
 
     def _begin(self, line: str) -> None:
         self._is_line_open = True
-        found = _FENCE.match(line)
-        self._is_fence = found is not None and (not self._mark or found[1][0] == self._mark)
-        if found is not None and not self._mark:
-            self._mark = found[1][0]
-        elif self._is_fence:
-            self._mark = ""
+        after = fence_after(line, self._mark)
+        self._is_fence = after is not None
+        self._mark = self._mark if after is None else after
 
     def _end_line(self) -> None:
         self._is_line_open = self._is_fence = False

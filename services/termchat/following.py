@@ -33,6 +33,8 @@ DEFAULT_HEARTBEAT_S: Final = 10.0
 DEAD_AFTER_HEARTBEATS: Final = 3
 HEADERS_S: Final = 20.0
 """Headers come within a second of being accepted; the hop behind the gateway may take six more."""
+KEEP_CHARACTERS: Final = 1 << 20
+"""Of an answer's text, for the conversation: as much as the proxy's log holds of it."""
 UNREACHABLE: Final = "unreachable"
 INTERRUPTED: Final = "interrupted"
 STOPPED: Final = "stopped"
@@ -72,10 +74,17 @@ class Following:
         self.asked_at = now
         self.first_at: float | None = None
         self.heard_at = now
+        self._pieces: list[str] = []
+        self._characters = 0
         self._window_s = DEFAULT_WINDOW_S
         self._heartbeat_s = DEFAULT_HEARTBEAT_S
         self._was_sent = False  # the question may have reached the gateway
         self._lost_at: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it was heard, and kept."""
+        return "".join(self._pieces)
 
     @property
     def is_reconnecting(self) -> bool:
@@ -112,6 +121,9 @@ class Following:
             return None
         self.tries, self._lost_at = 0, None
         said = event_of(data)
+        if isinstance(said, Token) and self._characters < KEEP_CHARACTERS:
+            self._pieces.append(said.content)
+            self._characters += len(said.content)
         match said:
             case AnswerStarted(stream_id, model, window_s, heartbeat_s):
                 self.opened(stream_id, now)
@@ -153,6 +165,10 @@ class Following:
             words = failed.message or _BROKE_OFF
             self.end = AnswerFailed(INTERRUPTED, words, retryable=True, request_id=failed.request_id)
         return None
+
+    def met_a_stranger(self) -> None:
+        """Note that what answered speaks another protocol: it will not learn ours by being asked again."""
+        self.end = AnswerFailed(UNREACHABLE, "What answers there speaks no HTTP. Is the address right?")
 
     def stop(self) -> None:
         """Note that it was stopped here, whatever becomes of it there; its own last word, if it has come, stands."""

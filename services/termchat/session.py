@@ -13,6 +13,7 @@ from services.termchat.exit_codes import exit_of
 from services.termchat.following import Following
 from services.termchat.gateway import Gateway
 from services.termchat.options import Options
+from services.termchat.painting import MarkdownPainter, PlainPainter
 from services.termchat.stopping import Interrupts
 from services.termchat.terminal import Style, Terminal
 from services.termchat.views import JsonView, PipeView, TerminalView, WholeView
@@ -34,11 +35,11 @@ class Session:
         self.interrupts = Interrupts()
         self.left_by: int | None = None  # the signal
 
-    async def answer(self, conversation: Conversation) -> tuple[Following, str]:
-        """Show the answer to the conversation's last question; return how it went, and its text.
+    async def answer(self, conversation: Conversation) -> Following:
+        """Show the answer to the conversation's last question; return how it went.
 
         Raises:
-            BrokenPipeError: nobody reads it.
+            OSError: it cannot be written.
         """
         answering = Answering(self.gateway, conversation.request(), self._view(conversation))
         loop = asyncio.get_running_loop()
@@ -51,16 +52,17 @@ class Session:
             for number in (signal.SIGINT, *LEAVING_SIGNALS):
                 loop.remove_signal_handler(number)
         self._close(following)
-        return following, answering.text
+        return following
 
     def _view(self, conversation: Conversation) -> View:
         if self.options.is_json:
             return JsonView(self.out)
         if not self.out.is_terminal:
             return PipeView(self.out)
+        painter = MarkdownPainter(self.out) if self.options.is_rendered else PlainPainter(self.out)
         if not self.is_streaming:
-            return WholeView(self.out, conversation.parameters.model or "")
-        return TerminalView(self.out, time.monotonic())
+            return WholeView(self.out, painter, conversation.parameters.model or "")
+        return TerminalView(self.out, painter, time.monotonic())
 
     def _interrupted(self, answering: Answering) -> None:
         if self.interrupts.press(time.monotonic()):
@@ -95,5 +97,5 @@ async def ask_once(session: Session, question: str) -> int:
     """Answer one question; return the exit code."""
     conversation = Conversation(session.options.parameters)
     conversation.ask(question)
-    answer, _ = await session.answer(conversation)
+    answer = await session.answer(conversation)
     return session.left_by + SIGNALLED if session.left_by else exit_of(answer)

@@ -1,16 +1,15 @@
 """How an answer is shown: on a terminal, in a pipe, as JSON, or at once when it is whole."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
 from services.termchat import wording
 from services.termchat.answer_events import AnswerFailed, AnswerStarted, StatusReported
 from services.termchat.coalescing import WriteCoalescer
-from services.termchat.fences import Fences, Span
 from services.termchat.following import Following, Heard
-from services.termchat.sanitizing import Sanitizer, one_line
+from services.termchat.painting import Painter
+from services.termchat.sanitizing import Sanitizer, one_line, sanitized
 from services.termchat.terminal import Style, Terminal
 from services.wire.events import Thinking, Token, ToolCall, ToolResult
 
@@ -22,21 +21,22 @@ RECONNECTING: Final = "the connection is lost; reconnecting …"
 
 
 class TerminalView:
-    """Words as they come, code in a colour of its own, reasoning dim, and one passing line while nothing comes.
+    """Words as they come, reasoning dim, and a progress line while nothing comes.
 
     Args:
+        painter: writes the answer's words.
         asked_at: since when the person waits.
     """
 
-    def __init__(self, terminal: Terminal, asked_at: float) -> None:
+    def __init__(self, terminal: Terminal, painter: Painter, asked_at: float) -> None:
         self._terminal = terminal
+        self._painter = painter
         self._asked_at = asked_at
         self._waits: StatusReported | None = None
         self._is_waiting = True
         self._is_reconnecting = False
         self._coalescer = WriteCoalescer()
         self._safe = Sanitizer()
-        self._fences = Fences()
         self._is_thinking = False
 
     def take(self, heard: Heard, now: float) -> None:
@@ -87,16 +87,14 @@ class TerminalView:
             self._flush(now)
             self._terminal.begin_line()
             self._is_thinking = thinking
+            if not self._terminal.colours:
+                self._terminal.line("[thinking]" if thinking else "[answer]")
 
     def _show(self, text: str) -> None:
         if self._is_thinking:
             self._terminal.write(text, Style.DIM)
         else:
-            self._write(self._fences.feed(text))
-
-    def _write(self, spans: Iterator[Span]) -> None:
-        for text, is_code in spans:
-            self._terminal.write(text, Style.CODE if is_code else Style.PLAIN)
+            self._painter.feed(text)
 
     def _note(self, words: str, now: float) -> None:
         self._is_waiting = False
@@ -105,7 +103,7 @@ class TerminalView:
 
     def _flush(self, now: float) -> None:
         self._show(self._coalescer.take(now) + self._safe.end())
-        self._write(self._fences.end())
+        self._painter.end()
 
 
 class PipeView:
@@ -158,17 +156,15 @@ class JsonView:
 class WholeView:
     """Says that the model is thinking, and shows the whole answer when it is there."""
 
-    def __init__(self, terminal: Terminal, model: str) -> None:
+    def __init__(self, terminal: Terminal, painter: Painter, model: str) -> None:
         self._terminal = terminal
+        self._painter = painter
         self._model = model
-        self._text: list[str] = []  # answering.KEEP_CHARACTERS' worth at most would be shown; models are bounded
 
     def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
-        """Keep text."""
+        """Learn the model's name."""
         if isinstance(heard.event, AnswerStarted) and heard.event.model:
             self._model = heard.event.model
-        if isinstance(heard.event, Token):
-            self._text.append(heard.event.content)
 
     def reconnecting(self, now: float) -> None:
         """It goes on thinking."""
@@ -179,9 +175,8 @@ class WholeView:
 
     def close(self, answer: Following, now: float) -> None:  # noqa: ARG002 answering.View
         """Show it all."""
-        safe, fences = Sanitizer(), Fences()
-        for text, is_code in [*fences.feed(safe.feed("".join(self._text)) + safe.end()), *fences.end()]:
-            self._terminal.write(text, Style.CODE if is_code else Style.PLAIN)
+        self._painter.feed(sanitized(answer.text))
+        self._painter.end()
         self._terminal.begin_line()
 
 

@@ -59,6 +59,7 @@ PURE: Final = (
     "services.termchat.conversation",
     "services.termchat.exit_codes",
     "services.termchat.answer_events",
+    "services.termchat.blocks",
     "services.termchat.fences",
     "services.termchat.following",
     "services.termchat.sanitizing",

@@ -10,7 +10,14 @@ from tests.eventually import eventually
 from tests.termchat import hostile
 
 # What people run; the chain's own test profile would cut what a test holds up.
-PROXY = {"HEARTBEAT_S": "1", "WRITE_TIMEOUT_S": "10", "IDLE_TIMEOUT_S": "30", "TOTAL_TIMEOUT_S": "60", "GRACE_S": "4"}
+PROXY = {
+    "HEARTBEAT_S": "1",
+    "WRITE_TIMEOUT_S": "10",
+    "IDLE_TIMEOUT_S": "30",
+    "TOTAL_TIMEOUT_S": "60",
+    "GRACE_S": "4",
+    "FIRST_TOKEN_TIMEOUT_S": "30",
+}
 
 
 @pytest.fixture(scope="session")

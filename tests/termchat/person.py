@@ -72,6 +72,10 @@ class Person:
         """Press keys."""
         self._program.send(keys)
 
+    def type_bytes(self, keys: bytes) -> None:
+        """Press what a terminal of another encoding sends."""
+        os.write(self._program.child_fd, keys)
+
     def enter(self, line: str) -> None:
         """Type a line at the prompt."""
         self.sees_prompt()
@@ -141,7 +145,7 @@ class Person:
 def person(*arguments: str, url: str, environ: Mapping[str, str] | None = None) -> Iterator[Person]:
     """Start `sluice` for a person, with a home of its own."""
     with tempfile.TemporaryDirectory() as state:
-        own = environment(SLUICE_TERM_URL=url, XDG_STATE_HOME=state, **(environ or {}))
+        own = environment(**{"SLUICE_TERM_URL": url, "XDG_STATE_HOME": state, **(environ or {})})
         somebody = Person(*arguments, environ=own)
         try:
             yield somebody

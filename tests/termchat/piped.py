@@ -1,5 +1,6 @@
 """`sluice` as a script runs it: no terminal on any end."""
 
+import asyncio
 import contextlib
 import json
 import subprocess
@@ -42,6 +43,21 @@ def sluice(*arguments: str, url: str, piped: bytes = b"", **environ: str) -> Don
         check=False,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def run(*arguments: str, url: str, **environ: str) -> Done:
+    """Run it to its end while the test's own servers answer."""
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments),
+        cwd=ROOT,
+        env=environment(SLUICE_TERM_URL=url, **environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Done(process.returncode, out.decode(), err.decode())
 
 
 @contextlib.contextmanager

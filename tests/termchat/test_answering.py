@@ -1,8 +1,8 @@
 """services/termchat/answering.py, with gateway.py, against the real chain: what an answer leaves behind."""
 
 from services.termchat.answer_events import AnswerFinished
-from services.termchat.answering import KEEP_CHARACTERS, Answering
-from services.termchat.following import Following, Heard
+from services.termchat.answering import Answering
+from services.termchat.following import KEEP_CHARACTERS, Following, Heard
 from services.termchat.gateway import Gateway
 from services.termchat.server_url import ServerUrl
 from services.wire.events import Token
@@ -44,7 +44,7 @@ async def answered(chain: Chain, model: str) -> tuple[Answering, Record]:
 async def test_an_answer_is_shown_and_kept(chain: Chain) -> None:
     answering, record = await answered(chain, "story")
 
-    assert answering.text == record.text
+    assert answering.following.text == record.text
     assert record.text.startswith("The keeper climbed ninety steps")
     assert record.closed == [answering.following]
     assert isinstance(answering.following.end, AnswerFinished)
@@ -54,5 +54,5 @@ async def test_of_an_answer_beyond_the_bound_all_is_shown_and_the_beginning_is_k
     answering, record = await answered(chain, "sim:tokens=40,size=60000,rate=80")
 
     assert len(record.text.encode()) == 40 * 60_000
-    assert record.text.startswith(answering.text)
-    assert KEEP_CHARACTERS <= len(answering.text) < KEEP_CHARACTERS + 65_536
+    assert record.text.startswith(answering.following.text)
+    assert KEEP_CHARACTERS <= len(answering.following.text) < KEEP_CHARACTERS + 65_536

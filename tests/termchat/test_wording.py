@@ -1,0 +1,131 @@
+"""services/termchat/wording.py: the sentences beside the model's words."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from services.termchat import wording
+from services.termchat.answer_events import AnswerFailed, AnswerFinished, StatusReported
+from services.termchat.following import Following
+
+NUMBERS = {
+    "usage": {"input_tokens": 12, "output_tokens": 34},
+    "timing": {"queue_ms": 3, "load_ms": 0, "prefill_ms": 120, "ttft_ms": 210, "total_ms": 1900, "tokens_per_s": 19.5},
+    "served_by": {"model": "tiny"},
+    "gateway": {"ttft_ms": 215},
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (112, "112th"),
+    ],
+)
+def test_a_place_in_line_is_an_ordinal(number: int, words: str) -> None:
+    assert wording.ordinal(number) == words
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "words"),
+    [
+        (None, 0.4, "waiting …"),
+        (None, 2.6, "waiting … 3 s"),
+        (StatusReported("queued", 2), 0.1, "waiting, 2nd in line …"),
+        (StatusReported("queued"), 0.1, "waiting …"),
+        (StatusReported("connecting"), 0.1, "reaching the model server …"),
+        (StatusReported("loading"), 12.2, "loading the model … 12 s"),
+        (StatusReported("prefill"), 0.1, "reading the prompt …"),
+        (StatusReported("retrying", attempt=2), 0.1, "the model server is asked again, 2nd time …"),
+        (StatusReported("\x1b[2J"), 0.1, "waiting …"),
+    ],
+)
+def test_what_is_awaited_is_said(status: StatusReported | None, seconds: float, words: str) -> None:
+    assert wording.waiting(status, seconds) == words
+
+
+def finished(numbers: Mapping[str, object], first_at: float | None) -> Following:
+    following = Following(100.0)
+    following.first_at = first_at
+    following.end = AnswerFinished("stop", numbers)
+    return following
+
+
+def test_the_times_of_an_answer_are_a_line() -> None:
+    assert wording.timing(finished(NUMBERS, 100.21), 101.9) == (
+        "first word 0.21 s · 19.5 tokens/s · 34 tokens · 1.9 s · tiny"
+    )
+
+
+def test_what_was_not_measured_is_not_said() -> None:
+    numbers = {"usage": None, "timing": {"tokens_per_s": None}, "served_by": None}
+
+    assert wording.timing(finished(numbers, None), 101.9) == "1.9 s"
+
+
+def test_the_parts_of_an_answer_s_time_are_lines() -> None:
+    assert wording.stats(NUMBERS) == [
+        "queue       0.003 s",
+        "load        0.000 s",
+        "prompt      0.120 s",
+        "network     0.005 s",
+        "total       1.900 s",
+        "read         12 tokens",
+        "wrote        34 tokens",
+        "speed        19.5 tokens/s",
+    ]
+
+
+def test_numbers_of_another_type_are_left_out() -> None:
+    assert wording.stats({"timing": {"queue_ms": "x", "total_ms": True}, "usage": 7}) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (AnswerFinished("stop"), ""),
+        (AnswerFinished("length"), "cut off: the most tokens that it may have (/set max_tokens)"),
+        (AnswerFinished("cancelled"), "stopped by somebody else"),
+        (AnswerFinished("never heard of"), ""),
+        (
+            AnswerFinished("stop", {"skipped_lines": 2}),
+            "2 lines of the model server could not be read and were left out",
+        ),
+    ],
+)
+def test_an_answer_that_did_not_simply_stop_has_an_afterword(end: AnswerFinished, words: str) -> None:
+    assert wording.afterword(end) == words
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        (AnswerFailed("overloaded", "Too many.", retry_after_s=3.0), "Too many. (again in 3 s) [overloaded]"),
+        (AnswerFailed("", "Away."), "Away."),
+        (AnswerFailed("internal", ""), "the answer failed: internal [internal]"),
+        (AnswerFailed("a\x1b", "b\r\nc"), "b c [a␛]"),
+    ],
+)
+def test_a_failure_is_told_with_its_code(failed: AnswerFailed, words: str) -> None:
+    assert wording.failure(failed) == words
+
+
+def test_models_are_rows_whatever_the_list_holds() -> None:
+    listed = [
+        {"name": "tiny", "size": 1.3e9, "loaded": True, "default": True, "capabilities": ["completion", "tools"]},
+        {"name": "a\x1b[2J", "size": "x", "capabilities": 7, "simulated": True},
+    ]
+
+    assert wording.table(wording.model_rows(listed)) == (
+        "model  size    loaded  can\n"
+        "tiny   1.3 GB  yes     completion tools  default\n"
+        "a␛[2J          no                        a simulator's words\n"
+    )
