@@ -118,7 +118,7 @@ class Reception:
         demand_content(asked.request)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
         async with self.started(request, asked, dialect, accepted) as (stream, follower):
-            await self.answered(stream, stream.committed)
+            await self.answered(stream, stream.headers_ready)
             return await self.serve_sse(request, stream, follower)
 
     async def answered(self, stream: Stream, ready: "asyncio.Future[bool]") -> None:

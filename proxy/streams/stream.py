@@ -24,7 +24,7 @@ nowhere else. :meth:`Stream.finish` is the only way to a terminal event; it hand
 after that, in the producer's ``finally``. What somebody's leaving means is :mod:`proxy.streams.presence`'s
 to say.
 
-Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``committed`` (for event streams)
+Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``headers_ready`` (for event streams)
 and ``speaking`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed before.
 """
 
@@ -97,7 +97,7 @@ class Stream:
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
         self.followers: Presence[Follower] = Presence(caller.leave)
         self.stopped_at: float | None = None
-        self.committed: asyncio.Future[bool] = loop.create_future()
+        self.headers_ready: asyncio.Future[bool] = loop.create_future()
         self.speaking: asyncio.Future[bool] = loop.create_future()
         self.released: asyncio.Future[None] = loop.create_future()
         self._lifetimes = lifetimes
@@ -157,7 +157,7 @@ class Stream:
     def commit(self) -> None:
         """From now on a failure is an event, not an HTTP status."""
         self._commit_timer.cancel()
-        self._settle(self.committed, good=True)
+        self._settle(self.headers_ready, good=True)
 
     def finish(self, end: Completion | Failed | FinishReason) -> bool:
         """Append the terminal event and hand it on in this tick; False if there was one already."""
@@ -167,7 +167,7 @@ class Stream:
         self._status.clear()
         self.log.append(self._terminal(end))
         self._commit_timer.cancel()
-        for ready in (self.committed, self.speaking):
+        for ready in (self.headers_ready, self.speaking):
             self._settle(ready, good=not isinstance(end, Failed))
         self.deliver()
         self.timeline.last_written = time.monotonic()

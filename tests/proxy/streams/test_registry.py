@@ -115,8 +115,8 @@ async def test_a_stream_that_takes_a_place_in_line_commits_at_once_and_says_its_
         first, second = proxy.start(), proxy.start()
         await turns()
 
-        assert not first.committed.done()
-        assert second.committed.result() is True
+        assert not first.headers_ready.done()
+        assert second.headers_ready.result() is True
         assert second.status is not None
         assert (second.status.phase, second.status.position) == ("queued", 1)
         assert refused(proxy).failed.code is Code.OVERLOADED

@@ -134,7 +134,7 @@ async def test_a_failure_before_the_commit_is_an_http_status() -> None:
     async with a_stream() as stage:
         stage.stream.fail(FAILED)
 
-        assert stage.stream.committed.result() is False
+        assert stage.stream.headers_ready.result() is False
 
 
 @pytest.mark.parametrize("what", ["content", "place in line", "an end that is no failure"])
@@ -148,16 +148,16 @@ async def test_after_the_commit_a_failure_is_an_event(what: str) -> None:
             stage.stream.stop(FinishReason.CANCELLED)
         stage.stream.fail(FAILED)
 
-        assert stage.stream.committed.result() is True
+        assert stage.stream.headers_ready.result() is True
 
 
 async def test_headers_leave_a_second_after_the_stream_was_accepted() -> None:
     async with a_stream() as stage:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        committed = await stage.stream.committed
+        ready = await stage.stream.headers_ready
 
-        assert committed is True
+        assert ready is True
         assert loop.time() - began >= 0.95
 
 

@@ -111,11 +111,11 @@ async def test_content_and_the_last_word_in_one_chunk_are_both_handed_on() -> No
 async def test_the_first_content_commits_the_stream_and_takes_its_status_away() -> None:
     async with a_stream() as stage:
         asked = Asked(stage).hears(line())
-        committed_early = stage.stream.committed.done()
+        ready_early = stage.stream.headers_ready.done()
         asked.hears(line("a"))
 
-        assert not committed_early
-        assert stage.stream.committed.result() is True
+        assert not ready_early
+        assert stage.stream.headers_ready.result() is True
         assert stage.stream.timeline.first_content is not None
 
 
