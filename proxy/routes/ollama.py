@@ -81,7 +81,7 @@ class OllamaHandlers:
             return OllamaLines(asked.request.kind, stream.model, _NOW)
 
         async with reception.started(request, asked, lines, accepted) as (stream, follower):
-            await reception.answered(stream, stream.speaking)
+            await reception.answered(stream, stream.first_content_ready)
             if (stopped := stopped_answer(stream.log.end)) is not None:
                 return edge.response_of(stopped)
             return await reception.serve(request, stream, follower)

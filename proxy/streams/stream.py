@@ -25,7 +25,7 @@ after that, in the producer's ``finally``. What somebody's leaving means is :mod
 to say.
 
 Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``headers_ready`` (for event streams)
-and ``speaking`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed before.
+and ``first_content_ready`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed before.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class Stream:
         self.followers: Presence[Follower] = Presence(caller.leave)
         self.stopped_at: float | None = None
         self.headers_ready: asyncio.Future[bool] = loop.create_future()
-        self.speaking: asyncio.Future[bool] = loop.create_future()
+        self.first_content_ready: asyncio.Future[bool] = loop.create_future()
         self.released: asyncio.Future[None] = loop.create_future()
         self._lifetimes = lifetimes
         self._forget = forget
@@ -151,7 +151,7 @@ class Stream:
     def content_began(self) -> None:
         """The first content is here: nothing is waited for any more, and the headers may leave."""
         self._status.clear()
-        self._settle(self.speaking, good=True)
+        self._settle(self.first_content_ready, good=True)
         self.commit()
 
     def commit(self) -> None:
@@ -167,7 +167,7 @@ class Stream:
         self._status.clear()
         self.log.append(self._terminal(end))
         self._commit_timer.cancel()
-        for ready in (self.headers_ready, self.speaking):
+        for ready in (self.headers_ready, self.first_content_ready):
             self._settle(ready, good=not isinstance(end, Failed))
         self.deliver()
         self.timeline.last_written = time.monotonic()
