@@ -76,7 +76,7 @@ class Handlers:
         stream = self._streams.find(request.match_info["id"], caller_of(request).owner)
         was_over = stream.log.end is not None
         stream.stop(FinishReason.CANCELLED)
-        await asyncio.shield(stream.released)
+        await asyncio.shield(stream.upstream_closed)
         return web.Response(status=200 if was_over else 202)
 
     async def depart(self, request: web.Request) -> web.StreamResponse:

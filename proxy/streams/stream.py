@@ -25,7 +25,8 @@ after that, in the producer's ``finally``. What somebody's leaving means is :mod
 to say.
 
 Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``headers_ready`` (for event streams)
-and ``first_content_ready`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed before.
+and ``first_content_ready`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed
+before. ``upstream_closed`` resolves last, when the upstream connection is closed and the permit given back.
 """
 
 import asyncio
@@ -99,7 +100,7 @@ class Stream:
         self.stopped_at: float | None = None
         self.headers_ready: asyncio.Future[bool] = loop.create_future()
         self.first_content_ready: asyncio.Future[bool] = loop.create_future()
-        self.released: asyncio.Future[None] = loop.create_future()
+        self.upstream_closed: asyncio.Future[None] = loop.create_future()
         self._lifetimes = lifetimes
         self._forget = forget
         self._grew = grew
@@ -190,8 +191,8 @@ class Stream:
         """The upstream connection is closed and the permit given back; what was asked, megabytes perhaps, is let go."""
         self.request = self.request.emptied()
         self._abort = _nothing
-        if not self.released.done():
-            self.released.set_result(None)
+        if not self.upstream_closed.done():
+            self.upstream_closed.set_result(None)
 
     # --- followers
 

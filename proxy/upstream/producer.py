@@ -146,7 +146,7 @@ class Producer:
         """Close the upstream call now and end the task; harmless when it is over."""
         if self._call is not None:
             self._call.abort()
-        if self._task is not None and not self._task.cancelling() and not self._stream.released.done():
+        if self._task is not None and not self._task.cancelling() and not self._stream.upstream_closed.done():
             self._task.cancel()
 
     async def _permitted(self) -> bool:

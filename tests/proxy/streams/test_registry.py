@@ -53,7 +53,7 @@ class Proxy:
 
     async def finish(self, stream: Stream) -> None:
         stream.stop(FinishReason.CANCELLED)
-        await stream.released
+        await stream.upstream_closed
 
 
 @asynccontextmanager

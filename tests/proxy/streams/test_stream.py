@@ -124,7 +124,7 @@ async def test_released_is_said_once_and_a_second_word_is_harmless() -> None:
         stage.stream.producer_ended()
         stage.stream.producer_ended()
 
-        assert stage.stream.released.done()
+        assert stage.stream.upstream_closed.done()
 
 
 # --- the commit
