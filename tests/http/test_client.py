@@ -324,9 +324,7 @@ async def test_a_fetch_on_a_connection_that_had_died_is_made_again_at_once() -> 
             await asyncio.sleep(0)  # it is sent now, on the kept connection
             peer.fin()
             await soon(lambda: client.connections.idle == 0, "the kept connection is used up")
-            await asyncio.sleep(0.01)  # the new connection comes up by itself; accept() waits for it all the same
-            fresh = server.accept()
-            fresh.asked()
+            fresh = await server.asked()
             fresh.send(OK)
 
             assert (await fetching).body == b"ok"

@@ -5,8 +5,9 @@ import asyncio
 from gateway.relay.connection import ClientConnection, ClientConnections
 from services.http.sink import SinkWatch
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
+from tests.eventually import soon
 from tests.gateway.relay.relaying import relaying
-from tests.gateway.stage import START, ListHop, done, status_frame, tokens, turns
+from tests.gateway.stage import START, ListHop, done, status_frame, tokens
 
 
 async def test_the_first_content_is_written_when_its_write_has_returned() -> None:
@@ -84,21 +85,27 @@ class Unsent:
     last_write_at = 0.0
 
     def __init__(self, unsent: int) -> None:
-        self.unsent = unsent
+        self._unsent = unsent
+        self.looks = 0
+
+    @property
+    def unsent(self) -> int:
+        self.looks += 1
+        return self._unsent
 
 
 async def watched(unsent: int) -> ClientConnection:
     connection = ClientConnection.begin("request-1", "/api/chat/stream", "chat")
+    sink = Unsent(unsent)
     connection.watch = SinkWatch(
-        Unsent(unsent),  # type: ignore[arg-type] # all of a sink that a watch looks at while something is owed
+        sink,  # type: ignore[arg-type] # all of a sink that a watch looks at while something is owed
         heartbeat=b"",
         heartbeat_s=0.001,
         write_timeout_s=30.0,
         owes=lambda: True,
         on_stuck=lambda: None,
     )
-    await asyncio.sleep(0.01)
-    await turns()
+    await soon(lambda: sink.looks > 1, "the watch has looked")
     connection.watch.stop()
     return connection
 
