@@ -68,10 +68,19 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await context.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def regular(browser: Browser, up: PageChain) -> AsyncIterator[Visit]:
+    """A person whose page stays open from test to test: opening it costs most of a second."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    yield await Visit.to(up.url, context)
+    await context.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def visit(context: BrowserContext, up: PageChain) -> Visit:
-    """A person who has opened the page."""
-    return await Visit.to(up.url, context)
+async def visit(regular: Visit, up: PageChain) -> Visit:
+    """A person at the page, with no chats and everything closed; who needs a browser of their own takes ``context``."""
+    await regular.begin_anew(up.url)
+    return regular
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
@@ -127,8 +127,8 @@ async def test_a_whole_conversation_needs_no_mouse_and_the_focus_stays_in_the_co
     await expect(composer).to_be_focused()
 
 
-async def test_the_last_answer_and_the_last_code_are_copied_by_keys(context: BrowserContext, visit: Visit) -> None:
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+async def test_the_last_answer_and_the_last_code_are_copied_by_keys(visit: Visit) -> None:
+    await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await visit.choose(scripted(tokens=8).name)
     await visit.ask("hi")
     await visit.finished()

@@ -160,9 +160,10 @@ async def test_a_full_disk_is_said_and_nothing_is_lost_from_the_screen(context: 
     assert (await visit.record())["status"] == "sent"
 
 
-async def test_a_second_tab_sees_what_the_first_one_asks(context: BrowserContext, up: PageChain, visit: Visit) -> None:
-    other = await Visit.to(up.url, context)
+async def test_a_second_tab_sees_what_the_first_one_asks(visit: Visit, up: PageChain) -> None:
+    other = await Visit.to(up.url, visit.page.context)
 
     await asked(visit, "seen by both")
 
     await expect(other.page.locator(".entry-title")).to_have_text(["seen by both"])
+    await other.page.close()

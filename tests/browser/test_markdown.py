@@ -34,8 +34,8 @@ async def test_a_document_that_came_a_character_at_a_time_has_all_its_parts(visi
 
 
 @pytest.mark.usefixtures("libraries")
-async def test_a_copy_is_the_markdown_and_not_what_it_became(context: BrowserContext, visit: Visit) -> None:
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+async def test_a_copy_is_the_markdown_and_not_what_it_became(visit: Visit) -> None:
+    await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await visit.choose("document")
     await visit.ask("write")
     await visit.finished()

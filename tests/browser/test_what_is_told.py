@@ -74,7 +74,7 @@ async def test_a_tool_that_something_ran_shows_what_came_of_it(visit: Visit) -> 
 
 
 async def test_the_load_and_then_the_prompt_are_said(visit: Visit) -> None:
-    await visit.choose(scripted(tokens=5, load=2, prefill=2).name)
+    await visit.choose(scripted(tokens=5, load=2, prefill=3).name)
     await visit.ask("hi")
 
     await expect(visit.answer.locator(".phase")).to_have_text("loading the model")
@@ -167,12 +167,12 @@ async def test_a_place_in_the_line_is_said(context: BrowserContext, up: PageChai
         await visit.page.evaluate("() => window.sluice.chat.runs.forEach((run) => run.stop())")
 
 
-async def test_a_line_that_is_gone_is_said_until_it_is_back(context: BrowserContext, visit: Visit) -> None:
-    await context.set_offline(True)
+async def test_a_line_that_is_gone_is_said_until_it_is_back(visit: Visit) -> None:
+    await visit.page.context.set_offline(True)
     await expect(visit.page.get_by_role("alert")).to_contain_text("You are offline.")
     await expect(visit.page.locator("#connection")).to_have_text("Offline")
 
-    await context.set_offline(False)
+    await visit.page.context.set_offline(False)
 
     await expect(visit.page.locator("#connection")).to_have_text("Ready")
     await expect(visit.page.get_by_role("alert")).to_have_count(0)

@@ -29,6 +29,31 @@ class Visit:
         await visit.ready()
         return visit
 
+    async def begin_anew(self, url: str) -> None:
+        """Make the page what it was when it was opened first."""
+        if self.page.url != f"{url}/":
+            await self.page.goto(url)
+            await self.ready()
+        await self.page.set_viewport_size({"width": 1280, "height": 800})
+        await self.page.evaluate(
+            """async () => {
+              const { chat } = window.sluice;
+              document.querySelectorAll("dialog[open]").forEach((one) => one.close());
+              document.querySelectorAll(":popover-open").forEach((one) => one.hidePopover());
+              document.querySelectorAll("#drawer, #latest").forEach((one) => { one.hidden = true; });
+              document.querySelectorAll("#question, #search").forEach((one) => {
+                one.value = "";
+                one.dispatchEvent(new Event("input"));
+              });
+              for (const { id } of [...chat.conversations]) await chat.remove(id);
+              Object.assign(chat.open, { model: "", parameters: {} });
+              chat.startNew();
+              document.querySelector("#question").focus();
+            }"""
+        )
+        self.complaints.clear()
+        self.asked.clear()
+
     async def ready(self) -> None:
         """Wait until the page can be used."""
         await self.page.wait_for_selector("html[data-ready]", state="attached")

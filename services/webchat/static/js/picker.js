@@ -24,6 +24,7 @@ export class Picker {
     maxlength: NAME_LENGTH,
     autocomplete: "off",
     spellcheck: "false",
+    autofocus: true, // by the popover itself, in the turn in which it opens: what is typed at once is typed here
   });
   #list = h("ul", { id: "model-list", role: "listbox", "aria-label": t("models") });
   #active = 0;
@@ -34,7 +35,7 @@ export class Picker {
     this.models = models;
     fill(this.#panel, this.#input, this.#list);
     this.#button.addEventListener("click", () => void models.refresh());
-    this.#panel.addEventListener("toggle", (event) => this.#toggled(/** @type {ToggleEvent} */ (event).newState === "open"));
+    this.#panel.addEventListener("beforetoggle", (event) => this.#toggles(/** @type {ToggleEvent} */ (event).newState === "open"));
     this.#input.addEventListener("input", () => this.#draw(0));
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     models.addEventListener("changed", () => this.#changed());
@@ -47,13 +48,12 @@ export class Picker {
   }
 
   /** @param {boolean} open */
-  #toggled(open) {
+  #toggles(open) {
     this.#button.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    place(this.#panel, this.#button);
     this.#input.value = "";
     this.#draw(Math.max(0, this.#choices.findIndex((one) => one.name === this.#current)));
-    this.#input.focus();
+    place(this.#panel, this.#button);
   }
 
   get #current() {

@@ -6,6 +6,7 @@ const UPWARD_KEYS = new Set(["PageUp", "ArrowUp", "Home"]);
 
 export class Scrolling {
   following = true;
+  #wasAway = false; // since the end was left: only who was away can come back, not a scroll of ours that is told late
 
   /** @param {HTMLElement} area that scrolls @param {HTMLElement} pill that leads back to the end */
   constructor(area, pill) {
@@ -28,6 +29,7 @@ export class Scrolling {
   /** The content grew: stay at the end, if that is where we were. */
   grew() {
     if (this.following) this.area.scrollTop = this.area.scrollHeight;
+    else this.#look();
     this.pill.hidden = this.following || this.#isNear;
   }
 
@@ -36,16 +38,23 @@ export class Scrolling {
   }
 
   #leave() {
-    if (this.area.scrollHeight > this.area.clientHeight) this.following = false;
+    if (this.area.scrollHeight <= this.area.clientHeight) return;
+    if (this.following) this.#wasAway = false;
+    this.following = false;
+  }
+
+  #look() {
+    if (!this.#isNear) this.#wasAway = true;
+    else if (this.#wasAway && !this.#hasSelection) this.following = true;
   }
 
   #scrolled() {
-    if (this.#isNear && !this.#hasSelection) this.following = true;
+    if (!this.following) this.#look();
     this.pill.hidden = this.following || this.#isNear;
   }
 
   #selected() {
-    if (this.#hasSelection) this.following = false;
+    if (this.#hasSelection) this.#leave();
   }
 
   get #hasSelection() {
