@@ -39,7 +39,7 @@ class Adapter(Protocol):
 
     name: str
 
-    def question(self) -> UpstreamRequest:
+    def request(self) -> UpstreamRequest:
         """Return what asks the model."""
         ...
 

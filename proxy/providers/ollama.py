@@ -67,7 +67,7 @@ class OllamaAdapter:
         self._foreign = False  # a line was in another
         self._called = False  # it called a tool
 
-    def question(self) -> UpstreamRequest:
+    def request(self) -> UpstreamRequest:
         """Return the request; the model server always gets ``stream: true``."""
         return ollama_request.answer_request(self._request, self._let_through)
 

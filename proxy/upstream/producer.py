@@ -1,7 +1,8 @@
-"""The one task of a stream that asks the model: permit, calls, deadlines, and giving everything back.
+"""The one task of a stream that asks the model: its permit, turns and attempts, time-outs, and giving everything back.
 
-The task waits; the tokens pass through :class:`UpstreamCall` without it. Whatever ends the stream, its ``finally``
-closes the upstream connection first and gives the permit back after that.
+An answer is made of turns, a turn of attempts, of which :func:`next_attempt` chooses each. The task waits; the tokens,
+and the end, pass through :class:`UpstreamCall` without it. Whatever ends the stream, its ``finally`` closes the
+upstream connection first and gives the permit back after that: one permit for all turns, of which today's have one.
 """
 
 import asyncio
@@ -217,7 +218,7 @@ class Producer:
             stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
         )
         try:
-            self._call = call = await server.transport.open(adapter.question(), reading, fresh=attempt.fresh)
+            self._call = call = await server.transport.open(adapter.request(), reading, fresh=attempt.fresh)
         except Unreachable as exc:
             return exc.failed
         self._reading = reading

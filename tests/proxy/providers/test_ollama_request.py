@@ -94,7 +94,7 @@ def body_of(request: ModelRequest, let_through: dict[str, Any] | None = None) ->
     ids=str,
 )
 def test_the_model_server_is_always_asked_for_a_stream(request_: ModelRequest, path: str) -> None:
-    asked = OllamaAdapter(request_).question()
+    asked = OllamaAdapter(request_).request()
 
     assert asked.path == path
     assert orjson.loads(asked.body)["stream"] is True
