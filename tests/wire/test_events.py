@@ -14,12 +14,14 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Logged,
+    Outcome,
     Refused,
     Stage,
     Status,
     Terminal,
     Timing,
     error_object,
+    outcome_of,
     reason_of,
     refused_by_status,
     shutting_down,
@@ -160,3 +162,7 @@ def test_who_is_refused_by_a_drain_comes_back_at_a_moment_of_its_own(chance: flo
     refused = shutting_down(chance)
 
     assert (refused.failed.code, refused.retry_after_s, refused.close) == (Code.SHUTTING_DOWN, retry_after_s, True)
+
+
+def test_a_word_that_nobody_knows_came_from_the_server_that_was_asked() -> None:
+    assert (outcome_of("stop"), outcome_of("bored")) == (Outcome.OK, Outcome.UPSTREAM)
