@@ -8,9 +8,9 @@ from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import Final, assert_never
 
-from services.wire.events import Failed, Finished, Logged, Terminal, Thinking, Token, ToolCall
+from services.wire.events import Failed, Finished, Started, Terminal, Thinking, Token, ToolCall, ToolResult
 from services.wire.ids import BadPosition
 from services.wire.native import Numbered
 
@@ -25,6 +25,8 @@ _EVENT_BYTES: Final = 256
 """What an event that is not text is taken to weigh; a tool call adds its arguments."""
 
 TextKind = type[Token] | type[Thinking]
+NotText = Started | ToolCall | ToolResult | Terminal
+"""What a log holds as it is: one by one, and by its kind."""
 
 
 class LeftTheLog(Exception):
@@ -54,7 +56,7 @@ class _TextRun:
 @dataclass(slots=True)
 class _Single:
     first: int
-    event: Logged
+    event: NotText
     weight: int
 
     @property
@@ -131,7 +133,7 @@ class StreamLog:
         if self.size > self._max_bytes:
             self._make_room()
 
-    def append(self, event: Logged, weight: int = 0) -> bool:
+    def append(self, event: NotText, weight: int = 0) -> bool:
         """Append an event that is not text; False if the log has ended: the first terminal event wins, here.
 
         Args:
@@ -141,11 +143,16 @@ class StreamLog:
             self.late += 1
             return False
         self.last += 1
-        if isinstance(event, Finished | Failed):
-            self.end = event
-        elif isinstance(event, ToolCall):
-            self.chunks += 1
-            self.tool_calls += 1
+        match event:
+            case Finished() | Failed():
+                self.end = event
+            case ToolCall():
+                self.chunks += 1
+                self.tool_calls += 1
+            case Started() | ToolResult():  # no content
+                pass
+            case _:
+                assert_never(event)
         self._runs.append(_Single(self.last, event, _EVENT_BYTES + weight))
         self._open_run = None
         self.size += _EVENT_BYTES + weight
@@ -179,8 +186,14 @@ class StreamLog:
         for run in self._runs:
             if isinstance(run, _TextRun):
                 parts[run.kind].append(run.text.decode())
-            elif isinstance(run.event, ToolCall):
-                calls.append(run.event)
+                continue
+            match run.event:
+                case ToolCall():
+                    calls.append(run.event)
+                case Started() | ToolResult() | Finished() | Failed():  # a snapshot tells of the end by its status
+                    pass
+                case _:
+                    assert_never(run.event)
         text, thinking = "".join(parts[Token]), "".join(parts[Thinking])
         return Snapshot(text, thinking, calls, self._left[Token], self._left[Thinking])
 

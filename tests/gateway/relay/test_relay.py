@@ -1,11 +1,13 @@
 import asyncio
+from typing import get_args
 
 import orjson
 import pytest
 
 from services.http.connection import ResponseEnd
 from services.wire import sse
-from services.wire.events import ConnectionEnd, ToolResult
+from services.wire.events import ConnectionEnd, Content, Thinking, Token, ToolCall, ToolResult
+from services.wire.native import Numbered
 from tests.gateway.relay.relaying import Scene, relaying
 from tests.gateway.stage import (
     START,
@@ -243,6 +245,26 @@ async def test_the_moments_of_content_are_noted_once_a_read() -> None:
         assert scene.timeline.first_answer is not None
         assert scene.timeline.answered is not None
         assert len(scene.gaps) == 2
+
+
+CONTENT: dict[type[Content], list[Numbered]] = {
+    Thinking: [thought("hm", 2)],
+    Token: tokens("a"),
+    ToolCall: [called(2)],
+}
+
+
+@pytest.mark.parametrize("kind", get_args(Content))
+async def test_each_kind_of_content_is_noted_and_what_is_no_thinking_as_an_answer(kind: type[Content]) -> None:
+    """The token path knows frames by their names as bytes, which no type checker sees."""
+    hop = ListHop()
+    async with relaying(hop) as (scene, _):
+        hop.brings(START)
+        before = scene.timeline.first_content
+        hop.brings(*CONTENT[kind])
+
+        assert (before, scene.timeline.content_reads) == (None, 1)
+        assert (scene.timeline.first_answer is None) is (kind is Thinking)
 
 
 # --- the client's pace
