@@ -2,7 +2,8 @@
 
 What was not said is absent, so that the model's own defaults hold. ``let_through`` are the fields that a client of
 Ollama's own language may set because the operator allows it (services.dialects.ollama_request); options among them are
-named ``options.<name>``.
+named ``options.<name>``. The hop's JSON has much of the same shape (services.wire.bodies); refused: one writer for
+both, by which a field that the hop gains would reach Ollama.
 """
 
 from collections.abc import Mapping

@@ -8,6 +8,7 @@ import pytest
 
 from services.dialects import ollama_request
 from services.dialects.ollama_request import ALLOWABLE
+from services.wire.bodies import written_embedding
 from services.wire.request import Asked, BadBody, EmbedRequest, ModelRequest, Wishes, demand_content
 from tests.wire.requests import (
     CHAT_ROUTES,
@@ -151,6 +152,20 @@ def test_a_body_to_embed_is_rebuilt_and_says_what_was_dropped() -> None:
     assert asked.request == EmbedRequest("e", ("a", ""), dimensions=64, truncate=False)
     assert asked.wishes == Wishes(dropped=("keep_alive", "options.temperature"), let_through={"options.num_ctx": 512})
     assert older == (EmbedRequest("e", "hi", single=True), Wishes())
+
+
+@pytest.mark.parametrize(
+    ("read_body", "request_"),
+    [
+        (ollama_request.embed, EmbedRequest("e", ("a", ""), dimensions=64, truncate=False)),
+        (ollama_request.embed, EmbedRequest("e", "a")),
+        (ollama_request.embeddings, EmbedRequest("e", "a", single=True)),
+        (ollama_request.embed, EmbedRequest("e")),
+    ],
+    ids=str,
+)
+def test_texts_to_embed_are_written_as_the_proxy_reads_them(read_body: Any, request_: EmbedRequest) -> None:
+    assert read_body(written_embedding(request_)) == Asked(request_, Wishes())
 
 
 @pytest.mark.parametrize("wrong", [5, True, {}, [5], [["a"]], ["a", None]])

@@ -149,6 +149,21 @@ def test_a_status_that_no_code_has_is_the_request_s_fault_or_ours(status: int, c
     assert refused_by_status(status, "words").failed.code is code
 
 
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        (FinishReason.STOP, Outcome.OK),
+        (FinishReason.CANCELLED, Outcome.CLIENT),
+        (ConnectionEnd.SLOW_CLIENT, Outcome.CLIENT),
+        (Code.QUEUE_TIMEOUT, Outcome.SHED),
+        (Code.INTERNAL, Outcome.INTERNAL),
+        ("a word of a newer proxy", Outcome.UPSTREAM),
+    ],
+)
+def test_every_end_is_somebody_s_doing(reason: str, outcome: Outcome) -> None:
+    assert outcome_of(reason) is outcome
+
+
 def test_a_refusal_prints_its_code_and_not_its_words() -> None:
     """Its words may come from a model server: they are for the caller, not for a log."""
     refused = Refused(Failed(Code.OVERLOADED, "words"), retry_after_s=2)

@@ -93,6 +93,11 @@ def test_what_a_real_server_has_loaded_is_read() -> None:
     assert listed_models(recorded("ps_none")) == ()
 
 
+@pytest.mark.parametrize(("family", "is_simulated"), [("simulator", True), ("llama", False), (None, False)])
+def test_a_model_of_the_simulator_is_told_by_its_family(family: str | None, *, is_simulated: bool) -> None:
+    assert ListedModel("a", family=family).is_simulated is is_simulated
+
+
 def test_null_is_an_empty_list() -> None:
     """Go writes a slice that nothing was put into as null."""
     assert listed_models(b'{"models":null}') == ()

@@ -198,6 +198,14 @@ def test_a_refusal_has_its_codes_status_and_retry_after_where_the_protocol_deman
     assert orjson.loads(body)["error"]["request_id"] == "r-1"
 
 
+@pytest.mark.parametrize(("status", "code"), [(404, Code.NOT_FOUND), (431, Code.INVALID_REQUEST)])
+def test_a_bare_status_is_answered_as_the_refusal_that_it_means(status: int, code: Code) -> None:
+    answered, _, body = refused_status(status, "words", "r-1")
+
+    assert answered == RULES[code].status
+    assert orjson.loads(body)["error"]["code"] == code
+
+
 def test_a_refusal_says_when_to_come_back_and_that_it_closes() -> None:
     _, headers, _ = refusal(Refused(Failed(Code.SHUTTING_DOWN, "words"), retry_after_s=7, close=True), "r-1")
 

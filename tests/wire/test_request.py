@@ -218,6 +218,11 @@ def test_tools_and_format_announce_a_silent_model(fields: dict[str, Any], wants:
     assert gateway_chat(message="hi", **fields).request.wants_tools_or_format is wants
 
 
+@pytest.mark.parametrize(("format_", "wants"), [(None, False), ("json", True), ({"type": "object"}, True)], ids=str)
+def test_a_format_announces_a_silent_model_without_a_conversation_too(format_: Any, *, wants: bool) -> None:
+    assert GenerateRequest(model="m", prompt="hi", format=format_).wants_tools_or_format is wants
+
+
 @pytest.mark.parametrize(
     ("wish", "length"),
     [
