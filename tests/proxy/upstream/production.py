@@ -99,7 +99,7 @@ class ProducerStage:
         )
         self.server = ModelServer(
             "a server",
-            "ollama",
+            "a provider",
             self.transport,
             self.admission,
             adapter,

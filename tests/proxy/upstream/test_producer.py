@@ -10,7 +10,7 @@ from proxy.providers.adapter import Adapter
 from proxy.streams.permits import Place
 from proxy.upstream.producer import IDLE_FACTOR, Deadlines
 from services.http.connection import ResponseEnd
-from services.wire.events import Code, Failed, FinishReason, Stage
+from services.wire.events import Code, Failed, Finished, FinishReason, ServedBy, Stage
 from services.wire.request import ChatRequest, ModelRequest, Tool
 from tests.eventually import soon
 from tests.proxy.stage import REQUEST, turns
@@ -26,7 +26,9 @@ async def test_an_answer_is_produced_and_everything_is_given_back() -> None:
     assert (stage.text, stage.end) == ("Hello", "stop")
     assert (stage.noted.permits, stage.noted.repeats) == (["admitted"], [])
     assert stage.transport.fresh == [False]
-    assert stage.stream.attempts == 1
+    end = stage.stream.log.end
+    assert isinstance(end, Finished)
+    assert end.served_by == ServedBy("a provider", MODEL, attempts=1)
     stage.assert_everything_is_given_back()
 
 
