@@ -23,6 +23,7 @@ SUGGESTED: Final = "llama3.2"  # small, and good enough to see words come
 READY_POLL_S: Final = 0.1
 BANNER: Final = """
 Open http://{page}
+or talk here, in another terminal: .venv/bin/sluice{url}
 
 The chain is up: gateway {gateway} -> proxy {proxy} -> {plan.model_server}
 {words}
@@ -43,6 +44,7 @@ def banner(plan: Plan) -> str:
     """Return what a person wants to know when the chain is up."""
     names = ("page", "WEB"), ("gateway", "GATEWAY"), ("proxy", "PROXY"), ("metrics", "GATEWAY_METRICS")
     at = {name: _short(plan, setting) for name, setting in names}
+    url = "" if at["gateway"] == "localhost:3001" else f" --url {at['gateway']}"
     words = f"The words are those of the model server at {plan.asked}."
     if plan.simulated:
         words = f"No Ollama answers at {plan.asked}: the words are the simulator's, not a model's."
@@ -50,7 +52,7 @@ def banner(plan: Plan) -> str:
     if model is None:
         words, model = f"{words}\nIt has no model that can chat; first: ollama pull {SUGGESTED}", SUGGESTED
     body = shlex.quote(json.dumps({"model": model, "prompt": "hi"}, separators=(",", ":")))
-    return BANNER.format(plan=plan, words=words, body=body, **at)
+    return BANNER.format(plan=plan, words=words, body=body, url=url, **at)
 
 
 def _model(plan: Plan) -> str | None:

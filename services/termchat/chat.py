@@ -102,9 +102,11 @@ class Chat:
         if isinstance(listed, AnswerFailed):
             self._tell(f"{wording.failure(listed)} It is asked again with each question.", Style.ERROR)
             return
-        default = next((row for row in listed if row.get("default") is True), {})
-        name = self._conversation.parameters.model or one_line(str(default.get("name") or "no model"))
-        whose = " (a simulator: its words are not a model's)" if default.get("simulated") is True else ""
+        default = next((str(row.get("name")) for row in listed if row.get("default") is True), "no model")
+        name = one_line(self._conversation.parameters.model or default)
+        rows = [row for row in listed if row.get("name") == name] or listed
+        simulated = [row.get("simulated") is True for row in rows]
+        whose = " (a simulator: its words are not a model's)" if simulated and all(simulated) else ""
         self._tell(f"{name}{whose} at {server} · /help", Style.DIM)
 
     async def take(self, line: str) -> None:

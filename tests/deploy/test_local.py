@@ -59,6 +59,12 @@ def test_the_banner_begins_with_the_page(environ: dict[str, str]) -> None:
     assert banner(Plan.of(environ)).strip().split("\n")[0] == f"Open http://localhost:{port}"
 
 
+def test_the_banner_says_how_to_talk_in_a_terminal_wherever_the_gateway_is(environ: dict[str, str]) -> None:
+    port = environ["SLUICE_GATEWAY_LISTEN"].rpartition(":")[2]
+
+    assert banner(Plan.of(environ)).strip().split("\n")[1].endswith(f".venv/bin/sluice --url localhost:{port}")
+
+
 def test_the_banner_says_plainly_that_the_words_are_simulated(environ: dict[str, str]) -> None:
     text = banner(Plan.of(environ))
 

@@ -4,6 +4,7 @@ What is shown here as it is used: services/termchat/chat.py, services/termchat/s
 services/termchat/painting.py and services/termchat/terminal.py.
 """
 
+import asyncio
 import re
 import signal
 import socket
@@ -11,10 +12,13 @@ import socket
 import pytest
 
 from services.simulator.speech import SELF
+from tests.behaviour.tcp_relay import relay_to
 from tests.chain import Chain
+from tests.eventually import eventually
 from tests.termchat.conftest import stopped_call
 from tests.termchat.hostile import CASE, shown
 from tests.termchat.person import CTRL_C, CTRL_D, person
+from tests.termchat.piped import running, sluice
 
 
 def test_it_greets_says_whose_words_these_are_and_answers_with_its_times(chain: Chain) -> None:
@@ -183,6 +187,31 @@ def test_a_gateway_that_is_away_is_said_and_works_when_it_is_back(chain: Chain) 
             somebody.enter("exit")
             assert somebody.leaves() == 0
         back.stop()
+
+
+def test_a_place_in_line_is_said(chain: Chain) -> None:
+    model = "sim:tokens=2000,rate=20,seed=37"
+    with running("hi", "--model", model, url=chain.gateway.url):
+        eventually(lambda: chain.calls(model), "somebody is served, and there is one permit")
+        with person("--model", model, url=chain.gateway.url) as somebody:
+            somebody.enter("hi")
+            somebody.sees("waiting, 1st in line …")
+            somebody.type(CTRL_C)
+            somebody.sees("[stopped]")
+
+
+async def test_a_connection_that_breaks_costs_no_word_and_is_not_mentioned(chain: Chain) -> None:
+    async with relay_to(chain.gateway.port) as relay:
+        with person("--model", "sim:tokens=60,rate=40,seed=38", url=relay.url) as somebody:
+            await asyncio.to_thread(somebody.enter, "hi")
+            for length in (20, 60):
+                await asyncio.to_thread(somebody.sees_more_than, length)
+                relay.cut()
+            screen = await asyncio.to_thread(somebody.sees, "first word")
+    whole = sluice("hi", "--model", "sim:tokens=60,seed=38", url=chain.gateway.url).out
+
+    said = screen.partition(">>> hi\n")[2].rpartition("first word")[0]
+    assert "".join(said.split()) == "".join(whole.split())
 
 
 def test_it_rings_where_it_is_asked_to(chain: Chain) -> None:

@@ -5,16 +5,19 @@ services/termchat/exit_codes.py and services/termchat/wording.py.
 """
 
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from services.simulator.speech import SELF
 from services.termchat.app import QUESTION_BYTES
 from services.termchat.conversation import SYSTEM
-from tests.chain import Chain
+from tests.chain import ROOT, Chain
 from tests.termchat.conftest import stopped_call
 from tests.termchat.hostile import CASE, SEQUENCES, shown
-from tests.termchat.piped import running, sluice
+from tests.termchat.person import environment
+from tests.termchat.piped import command, running, sluice
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -140,6 +143,25 @@ def test_a_reader_that_leaves_is_141_without_a_word_and_the_model_is_stopped(cha
 
         assert process.wait(10) == 141
         assert process.stderr.read() == b""
+    assert stopped_call(chain, model)["tokens"] < 1000
+
+
+def test_a_full_disk_is_said_and_the_model_is_stopped(chain: Chain) -> None:
+    model = "sim:tokens=2000,rate=100,seed=142"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("hi", "--model", model),
+            cwd=ROOT,
+            env=environment(SLUICE_TERM_URL=chain.gateway.url),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=20,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == b"sluice: the answer cannot be written: no space left on device\n"
     assert stopped_call(chain, model)["tokens"] < 1000
 
 
