@@ -234,3 +234,14 @@ def test_an_event_with_an_id_that_is_none_is_taken_for_one_without() -> None:
 
     assert following.heard(strange, 100.0) is None
     assert following.last == 1
+
+
+def test_its_text_is_what_was_heard_also_where_a_stranger_answers_next() -> None:
+    following = begun()
+    following.heard(token(2, "Hel"), 100.0)
+    following.heard(token(3, "lo"), 100.0)
+    following.met_a_stranger()
+
+    assert following.text == "Hello"
+    assert isinstance(following.end, AnswerFailed)
+    assert following.end.code == UNREACHABLE
