@@ -93,6 +93,27 @@ async def test_an_answer_that_nobody_holds_any_more_is_interrupted_and_can_be_as
     assert (await visit.record())["status"] == "sent"
 
 
+async def test_an_answer_whose_last_word_was_missed_is_made_whole_by_a_snapshot(visit: Visit) -> None:
+    """204: it is over, and nothing follows the number that the page has."""
+    said = scripted(tokens=30)
+    await begun(visit, said)
+    await visit.finished()
+    await visit.page.evaluate(
+        """async () => {
+          const { chat } = window.sluice;
+          const answer = { ...chat.thread.at(-1), text: "half", status: "streaming", finish: undefined };
+          await chat.store.keepMessages(answer);
+        }"""
+    )
+
+    await visit.page.reload()
+    await visit.ready()
+    await visit.finished()
+
+    assert (await visit.record())["text"] == said.text
+    assert (await visit.record())["status"] == "sent"
+
+
 async def test_four_answers_run_at_once_and_the_fifth_says_that_it_waits(visit: Visit) -> None:
     """A browser opens six connections to an origin: two are left for stopping, and for everything else."""
     running = [scripted(tokens=2000, rate=20) for _ in range(4)]

@@ -9,6 +9,7 @@ from playwright.async_api import BrowserContext, expect
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
 from tests.browser.visit import Visit
+from tests.eventually import soon
 
 
 async def asked(visit: Visit, *questions: str) -> None:
@@ -56,6 +57,22 @@ async def test_a_conversation_is_renamed_and_deleted_after_a_question(visit: Vis
     await visit.page.reload()
     await visit.ready()
     await expect(visit.page.locator(".entry-title")).to_have_text(["<b>first</b>"])
+
+
+async def test_a_conversation_that_is_deleted_while_it_answers_leaves_nothing_behind(
+    visit: Visit, up: PageChain
+) -> None:
+    said = scripted(tokens=2000, rate=50)
+    await visit.choose(said.name)
+    await visit.ask("stop talking")
+    await visit.has_text()
+
+    await visit.page.evaluate("() => window.sluice.chat.remove(window.sluice.chat.open.id)")
+    await soon(lambda: up.chain.calls(said.name)[0]["end"] == "left", what="the model was stopped")
+    kept = await visit.page.evaluate("async () => (await window.sluice.chat.store.everything()).length")
+
+    assert kept == 0
+    await expect(visit.page.locator(".message")).to_have_count(0)
 
 
 async def test_asking_again_and_editing_make_branches_and_overwrite_nothing(visit: Visit) -> None:

@@ -120,9 +120,8 @@ export class Chat extends EventTarget {
 
   /** @param {string} id */
   async remove(id) {
-    for (const run of this.runs.values()) if (run.answer.conversation === id) run.stop();
-    await this.store.remove(id);
     this.#removed(id);
+    await this.store.remove(id);
     this.tabs.tell({ kind: "removed", id });
   }
 
@@ -203,6 +202,7 @@ export class Chat extends EventTarget {
 
   /** @param {string} id */
   #removed(id) {
+    for (const run of this.runs.values()) if (run.answer.conversation === id) run.discard();
     this.conversations = this.conversations.filter((one) => one.id !== id);
     if (this.open.id === id) this.startNew();
     this.#say("list");

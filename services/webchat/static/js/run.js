@@ -27,6 +27,7 @@ export class Run {
   /** @type {Following | null} */
   #following = null;
   #keepAt = 0;
+  #discarded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #keeping;
   /** @type {Phase | null} what it waits for */
@@ -89,6 +90,12 @@ export class Run {
     this.#over();
   }
 
+  /** Stop it, and store nothing of it any more: its conversation was deleted. */
+  discard() {
+    this.#discarded = true;
+    this.stop();
+  }
+
   /** Another tab read this. @param {number} before @param {import("./sse.js").ServerSentEvent} event */
   heard(before, event) {
     if (this.follows) return;
@@ -122,6 +129,7 @@ export class Run {
     clearTimeout(this.#keeping);
     this.#keeping = undefined;
     this.#keepAt = Date.now();
+    if (this.#discarded) return;
     await this.around.store.keepMessages({ ...this.answer });
   }
 
