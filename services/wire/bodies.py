@@ -332,17 +332,19 @@ def _texts(body: _Generate) -> dict[str, Any]:
 
 
 def _messages(given: Iterable[_Message]) -> tuple[Message, ...]:
-    return tuple(
-        Message(
-            role=one.role,
-            content=one.content,
-            thinking=one.thinking,
-            images=None if one.images is None else tuple(one.images),
-            tool_calls=None if one.tool_calls is None else tuple(_called(call) for call in one.tool_calls),
-            tool_name=one.tool_name,
-            tool_call_id=one.tool_call_id,
-        )
-        for one in given
+    return tuple([_message(one) for one in given])
+
+
+def _message(one: _Message) -> Message:
+    images, calls = one.images, one.tool_calls
+    return Message(
+        one.role,
+        one.content,
+        one.thinking,
+        None if images is None else tuple(images),
+        None if calls is None else tuple([_called(call) for call in calls]),
+        one.tool_name,
+        one.tool_call_id,
     )
 
 
