@@ -101,13 +101,14 @@ class Answer:
             if script.rate and (index or piece.tokens > 1):
                 owed_s += (piece.tokens if index else piece.tokens - 1) * self._gap_s(dice)
             timing.first_ns = timing.first_ns or self._clock.ticks_ns()  # before the wait: a call is held back
-            if owed_s and index % script.burst == 0:
+            waits = owed_s > 0 and index % script.burst == 0
+            if waits:
                 yield Wait(owed_s)
                 owed_s = 0.0
             self._spent += piece.tokens
             if self._spent > limit:
                 break
-            timing.last_ns = self._clock.ticks_ns()
+            timing.last_ns = self._clock.ticks_ns() if index or waits else timing.first_ns  # one moment, read once
             yield piece
         if self._spent >= limit:
             self._spent, self._reason = int(limit), "length"
