@@ -13,7 +13,7 @@ from random import random
 from typing import Any, Final, Protocol
 
 from services.http.connection import ResponseEnd
-from services.termchat.answer_events import AnswerFailed, refusal
+from services.termchat.answer_events import refusal
 from services.termchat.following import HEADERS_S, Following, Heard
 from services.termchat.gateway import AnswerConnection, Gateway, TransportError
 from services.termchat.stopping import Step, Stopping
@@ -117,11 +117,9 @@ class Answering:
         return await self._gateway.follow(stream_id, self.following.last, self._came)
 
     def _not_reached(self, failed: TransportError) -> float:
-        wait_s = self.following.not_reached(time.monotonic(), random())  # noqa: S311 spreads clients, no secret
-        if failed.how == "untrusted" and isinstance(self.following.end, AnswerFailed):
-            words = "The gateway's certificate is not trusted; --cacert names the one that is."
-            self.following.end = AnswerFailed(self.following.end.code, words)
-        return wait_s or 0.0
+        chance = random()  # noqa: S311 spreads clients, no secret
+        is_untrusted = failed.how == "untrusted"
+        return self.following.not_reached(time.monotonic(), chance, is_untrusted=is_untrusted) or 0.0
 
     async def _read(self, connection: AnswerConnection) -> float:
         """Read a connection until it, or the answer, is over; return as :meth:`_once` does."""
@@ -206,7 +204,7 @@ class Answering:
                 await connection.over()
 
     async def _until(self, deadline: float) -> None:
-        """Wait for the bell, for ``deadline``, or until something is to be shown or done about a stop."""
+        """Wait until something came, for ``deadline``, or until something is to be shown or done about a stop."""
         now = time.monotonic()
         times = [deadline, self._view.tick(now), self._stopping.due_at]
         due = min(when for when in times if when is not None)

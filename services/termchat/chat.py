@@ -1,6 +1,7 @@
 """A chat: prompts, commands, one answer after another."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from services.termchat.commands import HELP, Command, Leave, Nothing, Say, Unkno
 from services.termchat.conversation import BadValue, Conversation
 from services.termchat.exit_codes import Exit
 from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
-from services.termchat.gateway import TransportError
+from services.termchat.gateway import ASK_TIMEOUT_S, TransportError
 from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
 from services.termchat.sanitizing import one_line, sanitized
 from services.termchat.session import LEAVING_SIGNALS, SIGNALLED, Session
@@ -247,13 +248,17 @@ class Chat:
             return False
         return True
 
-    async def _listed(self, timeout_s: float | None = None) -> list[dict[str, Any]] | AnswerFailed:
-        """Return what the gateway lists, or why it does not."""
-        gateway = self._session.gateway
+    async def _listed(self, timeout_s: float = ASK_TIMEOUT_S) -> list[dict[str, Any]] | AnswerFailed:
+        """Return what the gateway lists, or why it does not; Ctrl-C is the end of waiting for it."""
+        gateway, loop = self._session.gateway, asyncio.get_running_loop()
         try:
-            answer = await (gateway.get("/api/models", timeout_s) if timeout_s else gateway.get("/api/models"))
-        except TransportError:
+            async with asyncio.timeout(timeout_s) as patience:
+                loop.add_signal_handler(signal.SIGINT, lambda: patience.reschedule(loop.time()))
+                answer = await gateway.get("/api/models")
+        except (TransportError, TimeoutError):
             return AnswerFailed("", f"The gateway at {gateway.server} cannot be reached.")
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
         if answer.status != 200:
             return refusal(answer.status, answer.body, answer.headers.get("retry-after", ""))
         listed = objects_in(object_of(answer.body), "models")

@@ -143,8 +143,16 @@ class Following:
         """When a connection on which nothing came since is given up."""
         return self.heard_at + DEAD_AFTER_HEARTBEATS * self._heartbeat_s
 
-    def not_reached(self, now: float, chance: float) -> float | None:
-        """Note that no connection came up; return how long to wait before the next try, or None: it is over."""
+    def not_reached(self, now: float, chance: float, *, is_untrusted: bool = False) -> float | None:
+        """Note that no connection came up; return how long to wait before the next try, or None: it is over.
+
+        Args:
+            is_untrusted: one did, but its other end's certificate is not trusted.
+        """
+        if is_untrusted:
+            words = "The gateway's certificate is not trusted; --cacert names the one that is."
+            self.end = AnswerFailed(UNREACHABLE, words)
+            return None
         if not self._was_sent:  # nothing was started: a person would rather know at once
             self.end = AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
             return None

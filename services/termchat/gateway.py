@@ -116,13 +116,13 @@ class Gateway:
         """Ask for an answer's stop, and return when that is on its way; its answer may be waited for."""
         return await self._open("POST", f"/api/chat/stream/{stream_id}/cancel", asyncio.Event(), {})
 
-    async def get(self, path: str, timeout_s: float = ASK_TIMEOUT_S) -> HttpResponse:
+    async def get(self, path: str) -> HttpResponse:
         """Return what is there."""
-        return await self._fetch("GET", path, timeout_s)
+        return await self._fetch("GET", path)
 
     async def delete(self, path: str) -> HttpResponse:
         """Do away with what is there."""
-        return await self._fetch("DELETE", path, ASK_TIMEOUT_S)
+        return await self._fetch("DELETE", path)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -137,10 +137,10 @@ class Gateway:
         connection.call = await self._client.open(request, connection, fresh=True)
         return connection
 
-    async def _fetch(self, method: str, path: str, timeout_s: float) -> HttpResponse:
+    async def _fetch(self, method: str, path: str) -> HttpResponse:
         headers = {**self._headers, "Accept": "application/json"}
         request = HttpRequest(method, self.server.base + path, headers)
-        return await self._client.fetch(request, max_bytes=LIST_BYTES, timeout_s=timeout_s)
+        return await self._client.fetch(request, max_bytes=LIST_BYTES, timeout_s=ASK_TIMEOUT_S)
 
 
 __all__ = ["AnswerConnection", "Gateway", "HttpResponse", "TransportError"]

@@ -51,7 +51,7 @@ class Session:
         finally:
             for number in (signal.SIGINT, *LEAVING_SIGNALS):
                 loop.remove_signal_handler(number)
-        self._close(following)
+        self._tell_end(following)
         return following
 
     def _view(self, conversation: Conversation) -> View:
@@ -75,7 +75,7 @@ class Session:
         self.interrupts.leaving = True
         answering.leave()
 
-    def _close(self, answer: Following) -> None:
+    def _tell_end(self, answer: Following) -> None:
         """Say how the answer ended, and where its time went: to people, not into pipes."""
         if answer.was_stopped:
             self.tell("[stopped]", Style.DIM)
@@ -85,8 +85,8 @@ class Session:
             self.tell(f"[{wording.afterword(answer.end)}]", Style.DIM)
         if self.err.is_terminal and answer.first_at is not None:
             self.tell(wording.timing(answer, time.monotonic()), Style.DIM)
-        if self.options.rings and self.out.is_terminal:
-            self.out.write("\a")
+        if self.options.rings:
+            self.out.ring()
 
     def tell(self, words: str, style: Style = Style.PLAIN) -> None:
         """Say something beside the answer: below it on a terminal, else where diagnostics go."""

@@ -66,6 +66,11 @@ class Terminal:
         if not self._is_at_line_start:
             self.write("\n")
 
+    def ring(self) -> None:
+        """Ring its bell."""
+        if self.is_terminal:
+            _write_all(self._fd, b"\a")
+
     def progress(self, text: str) -> None:
         """Show a line that goes when anything else is written; only where lines can be drawn anew."""
         if self.moves and text != self._progress:

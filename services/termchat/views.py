@@ -59,12 +59,12 @@ class TerminalView:
                 pass
 
     def reconnecting(self, now: float) -> None:
-        """Say that the line is sought."""
+        """Say that the connection is lost."""
         self._flush(now)
         self._is_reconnecting = True
 
     def tick(self, now: float) -> float | None:
-        """Show held words, or the passing line."""
+        """Show held words, or the progress line."""
         if self._is_reconnecting:
             self._terminal.progress(RECONNECTING)
             return None

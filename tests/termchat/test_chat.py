@@ -122,6 +122,7 @@ def test_a_model_s_reasoning_and_tools_are_shown_beside_its_answer(chain: Chain)
 
 
 def test_what_a_model_writes_is_shown_on_a_terminal_and_obeyed_nowhere(chain: Chain) -> None:
+    """T25."""
     with person("--model", CASE, "hi", url=chain.gateway.url) as somebody:
         assert somebody.leaves() == 0
 

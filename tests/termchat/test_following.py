@@ -95,6 +95,13 @@ def test_a_gateway_that_is_away_is_told_at_once() -> None:
     assert following.end.code == UNREACHABLE
 
 
+def test_a_certificate_that_is_not_trusted_is_not_tried_again() -> None:
+    following = begun()
+
+    assert following.not_reached(100.0, 0.5, is_untrusted=True) is None
+    assert following.mark == INTERRUPTED
+
+
 def test_a_question_that_may_have_arrived_is_asked_again() -> None:
     following = Following(100.0)
 

@@ -178,6 +178,7 @@ def test_a_signal_stops_the_model_and_ends_with_its_code(chain: Chain, number: s
 
 
 def test_what_a_model_writes_is_shown_in_a_pipe_and_obeyed_nowhere(chain: Chain) -> None:
+    """T25."""
     done = sluice("hi", "--model", CASE, url=chain.gateway.url)
 
     assert done.out.rstrip("\n").split("\n") == shown()

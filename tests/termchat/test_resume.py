@@ -47,7 +47,7 @@ async def cut_as_it_comes(process: asyncio.subprocess.Process, relay: TcpRelay, 
 
 async def test_twenty_cuts_in_an_answer_of_five_hundred_tokens_change_nothing(chain: Chain, relay: TcpRelay) -> None:
     whole = sluice("hi", "--model", "sim:tokens=500,seed=20", url=chain.gateway.url).out.encode()
-    process = await started("hi", "--model", "sim:tokens=500,seed=20,rate=150", relay=relay)
+    process = await started("hi", "--model", "sim:tokens=500,seed=20,rate=250", relay=relay)
 
     cuts = [len(whole) * number // 22 for number in range(1, 21)]
     got = await cut_as_it_comes(process, relay, cuts)
@@ -56,7 +56,7 @@ async def test_twenty_cuts_in_an_answer_of_five_hundred_tokens_change_nothing(ch
     assert await process.wait() == 0
     assert process.stderr is not None
     assert await process.stderr.read() == b""
-    assert len(chain.calls("sim:tokens=500,seed=20,rate=150")) == 1
+    assert len(chain.calls("sim:tokens=500,seed=20,rate=250")) == 1
 
 
 async def test_a_question_whose_connection_breaks_before_the_headers_is_asked_again(

@@ -1,4 +1,4 @@
-"""services/termchat/sanitizing.py: nothing that a terminal obeys, wherever it was cut."""
+"""services/termchat/sanitizing.py: nothing that a terminal obeys, wherever it was cut (T25)."""
 
 import pytest
 from hypothesis import given
