@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gateway.relay.content_meter import ContentMeter
 from services.dialects.dialect import Dialect
 from services.wire.events import Content, Event, Failed, Finished, Status, Terminal, Thinking
-from services.wire.native import MarkedFrame, NativeFrames, NativeReader, marked_frame
+from services.wire.native import ControlFrame, NativeFrames, NativeReader, control_frame
 from services.wire.native_events import decoded, events_of
 
 
@@ -25,7 +25,7 @@ class Passed:
 
     def __init__(self, position: int) -> None:
         self.reader = NativeReader(position)
-        self.end: MarkedFrame | None = None
+        self.end: ControlFrame | None = None
         self.model_server: Mapping[str, Any] = {}  # the model server's own last numbers
         self._first_number = position
         self._controls = 0
@@ -46,7 +46,7 @@ class Passed:
         decode_ns = self.model_server.get("eval_duration")
         return None if decode_ns is None else decode_ns / 1e9
 
-    def controlled(self, frame: MarkedFrame) -> None:
+    def controlled(self, frame: ControlFrame) -> None:
         """Note a frame that is no content."""
         self._controls += 1
         if frame.is_end:
@@ -110,7 +110,7 @@ class PassThrough:
         """Return the one terminal frame that is in no log."""
         return NativeFrames("", request_id=self._request_id, heartbeat_s=0).close(failed)
 
-    def _rewritten(self, frame: MarkedFrame) -> bytes:
+    def _rewritten(self, frame: ControlFrame) -> bytes:
         self.passed.controlled(frame)
         if frame.event == "start":
             frame.data.update(self._start_fields)
@@ -119,7 +119,7 @@ class PassThrough:
             ttft_s = self._meter.ttft_s if self._began else None
             if frame.event == "done" and ttft_s is not None:
                 frame.data["gateway"] = {"ttft_ms": round(ttft_s * 1000, 1)}
-        return marked_frame(frame)
+        return control_frame(frame)
 
 
 class Translated:

@@ -18,7 +18,7 @@ from gateway.relay.hop import KEPT_BYTES, Hop
 from gateway.relay.passage import Passage
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import ConnectionEnd, shutting_down
-from services.wire.native import LOST_HOP, HopBroken, MarkedFrame
+from services.wire.native import LOST_HOP, ControlFrame, HopBroken
 
 
 class Sink(Protocol):
@@ -69,7 +69,7 @@ class Relay:
         self.end_reason: str | None = None
 
     @property
-    def end(self) -> MarkedFrame | None:
+    def end(self) -> ControlFrame | None:
         """The terminal frame of the stream, if it came."""
         return self._passed.end
 

@@ -1,7 +1,7 @@
 """The native form of events: the proxy writes it, the gateway reads it and passes it on, clients get it.
 
     proxy    NativeFrames   numbered events -> frames
-    gateway  NativeReader   bytes -> runs of whole frames, with what is no content taken out as MarkedFrame
+    gateway  NativeReader   bytes -> runs of whole frames, with what is no content taken out as ControlFrame
 
 A token's frame is made by hand, one ``%`` of bytes: it is the token path.
 """
@@ -183,7 +183,7 @@ def _text_form(id_prefix: str, name: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkedFrame:
+class ControlFrame:
     """A frame that is no content, with its id and parsed data: `start`, `tool_result`, `done` or `error`."""
 
     id: str
@@ -216,7 +216,7 @@ class NativeReader:
         self._numbered = b""  # the newest frames with an id; parsed only when somebody asks
         self._last_number = last_number
 
-    def feed(self, chunk: bytes) -> Iterable[bytes | MarkedFrame]:
+    def feed(self, chunk: bytes) -> Iterable[bytes | ControlFrame]:
         """Take in ``chunk``; iterate the result for the whole frames that it completes, in order.
 
         Raises:
@@ -240,17 +240,17 @@ class NativeReader:
             self._last_number, self._numbered = _newest_number(self._numbered), b""
         return self._last_number
 
-    def _runs(self, block: bytes) -> Iterable[bytes | MarkedFrame]:
+    def _runs(self, block: bytes) -> Iterable[bytes | ControlFrame]:
         if _control_in(block):
             return self._taken_apart(block)
         self._note(block)
         return (block,)
 
-    def _taken_apart(self, block: bytes) -> Iterator[bytes | MarkedFrame]:
+    def _taken_apart(self, block: bytes) -> Iterator[bytes | ControlFrame]:
         for frame in block.split(b"\n\n")[:-1]:
             whole = _without_heartbeats(frame) + b"\n\n"
             self._note(whole)
-            yield MarkedFrame(*parsed_frame(whole)) if _control_in(whole) else whole
+            yield ControlFrame(*parsed_frame(whole)) if _control_in(whole) else whole
 
     def _note(self, block: bytes) -> None:
         if block.startswith(b"id: ") or b"\nid: " in block:
@@ -300,7 +300,7 @@ def _fields(frame: bytes) -> Iterable[tuple[str, str]]:
             yield name, value
 
 
-def marked_frame(marked: MarkedFrame) -> bytes:
+def control_frame(control: ControlFrame) -> bytes:
     """Return the bytes of a frame whose data the gateway has changed."""
-    retry = RETRY_MS if marked.event == "start" else None
-    return sse.encode(orjson.dumps(marked.data), id=marked.id or None, event=marked.event, retry=retry)
+    retry = RETRY_MS if control.event == "start" else None
+    return sse.encode(orjson.dumps(control.data), id=control.id or None, event=control.event, retry=retry)

@@ -27,12 +27,12 @@ from services.wire.events import (
 )
 from services.wire.native import (
     MAX_FRAME_BYTES,
+    ControlFrame,
     HopBroken,
-    MarkedFrame,
     NativeFrames,
     NativeReader,
     Numbered,
-    marked_frame,
+    control_frame,
     plain,
     refusal,
     refused_status,
@@ -70,13 +70,13 @@ def dispatched(frames: bytes) -> list[ServerSentEvent]:
     return list(SseDecoder().feed(frames))
 
 
-def read(chunks: Sequence[bytes]) -> list[bytes | MarkedFrame]:
+def read(chunks: Sequence[bytes]) -> list[bytes | ControlFrame]:
     reader = NativeReader()
     return [run for chunk in chunks for run in reader.feed(chunk)]
 
 
-def rejoined(runs: Sequence[bytes | MarkedFrame]) -> bytes:
-    return b"".join(run if isinstance(run, bytes) else marked_frame(run) for run in runs)
+def rejoined(runs: Sequence[bytes | ControlFrame]) -> bytes:
+    return b"".join(run if isinstance(run, bytes) else control_frame(run) for run in runs)
 
 
 # --- writing
@@ -242,7 +242,7 @@ def test_frames_do_not_depend_on_where_the_bytes_were_cut(piece: int) -> None:
     runs = read(pieces_of(body, piece))
 
     assert rejoined(runs) == body
-    assert [run.event for run in runs if isinstance(run, MarkedFrame)] == ["start", "tool_result", "done"]
+    assert [run.event for run in runs if isinstance(run, ControlFrame)] == ["start", "tool_result", "done"]
 
 
 @given(data=st.data(), texts=st.lists(st.text(min_size=1), max_size=6))
@@ -278,12 +278,12 @@ def test_the_hop_s_own_heartbeats_neither_cut_nor_add_a_frame(piece: int) -> Non
     assert rejoined(read(pieces_of(body, piece))).replace(sse.HEARTBEAT, b"") == first + second
 
 
-def test_a_heartbeat_in_front_of_a_marked_frame_does_not_hide_it() -> None:
+def test_a_heartbeat_in_front_of_a_control_frame_does_not_hide_it() -> None:
     token, done = frames_of([(2, Token("a"))]), frames_of([(3, DONE)])
 
     runs = read([token + sse.HEARTBEAT + done])
 
-    assert [run.event for run in runs if isinstance(run, MarkedFrame)] == ["done"]
+    assert [run.event for run in runs if isinstance(run, ControlFrame)] == ["done"]
     assert rejoined(runs) == token + done
 
 
@@ -298,8 +298,8 @@ def test_a_done_in_the_text_is_not_the_end() -> None:
     assert read([block]) == [block]
 
 
-def test_a_marked_frame_carries_its_id_and_its_parsed_data() -> None:
-    start, done = (run for run in read([frames_of([WHOLE[0], WHOLE[-1]])]) if isinstance(run, MarkedFrame))
+def test_a_control_frame_carries_its_id_and_its_parsed_data() -> None:
+    start, done = (run for run in read([frames_of([WHOLE[0], WHOLE[-1]])]) if isinstance(run, ControlFrame))
 
     assert (start.id, start.event, start.is_end) == (f"{ID}-1", "start", False)
     assert start.data["model"] == "llama3.2"
@@ -309,7 +309,7 @@ def test_a_marked_frame_carries_its_id_and_its_parsed_data() -> None:
 def test_the_reason_of_an_error_frame_is_its_code() -> None:
     (error,) = read([frames_of([(2, Failed(Code.UPSTREAM_ERROR, "words"))])])
 
-    assert isinstance(error, MarkedFrame)
+    assert isinstance(error, ControlFrame)
     assert (error.is_end, error.end_reason) == (True, "upstream_error")
 
 
@@ -359,7 +359,7 @@ def test_an_id_without_a_number_breaks_the_hop() -> None:
     ],
     ids=["no data", "not JSON", "no object", "a field without a value", "not UTF-8"],
 )
-def test_a_marked_frame_that_no_proxy_writes_breaks_the_hop(frame: bytes) -> None:
+def test_a_control_frame_that_no_proxy_writes_breaks_the_hop(frame: bytes) -> None:
     with pytest.raises(HopBroken):
         read([frame])
 
@@ -378,10 +378,10 @@ def test_a_frame_without_an_end_breaks_the_hop_at_its_limit_and_not_before() -> 
 
 def test_a_changed_start_keeps_its_id_and_its_retry() -> None:
     (start,) = read([frames_of(WHOLE[:1])])
-    assert isinstance(start, MarkedFrame)
+    assert isinstance(start, ControlFrame)
     start.data["request_id"] = "client-01"
 
-    frame = marked_frame(start)
+    frame = control_frame(start)
 
     assert frame == frames_of(WHOLE[:1], request_id="client-01")
 
