@@ -39,7 +39,7 @@ class FollowedHop:
         self._hop: Hop | None = None
         self._silence_s = 0.0
         self._is_paused = False
-        self._watchdog = Watchdog(self._listen)
+        self._watchdog = Watchdog(self._check_idle_timeout)
         self.heard_at = time.monotonic()
         self.is_over = False
         self.was_followed_again = False
@@ -97,7 +97,7 @@ class FollowedHop:
         self.is_over = True
         self._on_over()
 
-    def _listen(self, now: float) -> float | None:
+    def _check_idle_timeout(self, now: float) -> float | None:
         """The one timer of a relay: is the hop silent while we read it?"""
         if self.is_over:
             return None

@@ -107,7 +107,7 @@ class Relay:
                 self._sink.abort()
             self._wake.set()
 
-    def take_up(self, hop: Hop) -> bytes:
+    def attach(self, hop: Hop) -> bytes:
         """Begin to carry ``hop``; return the frames that are here already, to leave with the headers."""
         self._hop.attach(hop)
         if self._meter.timeline.first_content is not None:
@@ -116,7 +116,7 @@ class Relay:
 
     async def first_frames(self, hop: Hop) -> bytes:
         """Begin to carry ``hop``; return the first frames as soon as there are some, or nothing if it ended before."""
-        first = self.take_up(hop)
+        first = self.attach(hop)
         while not first and self.end_reason is None:
             await self._woken()
             first = self._taken_early()

@@ -159,7 +159,7 @@ class Reception:
         )
         relay = self._relay(connection, passage, meter)
         try:
-            sink = await self._sent(request, connection, hop, relay, dialect=NativeFrames, first=relay.take_up(hop))
+            sink = await self._sent(request, connection, hop, relay, dialect=NativeFrames, first=relay.attach(hop))
         finally:
             relay.close()  # a failure before it ran must not leave the model talking to nobody
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
@@ -207,7 +207,7 @@ class Reception:
         gathering = Gathering()
         meter = self._meter(connection, hop)
         relay = self._relay(connection, Translated(0, meter, gathering), meter)
-        relay.take_up(hop)
+        relay.attach(hop)
         sink = GatheringSink(gathering, lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
         await self._run(relay, connection, hop, sink)
         if connection.reason in set(ConnectionEnd):  # nobody can come back to what was not answered

@@ -52,7 +52,7 @@ class Scene:
 
     def begin(self, hop: Hop) -> "asyncio.Task[None]":
         """Take ``hop`` up, what is here already with the headers, and carry it."""
-        if first := self.relay.take_up(hop):
+        if first := self.relay.attach(hop):
             self.sink.write(first)
         return self.tasks.spawn(self.relay.run(self.sink), "relay")
 
