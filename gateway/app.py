@@ -19,8 +19,8 @@ from gateway.report import ConnectionLog
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
-from gateway.routes.native import Handlers
-from gateway.routes.ollama import OllamaHandlers
+from gateway.routes.native import NativeRoutes
+from gateway.routes.ollama import OllamaMount
 from gateway.routes.responder import Reception
 from gateway.settings import GatewaySettings
 from services.http import edge
@@ -129,8 +129,8 @@ class GatewayService:
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        Handlers(reception, self._upstream, self._catalog).add_routes(app.router)
-        OllamaHandlers(reception, self._upstream).add_routes(app.router)
+        NativeRoutes(reception, self._upstream, self._catalog).add_routes(app.router)
+        OllamaMount(reception, self._upstream).add_routes(app.router)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         return app

@@ -14,10 +14,10 @@ from proxy import report
 from proxy.errors import answer
 from proxy.metrics import ProxyMetrics
 from proxy.providers.ollama import OllamaAdapter
-from proxy.routes.embedding import EmbedHandlers
-from proxy.routes.ollama import OllamaHandlers
+from proxy.routes.embedding import EmbeddingRoutes
+from proxy.routes.ollama import OllamaRoutes
 from proxy.routes.responder import Reception
-from proxy.routes.streams import Handlers
+from proxy.routes.streams import StreamRoutes
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
@@ -161,9 +161,9 @@ class ProxyService:
         app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
         self._operations.add_routes(app.router, allow_head=True)
         reception = Reception(self._settings, self.streams, self.metrics)
-        Handlers(self._settings, self.streams, reception).add_routes(app.router)
-        OllamaHandlers(self._settings, self._server.transport, reception).add_routes(app.router)
-        EmbedHandlers(
+        StreamRoutes(self._settings, self.streams, reception).add_routes(app.router)
+        OllamaRoutes(self._settings, self._server.transport, reception).add_routes(app.router)
+        EmbeddingRoutes(
             self._settings,
             self._server.transport,
             reception=reception,

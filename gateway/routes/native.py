@@ -26,7 +26,7 @@ _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 """What a list tells of a stream while every caller is anonymous: not its id, which would be the key to it."""
 
 
-class Handlers:
+class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
     def __init__(self, reception: Reception, upstream: Upstream, catalog: Catalog) -> None:

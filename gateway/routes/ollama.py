@@ -45,7 +45,7 @@ def generate(raw: bytes) -> Asked[ModelRequest]:
     return Asked(replace(request, raw=None), wishes)
 
 
-class OllamaHandlers:
+class OllamaMount:
     """What the gateway answers in Ollama's shapes."""
 
     def __init__(self, reception: Reception, upstream: Upstream) -> None:

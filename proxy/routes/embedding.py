@@ -23,7 +23,7 @@ from services.wire.request import Asked, EmbedRequest
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long. Ask for fewer texts at once.", retryable=False)
 
 
-class EmbedHandlers:
+class EmbeddingRoutes:
     """Ollama's two routes that embed, bounded in time as an answer before its first token is."""
 
     def __init__(

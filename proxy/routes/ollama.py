@@ -27,7 +27,7 @@ from services.wire.request import Asked, ModelRequest
 _NOW: Final = partial(datetime.now, UTC)
 
 
-class OllamaHandlers:
+class OllamaRoutes:
     """Answers in Ollama's two shapes, and what may be read of the model server, passed through."""
 
     def __init__(self, settings: ProxySettings, transport: Transport, reception: Reception) -> None:

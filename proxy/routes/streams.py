@@ -18,7 +18,7 @@ from services.wire.events import Code, Failed, FinishReason, Refused
 from services.wire.request import ModelRequest
 
 
-class Handlers:
+class StreamRoutes:
     """Streams: start, follow, stop, and a gateway's word that its client left."""
 
     def __init__(self, settings: ProxySettings, streams: Streams, reception: Reception) -> None:
