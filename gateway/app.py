@@ -21,7 +21,7 @@ from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
 from gateway.routes.native import NativeRoutes
 from gateway.routes.ollama import OllamaMount
-from gateway.routes.responder import Reception
+from gateway.routes.responder import RelayResponder
 from gateway.settings import GatewaySettings
 from services.http import edge
 from services.http.client import TransportError
@@ -121,7 +121,7 @@ class GatewayService:
         app.middlewares.append(self._refuse_other_hosts)
         app.middlewares.append(allow_origins(app, self._settings.cors_origins))
         self._operations.add_routes(app.router)
-        reception = Reception(
+        responder = RelayResponder(
             self._settings,
             hops=Hops(self._upstream, self.metrics, self._departures),
             connections=self.connections,
@@ -129,8 +129,8 @@ class GatewayService:
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        NativeRoutes(reception, self._upstream, self._catalog).add_routes(app.router)
-        OllamaMount(reception, self._upstream).add_routes(app.router)
+        NativeRoutes(responder, self._upstream, self._catalog).add_routes(app.router)
+        OllamaMount(responder, self._upstream).add_routes(app.router)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         return app

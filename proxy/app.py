@@ -16,7 +16,7 @@ from proxy.metrics import ProxyMetrics
 from proxy.providers.ollama import OllamaAdapter
 from proxy.routes.embedding import EmbeddingRoutes
 from proxy.routes.ollama import OllamaRoutes
-from proxy.routes.responder import Reception
+from proxy.routes.responder import StreamResponder
 from proxy.routes.streams import StreamRoutes
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
@@ -160,13 +160,13 @@ class ProxyService:
         errors_answered = edge.error_middleware(answer, refused_by_status)
         app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
         self._operations.add_routes(app.router, allow_head=True)
-        reception = Reception(self._settings, self.streams, self.metrics)
-        StreamRoutes(self._settings, self.streams, reception).add_routes(app.router)
-        OllamaRoutes(self._settings, self._server.transport, reception).add_routes(app.router)
+        responder = StreamResponder(self._settings, self.streams, self.metrics)
+        StreamRoutes(self._settings, self.streams, responder).add_routes(app.router)
+        OllamaRoutes(self._settings, self._server.transport, responder).add_routes(app.router)
         EmbeddingRoutes(
             self._settings,
             self._server.transport,
-            reception=reception,
+            responder=responder,
             streams=self.streams,
             admission=self._server.permits,
         ).add_routes(app.router)

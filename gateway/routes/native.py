@@ -11,7 +11,7 @@ from gateway.errors import UNAVAILABLE, refused_by_proxy
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.catalog import Catalog
-from gateway.routes.responder import Parse, Reception
+from gateway.routes.responder import Parse, RelayResponder
 from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
@@ -29,8 +29,8 @@ _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
-    def __init__(self, reception: Reception, upstream: Upstream, catalog: Catalog) -> None:
-        self._reception = reception
+    def __init__(self, responder: RelayResponder, upstream: Upstream, catalog: Catalog) -> None:
+        self._responder = responder
         self._upstream = upstream
         self._catalog = catalog
 
@@ -48,11 +48,11 @@ class NativeRoutes:
         """POST /api/chat: the whole answer at once."""
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
-            asked = await self._reception.asked(request, connection, partial(bodies.gateway_chat, stream=False))
-            hop = await self._reception.started(request, connection, asked)
-            return await self._reception.gather(connection, hop, NativeObject())
+            asked = await self._responder.asked(request, connection, partial(bodies.gateway_chat, stream=False))
+            hop = await self._responder.started(request, connection, asked)
+            return await self._responder.gather(connection, hop, NativeObject())
 
-        return await self._reception.connected(request, "chat", work)
+        return await self._responder.connected(request, "chat", work)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """GET /api/chat/stream/{id}: replay after a number, then live; as JSON, a snapshot."""
@@ -63,13 +63,13 @@ class NativeRoutes:
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
             connection.stream_id = stream_id
-            hop = await self._reception.followed(connection, position)
+            hop = await self._responder.followed(connection, position)
             if hop is None:
                 connection.reason = None
                 return web.Response(status=204, headers={"X-Stream-Id": stream_id})
-            return await self._reception.carry(request, connection, hop, position=position)
+            return await self._responder.carry(request, connection, hop, position=position)
 
-        return await self._reception.connected(request, "chat", work)
+        return await self._responder.connected(request, "chat", work)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat/stream/{id}/cancel: stop generation; answered when the model server's socket is closed."""
@@ -97,11 +97,11 @@ class NativeRoutes:
 
         async def start(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
-                asked = await self._reception.asked(request, connection, parse)
-                hop = await self._reception.started(request, connection, asked)
-                return await self._reception.carry(request, connection, hop, position=0)
+                asked = await self._responder.asked(request, connection, parse)
+                hop = await self._responder.started(request, connection, asked)
+                return await self._responder.carry(request, connection, hop, position=0)
 
-            return await self._reception.connected(request, kind, work)
+            return await self._responder.connected(request, kind, work)
 
         return start
 

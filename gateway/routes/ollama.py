@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 from gateway.errors import OLLAMA, UNAVAILABLE
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
-from gateway.routes.responder import Parse, Reception
+from gateway.routes.responder import Parse, RelayResponder
 from services.dialects import ollama_request
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
@@ -48,8 +48,8 @@ def generate(raw: bytes) -> Asked[ModelRequest]:
 class OllamaMount:
     """What the gateway answers in Ollama's shapes."""
 
-    def __init__(self, reception: Reception, upstream: Upstream) -> None:
-        self._reception = reception
+    def __init__(self, responder: RelayResponder, upstream: Upstream) -> None:
+        self._responder = responder
         self._upstream = upstream
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -70,7 +70,7 @@ class OllamaMount:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST /ollama/api/show: less the model's file, which names places on the model server."""
-        model = ollama_request.shown_model(await self._reception.body_of(request))
+        model = ollama_request.shown_model(await self._responder.body_of(request))
         return await self._passed(request, "show", orjson.dumps({"model": model}), less=_without_modelfile)
 
     def _answering(self, kind: str, parse: Parse) -> Handler:
@@ -78,18 +78,18 @@ class OllamaMount:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
-                asked = await self._reception.asked(request, connection, parse)
+                asked = await self._responder.asked(request, connection, parse)
                 if asked.wishes.order is not None:
                     connection.reason = None  # it needs no stream
                     return await self._obeyed(request, asked, asked.wishes.order)
-                hop = await self._reception.started(request, connection, asked)
+                hop = await self._responder.started(request, connection, asked)
                 model = asked.request.model or ""
                 if asked.wishes.stream is False:
-                    return await self._reception.gather(connection, hop, OllamaObject(kind, model, _now))
+                    return await self._responder.gather(connection, hop, OllamaObject(kind, model, _now))
                 lines = OllamaLines(kind, model, _now)
-                return await self._reception.translate(request, connection, hop, lines, unbegun=stopped_answer)
+                return await self._responder.translate(request, connection, hop, lines, unbegun=stopped_answer)
 
-            return await self._reception.connected(request, kind, work)
+            return await self._responder.connected(request, kind, work)
 
         return answer
 
@@ -103,7 +103,7 @@ class OllamaMount:
 
     def _embedding(self, name: str, parse: Callable[[bytes], Asked[EmbedRequest]]) -> Handler:
         async def embed(request: web.Request) -> web.StreamResponse:
-            asked = parse(await self._reception.body_of(request))
+            asked = parse(await self._responder.body_of(request))
             edge.note_dropped(request, asked.wishes.dropped)
             return await self._passed(request, name, bodies.written_embedding(asked.request))
 

@@ -55,7 +55,7 @@ class ConnectionReport(Protocol):
         """It is over; called exactly once."""
 
 
-class Reception:
+class RelayResponder:
     """Lets connections in, carries streams to them, and tells of each once."""
 
     def __init__(

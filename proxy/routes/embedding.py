@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.providers import ollama_refusal
 from proxy.providers.ollama_request import EMBED_PATHS, embed_request
-from proxy.routes.responder import Parse, Reception, refused
+from proxy.routes.responder import Parse, StreamResponder, refused
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import Streams
@@ -31,14 +31,14 @@ class EmbeddingRoutes:
         settings: ProxySettings,
         transport: Transport,
         *,
-        reception: Reception,
+        responder: StreamResponder,
         streams: Streams,
         admission: Admission,
     ) -> None:
         self._settings = settings
         self._allowed = settings.allow_fields
         self._transport = transport
-        self._reception = reception
+        self._responder = responder
         self._streams = streams
         self._admission = admission
 
@@ -56,7 +56,7 @@ class EmbeddingRoutes:
         return await self._answer(request, partial(ollama_request.embeddings, allowed=self._allowed))
 
     async def _answer(self, request: web.Request, parse: Parse[EmbedRequest]) -> web.Response:
-        asked = await self._reception.asked(request, parse)
+        asked = await self._responder.asked(request, parse)
         model = asked.request.model
         place, answered_s = self._streams.enter(model), None
         try:

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from proxy.providers import ollama_refusal
 from proxy.routes.headers import wants_frames
-from proxy.routes.responder import BODY_BYTES, BODY_S, Parse, Reception, refused, refused_by
+from proxy.routes.responder import BODY_BYTES, BODY_S, Parse, StreamResponder, refused, refused_by
 from proxy.settings import ProxySettings
 from proxy.streams.stream import Stream
 from proxy.upstream.transport import READ_ONLY, UNAVAILABLE, Transport
@@ -30,10 +30,10 @@ _NOW: Final = partial(datetime.now, UTC)
 class OllamaRoutes:
     """Answers in Ollama's two shapes, and what may be read of the model server, passed through."""
 
-    def __init__(self, settings: ProxySettings, transport: Transport, reception: Reception) -> None:
+    def __init__(self, settings: ProxySettings, transport: Transport, responder: StreamResponder) -> None:
         self._allowed = settings.allow_fields
         self._transport = transport
-        self._reception = reception
+        self._responder = responder
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve Ollama's routes of PROTOCOL.md's table."""
@@ -64,9 +64,9 @@ class OllamaRoutes:
 
     async def _answer(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         accepted = time.monotonic()
-        asked = await self._reception.asked(request, parse)
+        asked = await self._responder.asked(request, parse)
         if wants_frames(request):
-            return await self._reception.answer_sse(request, asked, accepted)
+            return await self._responder.answer_sse(request, asked, accepted)
         if (order := asked.wishes.order) is not None:
             return await self._obeyed(asked.request, order)
         if asked.wishes.stream is False:
@@ -75,21 +75,21 @@ class OllamaRoutes:
 
     async def _lines(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer line by line; the headers leave with the first one, so that a failure before it keeps its status."""
-        reception = self._reception
+        responder = self._responder
 
         def lines(stream: Stream) -> OllamaLines:
             return OllamaLines(asked.request.kind, stream.model, _NOW)
 
-        async with reception.started(request, asked, lines, accepted) as (stream, follower):
-            await reception.answered(stream, stream.first_content_ready)
+        async with responder.started(request, asked, lines, accepted) as (stream, follower):
+            await responder.answered(stream, stream.first_content_ready)
             if (stopped := stopped_answer(stream.log.end)) is not None:
                 return edge.response_of(stopped)
-            return await reception.serve(request, stream, follower)
+            return await responder.serve(request, stream, follower)
 
     async def _whole(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""
         gathering = Gathering()
-        async with self._reception.started(request, asked, lambda _: gathering, accepted) as (stream, follower):
+        async with self._responder.started(request, asked, lambda _: gathering, accepted) as (stream, follower):
             await follower.follow(_GatheringSink(stream, gathering), None)
             if isinstance(stream.log.end, Failed):
                 raise refused_by(stream)

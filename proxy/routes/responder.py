@@ -43,7 +43,7 @@ class FollowerMetrics(Protocol):
         """A reader is gone."""
 
 
-class Reception:
+class StreamResponder:
     """Lets requests in, and frames out."""
 
     def __init__(self, settings: ProxySettings, streams: Streams, metrics: FollowerMetrics) -> None:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from proxy.routes.headers import caller_of, dialect_of, is_follower, is_hop, position_asked, wants_snapshot
 from proxy.routes.pages import row_of, snapshot_of
-from proxy.routes.responder import Parse, Reception
+from proxy.routes.responder import Parse, StreamResponder
 from proxy.settings import ProxySettings
 from proxy.streams.registry import Streams
 from services.dialects import ollama_request
@@ -21,12 +21,12 @@ from services.wire.request import ModelRequest
 class StreamRoutes:
     """Streams: start, follow, stop, and a gateway's word that its client left."""
 
-    def __init__(self, settings: ProxySettings, streams: Streams, reception: Reception) -> None:
+    def __init__(self, settings: ProxySettings, streams: Streams, responder: StreamResponder) -> None:
         self._heartbeat_s = settings.heartbeat_s
         self._chat = partial(ollama_request.chat, allowed=settings.allow_fields)
         self._generate = partial(ollama_request.generate, allowed=settings.allow_fields)
         self._streams = streams
-        self._reception = reception
+        self._responder = responder
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve the table of PROTOCOL.md, but for Ollama's own routes."""
@@ -48,8 +48,8 @@ class StreamRoutes:
     async def start(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         """Start a stream and answer with its frames."""
         accepted = time.monotonic()
-        asked = await self._reception.asked(request, parse)
-        return await self._reception.answer_sse(request, asked, accepted)
+        asked = await self._responder.asked(request, parse)
+        return await self._responder.answer_sse(request, asked, accepted)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """GET /api/streams/{id}: replay after a number, then live; as JSON, a snapshot."""
@@ -63,8 +63,8 @@ class StreamRoutes:
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
         dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
-        async with self._reception.joined(request, stream, dialect, position) as follower:
-            return await self._reception.serve_sse(request, stream, follower)
+        async with self._responder.joined(request, stream, dialect, position) as follower:
+            return await self._responder.serve_sse(request, stream, follower)
 
     async def running(self, request: web.Request) -> web.StreamResponse:
         """GET /api/streams: the owner's live streams."""
