@@ -48,7 +48,7 @@ class NativeRoutes:
         """POST /api/chat: the whole answer at once."""
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
-            asked = await self._responder.asked(request, connection, partial(bodies.gateway_chat, stream=False))
+            asked = await self._responder.read_request(request, connection, partial(bodies.gateway_chat, stream=False))
             hop = await self._responder.started(request, connection, asked)
             return await self._responder.gather(connection, hop, NativeObject())
 
@@ -97,7 +97,7 @@ class NativeRoutes:
 
         async def start(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
-                asked = await self._responder.asked(request, connection, parse)
+                asked = await self._responder.read_request(request, connection, parse)
                 hop = await self._responder.started(request, connection, asked)
                 return await self._responder.carry(request, connection, hop, position=0)
 

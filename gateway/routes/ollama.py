@@ -78,7 +78,7 @@ class OllamaMount:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
-                asked = await self._responder.asked(request, connection, parse)
+                asked = await self._responder.read_request(request, connection, parse)
                 if asked.wishes.order is not None:
                     connection.reason = None  # it needs no stream
                     return await self._obeyed(request, asked, asked.wishes.order)

@@ -95,7 +95,9 @@ class RelayResponder:
             if connection.reason is not None:
                 self._report.ended(connection)
 
-    async def asked(self, request: web.Request, connection: ClientConnection, parse: Parse) -> Asked[ModelRequest]:
+    async def read_request(
+        self, request: web.Request, connection: ClientConnection, parse: Parse
+    ) -> Asked[ModelRequest]:
         """Read what a request for a new answer asks.
 
         Raises:

@@ -56,7 +56,7 @@ class EmbeddingRoutes:
         return await self._answer(request, partial(ollama_request.embeddings, allowed=self._allowed))
 
     async def _answer(self, request: web.Request, parse: Parse[EmbedRequest]) -> web.Response:
-        asked = await self._responder.asked(request, parse)
+        asked = await self._responder.read_request(request, parse)
         model = asked.request.model
         place, answered_s = self._streams.enter(model), None
         try:

@@ -64,7 +64,7 @@ class OllamaRoutes:
 
     async def _answer(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         accepted = time.monotonic()
-        asked = await self._responder.asked(request, parse)
+        asked = await self._responder.read_request(request, parse)
         if wants_frames(request):
             return await self._responder.answer_sse(request, asked, accepted)
         if (order := asked.wishes.order) is not None:
@@ -80,7 +80,7 @@ class OllamaRoutes:
         def lines(stream: Stream) -> OllamaLines:
             return OllamaLines(asked.request.kind, stream.model, _NOW)
 
-        async with responder.started(request, asked, lines, accepted) as (stream, follower):
+        async with responder.open_stream(request, asked, lines, accepted) as (stream, follower):
             await responder.answered(stream, stream.first_content_ready)
             if (stopped := stopped_answer(stream.log.end)) is not None:
                 return edge.response_of(stopped)
@@ -89,7 +89,7 @@ class OllamaRoutes:
     async def _whole(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""
         gathering = Gathering()
-        async with self._responder.started(request, asked, lambda _: gathering, accepted) as (stream, follower):
+        async with self._responder.open_stream(request, asked, lambda _: gathering, accepted) as (stream, follower):
             await follower.follow(_GatheringSink(stream, gathering), None)
             if isinstance(stream.log.end, Failed):
                 raise refused_by(stream)

@@ -51,7 +51,7 @@ class StreamResponder:
         self._streams = streams
         self._metrics = metrics
 
-    async def asked(self, request: web.Request, parse: Parse[Request]) -> Asked[Request]:
+    async def read_request(self, request: web.Request, parse: Parse[Request]) -> Asked[Request]:
         """Read the body of a request for an answer, and note what is dropped of it.
 
         Raises:
@@ -64,7 +64,7 @@ class StreamResponder:
         return asked
 
     @contextlib.asynccontextmanager
-    async def started(
+    async def open_stream(
         self,
         request: web.Request,
         asked: Asked[ModelRequest],
@@ -83,7 +83,7 @@ class StreamResponder:
         """
         caller = caller_of(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
-            async with self.joined(request, stream, dialect_for(stream), 0) as follower:
+            async with self.join_stream(request, stream, dialect_for(stream), 0) as follower:
                 yield stream, follower
             return
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
@@ -94,7 +94,7 @@ class StreamResponder:
             stream.leave(follower)
 
     @contextlib.asynccontextmanager
-    async def joined(
+    async def join_stream(
         self, request: web.Request, stream: Stream, dialect: Dialect, position: int
     ) -> AsyncIterator[Follower]:
         """Make this request one more follower of a stream.
@@ -117,7 +117,7 @@ class StreamResponder:
         """
         demand_content(asked.request)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
-        async with self.started(request, asked, dialect, accepted) as (stream, follower):
+        async with self.open_stream(request, asked, dialect, accepted) as (stream, follower):
             await self.answered(stream, stream.headers_ready)
             return await self.serve_sse(request, stream, follower)
 

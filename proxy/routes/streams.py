@@ -48,7 +48,7 @@ class StreamRoutes:
     async def start(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         """Start a stream and answer with its frames."""
         accepted = time.monotonic()
-        asked = await self._responder.asked(request, parse)
+        asked = await self._responder.read_request(request, parse)
         return await self._responder.answer_sse(request, asked, accepted)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
@@ -63,7 +63,7 @@ class StreamRoutes:
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
         dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
-        async with self._responder.joined(request, stream, dialect, position) as follower:
+        async with self._responder.join_stream(request, stream, dialect, position) as follower:
             return await self._responder.serve_sse(request, stream, follower)
 
     async def running(self, request: web.Request) -> web.StreamResponse:
