@@ -21,7 +21,7 @@ from services.wire.events import ConnectionEnd, shutting_down
 from services.wire.native import LOST_HOP, ControlFrame, HopBroken
 
 
-class Sink(Protocol):
+class RelaySink(Protocol):
     """Where frames go: a client's socket, or nowhere, where a whole answer is gathered on the way."""
 
     @property
@@ -58,7 +58,7 @@ class Relay:
         self._passage = passage
         self._passed = passage.passed
         self._meter = meter
-        self._sink: Sink | None = None
+        self._sink: RelaySink | None = None
         self._early: list[bytes] = []  # frames that came before there was a sink
         self._paused_at: float | None = None
         self._was_paused = False
@@ -123,7 +123,7 @@ class Relay:
         self._wake.set()  # for `run`: what woke this may not be attended to yet
         return first
 
-    async def run(self, sink: Sink) -> None:
+    async def run(self, sink: RelaySink) -> None:
         """Carry the hop, and what replaces it, to ``sink`` until the stream or the connection has its end."""
         self._sink = sink
         for frames in self._early:

@@ -16,7 +16,7 @@ from gateway.relay.gathering import GatheringSink
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
 from gateway.relay.passage import Passage, PassThrough, Translated
-from gateway.relay.relay import Relay, Sink
+from gateway.relay.relay import Relay, RelaySink
 from gateway.routes.catalog import Catalog
 from gateway.settings import GatewaySettings
 from services.dialects.dialect import Answer, Dialect, WholeDialect
@@ -262,7 +262,7 @@ class RelayResponder:
             watch.stop()
         return sink
 
-    async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: Sink) -> None:
+    async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: RelaySink) -> None:
         connection.relay = relay
         self._report.started(connection)
         try:

@@ -15,7 +15,7 @@ from services.wire.native import Numbered
 log = structlog.get_logger()
 
 
-class Sink(Protocol):
+class FollowerSink(Protocol):
     """Where frames go; a socket's or another."""
 
     def write(self, frames: bytes) -> bool:
@@ -64,7 +64,7 @@ class Follower:
         self.cut_as: ConnectionEnd | None = None
         self.blocked_s = 0.0  # for which its client took nothing and more was owed
         self._wrote = wrote
-        self._sink: Sink | None = None
+        self._sink: FollowerSink | None = None
         self._live = False
         self._leaving = 0  # the last number of the first frames
         self._shown: Status | None = None
@@ -97,7 +97,7 @@ class Follower:
         self._leaving = events[-1][0]
         return self.dialect.frames(events)
 
-    async def follow(self, sink: Sink, status: Status | None) -> None:
+    async def follow(self, sink: FollowerSink, status: Status | None) -> None:
         """Write to ``sink`` what the log holds and will hold; return when the end is written or it is cut.
 
         The client's pace becomes ours only while it is behind; live, the frames pass by :meth:`push` and this waits.
@@ -164,7 +164,7 @@ class Follower:
         log.error("follower.failed", exc_info=exc)
         self.cut(ConnectionEnd.CLIENT_GONE)
 
-    async def _drained(self, sink: Sink) -> None:
+    async def _drained(self, sink: FollowerSink) -> None:
         since = time.monotonic()
         try:
             await sink.drain()
@@ -178,7 +178,7 @@ class Follower:
             self.cut(ConnectionEnd.SLOW_CLIENT)
             return []
 
-    def _write(self, sink: Sink, frames: bytes, last: int) -> bool:
+    def _write(self, sink: FollowerSink, frames: bytes, last: int) -> bool:
         self.position = last
         return sink.write(frames)
 
