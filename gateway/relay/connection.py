@@ -9,7 +9,7 @@ from typing import Final
 from gateway.relay.goodput import is_good
 from gateway.relay.relay import Relay
 from gateway.relay.timeline import ConnectionTimeline
-from gateway.relay.upstream import Follower
+from gateway.relay.upstream import HopFollower
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import (
@@ -48,7 +48,7 @@ class ClientConnection:
     label: str | None = None
     stream_id: str = ""
     conversation_id: str | None = None
-    follower: Follower | None = None
+    follower: HopFollower | None = None
     relay: Relay | None = None
     watch: SinkWatch | None = None
     reason: str | None = None

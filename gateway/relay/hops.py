@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Head, Hop
-from gateway.relay.upstream import Follower, Upstream
+from gateway.relay.upstream import HopFollower, Upstream
 from services.http.client import TransportError
 from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
@@ -18,7 +18,7 @@ from services.wire.request import ModelRequest
 HEADERS_S: Final = 6.0
 """The proxy commits after one second at the latest; six without headers and it is stuck."""
 
-Open = Callable[[Hop, Follower, bool], Awaitable[HttpCall]]
+Open = Callable[[Hop, HopFollower, bool], Awaitable[HttpCall]]
 
 
 class HopMetrics(Protocol):
@@ -52,7 +52,7 @@ class Hops:
             Refused: by the proxy, or because there is none.
         """
 
-        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[HttpCall]:
+        def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
             return self._upstream.start(request, leave, follower, hop, key=key, fresh=fresh)
 
         return (await self._open(connection, ask, starts=True))[0]
@@ -64,7 +64,7 @@ class Hops:
             Refused: by the proxy, or because there is none.
         """
 
-        def ask(hop: Hop, follower: Follower, fresh: bool) -> Awaitable[HttpCall]:
+        def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
             return self._upstream.follow(connection.stream_id, position, follower, hop, fresh=fresh)
 
         hop, head = await self._open(connection, ask, starts=False, fresh=fresh)
@@ -95,11 +95,11 @@ class Hops:
             hop.abort()
         self._tasks.spawn(self._say_left(connection.follower, hop, unseen=unseen), "depart")
 
-    def _take_back(self, follower: Follower | None, *, unseen: bool) -> None:
+    def _take_back(self, follower: HopFollower | None, *, unseen: bool) -> None:
         if follower is not None:
             self._tasks.spawn(self._upstream.depart(follower, unseen=unseen), "depart")
 
-    async def _say_left(self, follower: Follower | None, hop: Hop | None, *, unseen: bool) -> None:
+    async def _say_left(self, follower: HopFollower | None, hop: Hop | None, *, unseen: bool) -> None:
         left_at = time.monotonic()
         if hop is not None and hop.call is not None:
             await hop.call.released
@@ -136,7 +136,7 @@ class Hops:
         return hop, head
 
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
-        hop, follower = Hop(), Follower.new(connection.request_id)
+        hop, follower = Hop(), HopFollower.new(connection.request_id)
         connection.follower = follower
         try:
             async with asyncio.timeout(HEADERS_S):

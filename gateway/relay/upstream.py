@@ -33,21 +33,21 @@ _NATIVE: Final = "text/event-stream;dialect=native"
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
+class HopFollower:
     """One hop's reader as the proxy knows it: a name nobody can guess, made anew for each hop."""
 
     name: str
     request_id: str
 
     @classmethod
-    def new(cls, request_id: str) -> "Follower":
+    def new(cls, request_id: str) -> "HopFollower":
         """Return one with a fresh name."""
         return cls(secrets.token_urlsafe(24), request_id)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each of its requests carries."""
-        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name}
+        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-HopFollower": self.name}
 
 
 class Upstream:
@@ -60,7 +60,7 @@ class Upstream:
         self,
         asked: ModelRequest,
         leave: str,
-        follower: Follower,
+        follower: HopFollower,
         reader: ResponseReader,
         *,
         key: str | None = None,
@@ -83,7 +83,7 @@ class Upstream:
         return await self._client.open(request, reader, fresh=fresh)
 
     async def follow(
-        self, stream_id: str, position: int, follower: Follower, reader: ResponseReader, *, fresh: bool = False
+        self, stream_id: str, position: int, follower: HopFollower, reader: ResponseReader, *, fresh: bool = False
     ) -> HttpCall:
         """Follow a stream after a number.
 
@@ -111,7 +111,7 @@ class Upstream:
         request = HttpRequest("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
-    async def depart(self, follower: Follower, *, unseen: bool) -> None:
+    async def depart(self, follower: HopFollower, *, unseen: bool) -> None:
         """Say that this follower left on purpose; a proxy that does not hear it finds out by itself.
 
         Args:

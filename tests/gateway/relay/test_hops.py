@@ -12,7 +12,7 @@ from gateway.relay import hops
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
-from gateway.relay.upstream import Follower, Upstream
+from gateway.relay.upstream import HopFollower, Upstream
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
 from services.wire.events import Code, Refused
@@ -103,7 +103,7 @@ async def test_a_start_says_who_asks_in_which_dialect_and_what_leaving_means() -
             b"X-Request-Id: request-1",
             b"Sluice-Leave: continue",
             b"Idempotency-Key: " + b"k" * 22,
-            b"Sluice-Follower: " + gateway.name,
+            b"Sluice-HopFollower: " + gateway.name,
         } <= set(head.split(b"\r\n"))
         assert orjson.loads(body) == BODY
         assert hop.head.result().headers["sluice-heartbeat"] == "10"
@@ -117,7 +117,7 @@ async def test_a_follow_asks_for_what_comes_after_its_number() -> None:
 
         assert await following is not None
         assert peer.request.startswith(b"GET /api/streams/%b?after=7 HTTP/1.1\r\n" % STREAM_ID.encode())
-        assert b"\r\nSluice-Follower: %b" % gateway.name in peer.request
+        assert b"\r\nSluice-HopFollower: %b" % gateway.name in peer.request
 
 
 async def test_nothing_after_a_finished_stream_s_last_number_is_no_hop() -> None:
@@ -129,7 +129,7 @@ async def test_nothing_after_a_finished_stream_s_last_number_is_no_hop() -> None
 
 
 async def test_each_hop_s_follower_has_a_name_nobody_can_guess() -> None:
-    names = {Follower.new("request-1").name for _ in range(100)}
+    names = {HopFollower.new("request-1").name for _ in range(100)}
 
     assert len(names) == 100
     assert all(22 <= len(name) <= 64 for name in names)
@@ -244,7 +244,7 @@ async def test_a_start_on_a_pooled_connection_that_had_died_is_made_again_once_a
 
         assert departure.request.startswith(b"DELETE /api/followers/")
         assert b"Sluice-Unseen: 1" in departure.request
-        assert b"Sluice-Follower: %b" % gateway.name in again.request
+        assert b"Sluice-HopFollower: %b" % gateway.name in again.request
         assert departure.request.split(b" ")[1].rpartition(b"/")[2] in peer.request
         assert gateway.counted("stale") == 1
 
@@ -304,7 +304,7 @@ async def test_a_client_that_left_closes_its_hop_first_and_then_says_so(*, unsee
 
 async def test_a_proxy_that_does_not_hear_of_it_is_no_failure_here() -> None:
     async with a_gateway() as gateway:
-        gateway.connection.follower = Follower.new("request-1")
+        gateway.connection.follower = HopFollower.new("request-1")
         gateway.hops.client_left(gateway.connection, None, unseen=False)
         (await gateway.server.asked()).rst()
         await soon(lambda: len(gateway.tasks) == 0, "the task is over")

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.relay.upstream import PATHS, Follower, Upstream
+from gateway.relay.upstream import PATHS, HopFollower, Upstream
 from services.http.client import HttpResponse, TransportError
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
@@ -47,7 +47,7 @@ async def answered(
 )
 async def test_each_kind_of_stream_has_a_constant_path(asked: ModelRequest, path: bytes) -> None:
     async with an_upstream() as (upstream, server):
-        await upstream.start(asked, "cancel", Follower.new("request-1"), Heard())
+        await upstream.start(asked, "cancel", HopFollower.new("request-1"), Heard())
         peer = await server.asked()
 
         assert peer.request.startswith(b"POST " + path + b" HTTP/1.1\r\n")
@@ -79,7 +79,7 @@ async def test_a_snapshot_asks_for_json() -> None:
 
 @pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", b"garbage\r\n\r\n"])
 async def test_a_departure_is_said_and_whatever_comes_of_it_is_no_failure(answer: bytes) -> None:
-    follower = Follower.new("request-1")
+    follower = HopFollower.new("request-1")
     async with an_upstream() as (upstream, server):
         request, came = await answered(server, upstream.depart(follower, unseen=False), answer)
 
