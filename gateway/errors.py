@@ -10,7 +10,7 @@ from services.dialects import ollama
 from services.dialects.dialect import Refusal
 from services.http import edge
 from services.wire import native
-from services.wire.events import Code, Failed, Refused, refused_by_status
+from services.wire.events import ApiError, Code, Failed, refused_by_status
 from services.wire.ids import BadPosition
 from services.wire.native_events import failed_of
 from services.wire.request import BadBody
@@ -32,21 +32,21 @@ def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     return refusal(refused, request[edge.REQUEST_ID])
 
 
-def named(exc: BaseException) -> Refused | None:
+def named(exc: BaseException) -> ApiError | None:
     """Return the failure that ``exc`` is, by its name in the error table; None if it has none."""
-    if isinstance(exc, Refused):
+    if isinstance(exc, ApiError):
         return exc
     if isinstance(exc, BadBody | BadPosition):
-        return Refused(Failed(Code.INVALID_REQUEST, str(exc)))
+        return ApiError(Failed(Code.INVALID_REQUEST, str(exc)))
     if isinstance(exc, web.HTTPException):
         return refused_by_status(exc.status, exc.text or exc.reason)
     return None
 
 
-def refused_by_proxy(headers: Mapping[str, str], body: bytes) -> Refused:
+def refused_by_proxy(headers: Mapping[str, str], body: bytes) -> ApiError:
     """Return what a proxy's refusal means here: the same, under our request id."""
     retry_after = headers.get("retry-after", "")
-    return Refused(
+    return ApiError(
         failed_by_proxy(_error_object(body)),
         retry_after_s=int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
     )

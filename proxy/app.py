@@ -38,7 +38,7 @@ from services.runtime.log import LogWriter
 from services.runtime.tasks import Tasks
 from services.telemetry.operations import Operations
 from services.wire import native
-from services.wire.events import Code, Failed, Refused, refused_by_status, shutting_down
+from services.wire.events import ApiError, Code, Failed, refused_by_status, shutting_down
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
@@ -177,7 +177,7 @@ class ProxyService:
     async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The proxy trusts whoever reaches it, so no page may: neither by Origin nor by a rebound name."""
         if "Origin" in request.headers:
-            raise Refused(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
+            raise ApiError(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
         if _is_loopback(self._settings.listen.host):
             edge.refuse_host(request, self._hosts)
         return await handler(request)

@@ -13,12 +13,12 @@ from gateway.relay.upstream import HopFollower
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import (
+    ApiError,
     Code,
     ConnectionEnd,
     Failed,
     FinishReason,
     Outcome,
-    Refused,
     outcome_of,
     shutting_down,
 )
@@ -117,13 +117,13 @@ class ClientConnections:
             new_stream: it starts one; while draining only those are refused.
 
         Raises:
-            Refused: draining, or there are as many as there may be.
+            ApiError: draining, or there are as many as there may be.
         """
         if self.draining and new_stream:
             raise shutting_down(random.random())  # noqa: S311 a jitter
         if len(self.here) >= self.most:
             failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
-            raise Refused(failed, retry_after_s=FULL_RETRY_S)
+            raise ApiError(failed, retry_after_s=FULL_RETRY_S)
         self.here.add(connection)
 
     def gone(self, connection: ClientConnection) -> None:

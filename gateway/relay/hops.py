@@ -12,7 +12,7 @@ from gateway.relay.upstream import HopFollower, Upstream
 from services.http.client import TransportError
 from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
-from services.wire.events import Refused
+from services.wire.events import ApiError
 from services.wire.request import ModelRequest
 
 HEADERS_S: Final = 6.0
@@ -49,7 +49,7 @@ class Hops:
             key: the client's Idempotency-Key; the proxy joins a repeated one to its stream.
 
         Raises:
-            Refused: by the proxy, or because there is none.
+            ApiError: by the proxy, or because there is none.
         """
 
         def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
@@ -61,7 +61,7 @@ class Hops:
         """Follow the connection's stream after a number; None if it is over and nothing follows (204).
 
         Raises:
-            Refused: by the proxy, or because there is none.
+            ApiError: by the proxy, or because there is none.
         """
 
         def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
@@ -80,7 +80,7 @@ class Hops:
         lost = connection.follower
         try:
             hop = await self.follow(connection, position, fresh=True)
-        except Refused:
+        except ApiError:
             return None
         self._take_back(lost, unseen=False)
         return hop
@@ -115,7 +115,7 @@ class Hops:
             hop, head = await self._ask_once_more(connection, ask, starts=starts)
         if head.status == 0:
             self.client_left(connection, hop, unseen=True)
-            raise Refused(DISCONNECTED)
+            raise ApiError(DISCONNECTED)
         if head.status not in {200, 204}:
             raise refused_by_proxy(head.headers, head.body)
         return hop, head
@@ -144,10 +144,10 @@ class Hops:
                 connection.timeline.asked = connection.timeline.asked or time.monotonic()
                 return hop, await hop.head
         except TransportError as exc:
-            raise Refused(UNAVAILABLE) from exc
+            raise ApiError(UNAVAILABLE) from exc
         except TimeoutError as exc:
             self.client_left(connection, hop, unseen=True)
-            raise Refused(DISCONNECTED) from exc
+            raise ApiError(DISCONNECTED) from exc
         except asyncio.CancelledError:
             self.client_left(connection, hop, unseen=True)
             raise

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from services.http import edge
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import is_stream_id
 
 BODY_BYTES: Final = 1 << 10
@@ -33,12 +33,12 @@ class Beacons:
         """Return whether this is the first word of that stream.
 
         Raises:
-            Refused: there were too many within a second.
+            ApiError: there were too many within a second.
         """
         self._left = min(float(A_SECOND), self._left + (now - self._at) * A_SECOND)
         self._at = now
         if self._left < 1:
-            raise Refused(Failed(Code.RATE_LIMITED, "Too many beacons; this one is not counted."), retry_after_s=1)
+            raise ApiError(Failed(Code.RATE_LIMITED, "Too many beacons; this one is not counted."), retry_after_s=1)
         self._left -= 1
         if stream_id in self._told:
             return False
@@ -59,7 +59,7 @@ def add_beacon(router: web.UrlDispatcher, origins: Collection[str], painted: Cal
 
     async def take(request: web.Request) -> web.Response:
         if request.headers.get("Origin") not in allowed:
-            raise Refused(Failed(Code.FORBIDDEN, "Beacons are taken from this gateway's pages."))
+            raise ApiError(Failed(Code.FORBIDDEN, "Beacons are taken from this gateway's pages."))
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         body = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_PATIENCE_S)
@@ -75,7 +75,7 @@ def parse(body: bytes) -> tuple[str, int]:
     """Return the stream's id and the milliseconds.
 
     Raises:
-        Refused: it is no beacon.
+        ApiError: it is no beacon.
     """
     try:
         told: Any = orjson.loads(body)
@@ -86,4 +86,4 @@ def parse(body: bytes) -> tuple[str, int]:
         is_time = isinstance(ttft_ms, int) and not isinstance(ttft_ms, bool) and 0 <= ttft_ms <= LONGEST_MS
         if isinstance(stream_id, str) and is_stream_id(stream_id) and is_time:
             return stream_id, ttft_ms
-    raise Refused(Failed(Code.INVALID_REQUEST, 'A beacon is {"stream_id","ttft_ms"}, from 0 to 300000 ms.'))
+    raise ApiError(Failed(Code.INVALID_REQUEST, 'A beacon is {"stream_id","ttft_ms"}, from 0 to 300000 ms.'))

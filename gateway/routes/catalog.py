@@ -7,7 +7,7 @@ from typing import Any, Final
 from gateway.relay.upstream import Upstream
 from gateway.routes.capabilities import Capabilities
 from services.http.client import TransportError
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model, listed_models
 
 FRESH_S: Final = 10.0
@@ -38,25 +38,25 @@ class Catalog:
         """Return the model that is meant when none is named.
 
         Raises:
-            Refused: there is none.
+            ApiError: there is none.
         """
         if self._operators_default:
             return self._operators_default
         listed = await self.models()
         if self._kept is None:
-            raise Refused(Failed(Code.MODEL_NOT_FOUND, _NONE_CHATS if listed else NO_MODEL))
+            raise ApiError(Failed(Code.MODEL_NOT_FOUND, _NONE_CHATS if listed else NO_MODEL))
         return self._kept
 
     async def models(self) -> Sequence[ListedModel]:
         """Return what is listed, in the model server's order.
 
         Raises:
-            Refused: nobody answers, and what was listed is too old.
+            ApiError: nobody answers, and what was listed is too old.
         """
         if time.monotonic() - self._listed_at >= (FRESH_EMPTY_S if self._kept is None else FRESH_S):
             listed = await self._ask("/api/tags")
             if listed is None:
-                raise Refused(_UNREACHED)
+                raise ApiError(_UNREACHED)
             self._listed, self._listed_at = listed, time.monotonic()
             self._kept = default_model(listed, self._kept)
         return self._listed
@@ -65,7 +65,7 @@ class Catalog:
         """Return the answer of ``GET /api/models``.
 
         Raises:
-            Refused: nobody answers.
+            ApiError: nobody answers.
         """
         models = await self.models()
         await self._capabilities.learn(models)
@@ -77,7 +77,7 @@ class Catalog:
         """Return the names, for labels; None when nobody answers: a list that nobody gave is not an empty one."""
         try:
             return [model.name for model in await self.models()]
-        except Refused:
+        except ApiError:
             return None
 
     async def learn(self) -> None:

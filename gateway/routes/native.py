@@ -16,7 +16,7 @@ from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
 from services.wire import bodies
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import is_stream_id, position_of
 
 JSON: Final = "application/json"
@@ -116,7 +116,7 @@ class NativeRoutes:
         try:
             answer: HttpResponse = await ask()
         except TransportError as exc:
-            raise Refused(UNAVAILABLE) from exc
+            raise ApiError(UNAVAILABLE) from exc
         return answer
 
 
@@ -124,9 +124,9 @@ def _stream_id(request: web.Request) -> str:
     """Return the stream id of the path; what is none is answered as one that is not held.
 
     Raises:
-        Refused: 410.
+        ApiError: 410.
     """
     stream_id = request.match_info["id"]
     if not is_stream_id(stream_id):
-        raise Refused(_GONE)
+        raise ApiError(_GONE)
     return stream_id

@@ -23,7 +23,7 @@ from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, st
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
 from services.wire import bodies
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.native import JSON_HEADERS
 from services.wire.request import Asked, EmbedRequest, GenerateRequest, ModelRequest
 
@@ -127,7 +127,7 @@ class OllamaMount:
         try:
             answer = await self._upstream.ollama(name, body, request[edge.REQUEST_ID])
         except TransportError as exc:
-            raise Refused(UNAVAILABLE) from exc
+            raise ApiError(UNAVAILABLE) from exc
         headers = {shown: answer.headers[shown.lower()] for shown in _PASSED_HEADERS if shown.lower() in answer.headers}
         told = answer.body if less is None or answer.status != 200 else _lessened(answer, less)
         return web.Response(status=answer.status, headers={**JSON_HEADERS, **headers}, body=told)
@@ -139,7 +139,7 @@ def _lessened(answer: HttpResponse, less: Callable[[dict[str, Any]], None]) -> b
     except orjson.JSONDecodeError:
         page = None
     if not isinstance(page, dict):
-        raise Refused(_NO_OBJECT)
+        raise ApiError(_NO_OBJECT)
     less(page)
     return orjson.dumps(page)
 

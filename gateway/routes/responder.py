@@ -23,7 +23,7 @@ from services.dialects.dialect import Answer, Dialect, WholeDialect
 from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
-from services.wire.events import Code, ConnectionEnd, Failed, Refused, Terminal, shutting_down
+from services.wire.events import ApiError, Code, ConnectionEnd, Failed, Terminal, shutting_down
 from services.wire.native import NativeFrames, plain
 from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
 
@@ -85,7 +85,7 @@ class RelayResponder:
         except asyncio.CancelledError:
             connection.reason = (connection.relay and connection.relay.end_reason) or ConnectionEnd.CLIENT_GONE
             raise
-        except (Refused, BadBody, web.HTTPException) as exc:
+        except (ApiError, BadBody, web.HTTPException) as exc:
             refused = named(exc)
             connection.reason = refused.failed.code if refused else Code.INTERNAL
             raise
@@ -125,7 +125,7 @@ class RelayResponder:
         """Let the connection in, and start its stream.
 
         Raises:
-            Refused, BadBody: there is no stream.
+            ApiError, BadBody: there is no stream.
         """
         key = idempotency_key(request.headers.get("Idempotency-Key"))
         self._connections.admit(connection, new_stream=True)
@@ -141,7 +141,7 @@ class RelayResponder:
         """Let the connection in, and follow its stream after ``position``; None if nothing follows.
 
         Raises:
-            Refused: there is no stream.
+            ApiError: there is no stream.
         """
         connection.timeline.parsed = time.monotonic()
         self._connections.admit(connection, new_stream=False)
@@ -181,7 +181,7 @@ class RelayResponder:
             unbegun: what is answered to who got no frame before an end that did not fail; None for the end's own frame.
 
         Raises:
-            Refused: the stream failed before, or this gateway is shutting down.
+            ApiError: the stream failed before, or this gateway is shutting down.
         """
         meter = self._meter(connection, hop)
         passage = Translated(0, meter, dialect)
@@ -204,7 +204,7 @@ class RelayResponder:
         """Return the whole answer at once, from the same machinery.
 
         Raises:
-            Refused: the stream failed, the answer is too long, or this gateway is shutting down.
+            ApiError: the stream failed, the answer is too long, or this gateway is shutting down.
         """
         gathering = Gathering()
         meter = self._meter(connection, hop)
@@ -224,7 +224,7 @@ class RelayResponder:
         """Return the first frames; a failure before them is a status.
 
         Raises:
-            Refused: it failed before, or this gateway is shutting down.
+            ApiError: it failed before, or this gateway is shutting down.
         """
         try:
             first = await relay.first_frames(hop)
@@ -235,7 +235,7 @@ class RelayResponder:
             self._hops.client_left(connection, hop, unseen=True)
             raise shutting_down(random.random())  # noqa: S311 a jitter
         if passage.passed.chunks == 0 and isinstance(passage.end, Failed):
-            raise Refused(passage.end)
+            raise ApiError(passage.end)
         return first
 
     async def _sent(

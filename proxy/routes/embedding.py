@@ -17,7 +17,7 @@ from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT, QUEUE_TIMEOUT
 from proxy.upstream.transport import UNAVAILABLE, Transport
 from services.dialects import ollama_request
 from services.http.client import HttpResponse, TransportError
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.request import Asked, EmbedRequest
 
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long. Ask for fewer texts at once.", retryable=False)
@@ -77,7 +77,7 @@ class EmbeddingRoutes:
             async with asyncio.timeout(self._settings.queue_timeout_s):
                 await place.granted
         except TimeoutError as exc:
-            raise Refused(QUEUE_TIMEOUT) from exc
+            raise ApiError(QUEUE_TIMEOUT) from exc
 
     async def _asked(self, asked: Asked[EmbedRequest]) -> HttpResponse:
         try:
@@ -85,4 +85,4 @@ class EmbeddingRoutes:
             return await self._transport.embed(posted, timeout_s=self._settings.first_token_timeout_s)
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
-            raise Refused(failed) from exc
+            raise ApiError(failed) from exc

@@ -12,7 +12,7 @@ from services.dialects.dialect import Dialect
 from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
-from services.wire.events import Code, Failed, Refused
+from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import position_of
 from services.wire.native import NativeFrames
 from services.wire.request import idempotency_key
@@ -30,7 +30,7 @@ def caller_of(request: web.Request) -> Caller:
     """Return who asks; a gateway is trusted, but not with the form of its words.
 
     Raises:
-        Refused: a header has not the form that it must have.
+        ApiError: a header has not the form that it must have.
         BadBody: the Idempotency-Key has not.
     """
     headers = request.headers
@@ -39,7 +39,7 @@ def caller_of(request: web.Request) -> Caller:
     key = idempotency_key(headers.get("Idempotency-Key"))
     well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
-        raise Refused(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
+        raise ApiError(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
     return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "")
 
 
@@ -76,11 +76,11 @@ def position_asked(request: web.Request, stream: Stream) -> int:
 
     Raises:
         BadPosition: it is none of this stream.
-        Refused: 410, it has left the log.
+        ApiError: 410, it has left the log.
     """
     position = position_of(stream.id, request.headers, request.query)
     try:
         stream.log.check_position(position)
     except LeftTheLog as exc:
-        raise Refused(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
+        raise ApiError(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
     return position

@@ -21,7 +21,7 @@ from services.dialects.gathering import TOO_LONG, Gathering
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
-from services.wire.events import Failed, Finished, Refused
+from services.wire.events import ApiError, Failed, Finished
 from services.wire.request import Asked, ModelRequest
 
 _NOW: Final = partial(datetime.now, UTC)
@@ -123,7 +123,7 @@ class OllamaRoutes:
         try:
             answer = await asking
         except TransportError as exc:
-            raise Refused(UNAVAILABLE) from exc
+            raise ApiError(UNAVAILABLE) from exc
         if (refusal := ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)) is not None:
             raise refused(refusal.failed, refusal.wait_s)
         return answer

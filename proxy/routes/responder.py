@@ -18,7 +18,7 @@ from proxy.streams.stream import Stream
 from services.dialects.dialect import Dialect
 from services.http import edge
 from services.http.sink import SinkWatch, open_sink
-from services.wire.events import Code, ConnectionEnd, Failed, Refused
+from services.wire.events import ApiError, Code, ConnectionEnd, Failed
 from services.wire.request import Asked, ModelRequest, Request, demand_content
 
 BODY_BYTES: Final = 32 << 20
@@ -79,7 +79,7 @@ class StreamResponder:
             accepted: when the request came, in seconds of the monotonic clock.
 
         Raises:
-            Refused: at the door.
+            ApiError: at the door.
         """
         caller = caller_of(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
@@ -100,7 +100,7 @@ class StreamResponder:
         """Make this request one more follower of a stream.
 
         Raises:
-            Refused: there are as many as there may be.
+            ApiError: there are as many as there may be.
         """
         name = caller_of(request).follower
         follower = self._counted(lambda: self._streams.join(stream, dialect, name, position=position))
@@ -128,7 +128,7 @@ class StreamResponder:
             ready: the stream's word for it: False is a failure that becomes an HTTP status.
 
         Raises:
-            Refused: the stream failed before.
+            ApiError: the stream failed before.
         """
         if not await asyncio.shield(ready):
             raise refused_by(stream)
@@ -172,17 +172,17 @@ class StreamResponder:
         """Let somebody in by ``entering``, and count it if they are refused at the door."""
         try:
             return entering()
-        except Refused as refused:
+        except ApiError as refused:
             self._metrics.refused_at_the_door(refused.failed.code)
             raise
 
 
-def refused_by(stream: Stream) -> Refused:
+def refused_by(stream: Stream) -> ApiError:
     """Return the failure of a stream as an HTTP status, with the wait that the model server asked for."""
     assert isinstance(stream.log.end, Failed)
     return refused(stream.log.end, stream.retry_after_s)
 
 
-def refused(failed: Failed, wait_s: float | None) -> Refused:
+def refused(failed: Failed, wait_s: float | None) -> ApiError:
     """Return ``failed`` as an HTTP status; ``wait_s`` is how long the model server asked to wait, in seconds."""
-    return Refused(failed, retry_after_s=None if wait_s is None else math.ceil(wait_s))
+    return ApiError(failed, retry_after_s=None if wait_s is None else math.ceil(wait_s))

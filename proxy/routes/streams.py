@@ -14,7 +14,7 @@ from proxy.streams.registry import Streams
 from services.dialects import ollama_request
 from services.http import edge
 from services.wire import bodies
-from services.wire.events import Code, Failed, FinishReason, Refused
+from services.wire.events import ApiError, Code, Failed, FinishReason
 from services.wire.request import ModelRequest
 
 
@@ -55,7 +55,7 @@ class StreamRoutes:
         """GET /api/streams/{id}: replay after a number, then live; as JSON, a snapshot."""
         caller = caller_of(request)
         if self._streams.has_departed(caller.follower):
-            raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
+            raise ApiError(Failed(Code.STREAM_GONE, "This follower has left."))
         stream = self._streams.find(request.match_info["id"], caller.owner)
         if wants_snapshot(request):
             return edge.json_response(snapshot_of(stream))
@@ -83,8 +83,8 @@ class StreamRoutes:
         """DELETE /api/followers/{follower}: a gateway's client left on purpose."""
         name = request.match_info["follower"]
         if not is_follower(name):
-            raise Refused(Failed(Code.INVALID_REQUEST, "A follower's name is 22 to 64 characters of [A-Za-z0-9_-]."))
+            raise ApiError(Failed(Code.INVALID_REQUEST, "A follower's name is 22 to 64 characters of [A-Za-z0-9_-]."))
         unseen = request.headers.get("Sluice-Unseen") == "1"
         if self._streams.depart(name, caller_of(request).owner, unseen=unseen):
             return web.Response(status=202)
-        raise Refused(Failed(Code.STREAM_GONE, "This follower is not known."))
+        raise ApiError(Failed(Code.STREAM_GONE, "This follower is not known."))

@@ -19,7 +19,7 @@ from proxy.streams.timeline import StreamTimeline
 from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
 from services.wire import bodies
-from services.wire.events import Code, Failed, Phase, Refused, Status, shutting_down
+from services.wire.events import ApiError, Code, Failed, Phase, Status, shutting_down
 from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
 from services.wire.request import Asked, ModelRequest
 
@@ -81,7 +81,7 @@ class Streams:
         """Accept a stream: it has its permit or its place in line, and its producer runs.
 
         Raises:
-            Refused: draining, the line is full or too slow, running streams hold all memory, or the caller has left
+            ApiError: draining, the line is full or too slow, running streams hold all memory, or the caller has left
                 already.
         """
         self._refuse_if_closed(caller)
@@ -99,7 +99,7 @@ class Streams:
         """Take a permit of a model, or a place in its line.
 
         Raises:
-            Refused: draining, or the line is full.
+            ApiError: draining, or the line is full.
         """
         if self.draining:
             raise shutting_down(random.random())  # noqa: S311 a jitter
@@ -107,7 +107,7 @@ class Streams:
             return self._admission.enter(model, chance=random.random())  # noqa: S311 a jitter
         except NotAdmitted as full:
             failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
-            raise Refused(failed, retry_after_s=full.retry_after_s) from full
+            raise ApiError(failed, retry_after_s=full.retry_after_s) from full
 
     def keyed(self, asked: Asked[ModelRequest], caller: Caller) -> Stream | None:
         """Return the stream that this owner's Idempotency-Key names, None if it has to be started.
@@ -115,25 +115,25 @@ class Streams:
         A key lives as long as its log; a stream that was cancelled, abandoned or failed frees it.
 
         Raises:
-            Refused: the key was used for another body.
+            ApiError: the key was used for another body.
         """
         stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
         if stream is None or not stream.is_repeatable or stream.id not in self._streams:
             return None
         if stream.fingerprint != bodies.fingerprint(asked):
             failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
-            raise Refused(failed)
+            raise ApiError(failed)
         return stream
 
     def find(self, stream_id: str, owner: str) -> Stream:
         """Return a stream of ``owner``; one that is not held and one that is another's get the same answer.
 
         Raises:
-            Refused: 410.
+            ApiError: 410.
         """
         stream = self._streams.get(stream_id) if is_stream_id(stream_id) else None
         if stream is None or stream.caller.owner != owner:
-            raise Refused(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
+            raise ApiError(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
         return stream
 
     def depart(self, name: str, owner: str, *, unseen: bool) -> bool:
@@ -153,13 +153,13 @@ class Streams:
         """Add a follower to a stream, so that its gateway can name it later.
 
         Raises:
-            Refused: there are as many as there may be.
+            ApiError: there are as many as there may be.
         """
         try:
             follower = stream.join(dialect, name=name, position=position, began=began)
         except TooManyFollowers as exc:
             failed = Failed(Code.CONCURRENCY_LIMITED, "This answer has as many readers as it may have.")
-            raise Refused(failed) from exc
+            raise ApiError(failed) from exc
         if name:
             self._by_follower[name] = stream
         return follower
@@ -186,9 +186,9 @@ class Streams:
         if self.held_bytes >= self._settings.logs_total_bytes:
             self._make_room()
         if self.held_bytes >= self._settings.logs_total_bytes:
-            raise Refused(Failed(Code.OVERLOADED, "All memory for answers is in use. Ask again in a moment."))
+            raise ApiError(Failed(Code.OVERLOADED, "All memory for answers is in use. Ask again in a moment."))
         if self.has_departed(caller.follower):
-            raise Refused(Failed(Code.STREAM_GONE, "This follower has left."))
+            raise ApiError(Failed(Code.STREAM_GONE, "This follower has left."))
 
     def _create(self, asked: Asked[ModelRequest], caller: Caller, accepted: float) -> Stream:
         stream = Stream(

@@ -9,12 +9,12 @@ refusal(refused, id)  a dialect's function, where there is no stream: status, he
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
-from services.wire.events import Finished, Refused, Started, Status, Terminal
+from services.wire.events import ApiError, Finished, Started, Status, Terminal
 from services.wire.native import Numbered
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body."""
-Refusal = Callable[[Refused, str], Answer]
+Refusal = Callable[[ApiError, str], Answer]
 """Writes a failure before the stream; told the request's id, too."""
 
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Final, assert_never
 import orjson
 
 from services.wire.events import (
+    ApiError,
     Code,
     Failed,
     Finished,
     Logged,
-    Refused,
     Started,
     Status,
     Terminal,
@@ -57,14 +57,14 @@ class Gathering:
         """Return the end of an answer that is whole.
 
         Raises:
-            Refused: the stream failed, as if before its start; its end never came; or it is too long for one object.
+            ApiError: the stream failed, as if before its start; its end never came; or it is too long for one object.
         """
         if self.is_too_long:
-            raise Refused(TOO_LONG)
+            raise ApiError(TOO_LONG)
         if self.end is None:
-            raise Refused(LOST_HOP)
+            raise ApiError(LOST_HOP)
         if isinstance(self.end, Failed):
-            raise Refused(self.end)
+            raise ApiError(self.end)
         return self.end
 
     def open(self, _started: Started) -> bytes:

@@ -14,11 +14,11 @@ from services.dialects.dialect import Answer
 from services.dialects.gathering import calls_of, text_of
 from services.wire import native, sse
 from services.wire.events import (
+    ApiError,
     Failed,
     Finished,
     FinishReason,
     Logged,
-    Refused,
     Started,
     Status,
     Terminal,
@@ -136,7 +136,7 @@ class OllamaObject:
         )
 
 
-def refusal(refused: Refused, request_id: str) -> Answer:
+def refusal(refused: ApiError, request_id: str) -> Answer:
     """Return a failure before the stream in Ollama's shape; our code is in a header."""
     status, headers, _ = native.refusal(refused, request_id)
     failed = refused.failed

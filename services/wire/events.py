@@ -325,7 +325,7 @@ def skipped(lines: int) -> dict[str, int]:
     return {"skipped_lines": lines} if lines else {}
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """A request that ends before its stream: its code says the HTTP status.
 
     Args:
@@ -341,14 +341,14 @@ class Refused(Exception):
         self.close = close
 
 
-def shutting_down(chance: float) -> Refused:
+def shutting_down(chance: float) -> ApiError:
     """Return the refusal of a new stream while a server drains: in 1 to 3 s, jittered, lest all come back at once.
 
     Args:
         chance: a random number in [0, 1).
     """
     failed = Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment.")
-    return Refused(failed, retry_after_s=1 + int(3 * chance), close=True)
+    return ApiError(failed, retry_after_s=1 + int(3 * chance), close=True)
 
 
 _CODE_OF_STATUS: Final[Mapping[int, Code]] = {
@@ -369,7 +369,7 @@ _ROUTERS_WORDS: Final[Mapping[int, str]] = {
 }
 
 
-def refused_by_status(status: int, message: str) -> Refused:
+def refused_by_status(status: int, message: str) -> ApiError:
     """Return the refusal that a bare HTTP status means; the router's own has no words worth passing on."""
     code = _CODE_OF_STATUS.get(status, Code.INVALID_REQUEST if 400 <= status < 500 else Code.INTERNAL)
-    return Refused(Failed(code, _ROUTERS_WORDS.get(status, message)))
+    return ApiError(Failed(code, _ROUTERS_WORDS.get(status, message)))

@@ -17,12 +17,12 @@ from services.wire import sse
 from services.wire.events import (
     EVENT_NAMES,
     RULES,
+    ApiError,
     Code,
     Control,
     Failed,
     Finished,
     Logged,
-    Refused,
     Started,
     Status,
     Terminal,
@@ -96,7 +96,7 @@ def status_data(status: Status) -> dict[str, Any]:
     return data
 
 
-def refusal(refused: Refused, request_id: str) -> tuple[int, dict[str, str], bytes]:
+def refusal(refused: ApiError, request_id: str) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and JSON body of a failure before the stream."""
     status = RULES[refused.failed.code].status
     headers = dict(JSON_HEADERS)

@@ -5,12 +5,12 @@ from services.dialects.dialect import Dialect
 from services.dialects.gathering import GATHERED_BYTES, Gathering
 from services.dialects.native import NativeObject
 from services.wire.events import (
+    ApiError,
     Code,
     Failed,
     Finished,
     FinishReason,
     Phase,
-    Refused,
     Started,
     Status,
     Thinking,
@@ -104,7 +104,7 @@ def test_a_whole_answer_of_nothing_names_no_model() -> None:
     ids=["nothing", "half", "failed", "too long"],
 )
 def test_what_has_no_good_end_is_no_whole_answer(events: list[Numbered], code: Code) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         gathered(*events).finished()
 
     assert refusal.value.failed.code is code

@@ -18,12 +18,12 @@ from services.dialects.ollama import (
     was_stopped,
 )
 from services.wire.events import (
+    ApiError,
     Code,
     Failed,
     Finished,
     FinishReason,
     Phase,
-    Refused,
     Started,
     Status,
     Thinking,
@@ -172,7 +172,7 @@ def test_an_end_that_is_in_no_log_is_told_as_any_other() -> None:
 
 
 def test_a_refusal_has_ollama_s_shape_and_our_code_in_a_header() -> None:
-    status, headers, body = refusal(Refused(Failed(Code.OVERLOADED, "Full."), retry_after_s=2), "r-1")
+    status, headers, body = refusal(ApiError(Failed(Code.OVERLOADED, "Full."), retry_after_s=2), "r-1")
 
     assert (status, orjson.loads(body)) == (503, {"error": "Full."})
     assert (headers["Retry-After"], headers["Sluice-Error-Code"]) == ("2", "overloaded")

@@ -3,7 +3,7 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import DISCONNECTED, failed_by_proxy, named, refused_by_proxy
-from services.wire.events import Code, Failed, Refused, Stage
+from services.wire.events import ApiError, Code, Failed, Stage
 from services.wire.ids import BadPosition
 from services.wire.request import BadBody
 
@@ -44,7 +44,7 @@ def test_an_unknown_stage_is_none(stage: object) -> None:
 @pytest.mark.parametrize(
     ("raised", "code"),
     [
-        (Refused(DISCONNECTED), Code.UPSTREAM_DISCONNECTED),
+        (ApiError(DISCONNECTED), Code.UPSTREAM_DISCONNECTED),
         (BadBody("Message is required"), Code.INVALID_REQUEST),
         (BadPosition("A position is a number, from 0."), Code.INVALID_REQUEST),
         (web.HTTPRequestEntityTooLarge(1, 2), Code.PAYLOAD_TOO_LARGE),

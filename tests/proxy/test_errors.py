@@ -5,7 +5,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from proxy.errors import answer
 from services.http import edge
-from services.wire.events import RULES, Code, Failed, Refused
+from services.wire.events import RULES, ApiError, Code, Failed
 from services.wire.request import BadBody
 
 OURS = ["/api/chat/stream", "/api/generate/stream", "/api/streams/x", "/api/followers/x", "/health", "/readyz"]
@@ -20,7 +20,7 @@ def asked(path: str) -> web.Request:
 
 @pytest.mark.parametrize("path", OURS)
 def test_on_our_routes_a_failure_has_our_shape(path: str) -> None:
-    answered = answer(Refused(Failed(Code.OVERLOADED, "words"), retry_after_s=3), asked(path))
+    answered = answer(ApiError(Failed(Code.OVERLOADED, "words"), retry_after_s=3), asked(path))
 
     assert answered is not None
     status, headers, body = answered
@@ -32,7 +32,7 @@ def test_on_our_routes_a_failure_has_our_shape(path: str) -> None:
 
 @pytest.mark.parametrize("path", OLLAMAS)
 def test_on_ollama_s_routes_a_failure_has_ollama_s_shape_and_our_code_in_a_header(path: str) -> None:
-    answered = answer(Refused(Failed(Code.OVERLOADED, "words"), retry_after_s=3), asked(path))
+    answered = answer(ApiError(Failed(Code.OVERLOADED, "words"), retry_after_s=3), asked(path))
 
     assert answered is not None
     status, headers, body = answered
@@ -42,7 +42,7 @@ def test_on_ollama_s_routes_a_failure_has_ollama_s_shape_and_our_code_in_a_heade
 
 @pytest.mark.parametrize("code", Code)
 def test_every_code_has_its_status_in_both_shapes(code: Code) -> None:
-    answers = [answer(Refused(Failed(code, "words")), asked(path)) for path in (OURS[0], OLLAMAS[0])]
+    answers = [answer(ApiError(Failed(code, "words")), asked(path)) for path in (OURS[0], OLLAMAS[0])]
 
     assert [one and one[0] for one in answers] == [RULES[code].status] * 2
 

@@ -31,7 +31,7 @@ from tests.wire.requests import (
     without_field,
 )
 
-Refused = dict[str, list[Any]]  # our words, and values that earn them
+ApiError = dict[str, list[Any]]  # our words, and values that earn them
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Field:
     path: Path
     routes: tuple[str, ...]
     taken: list[Any]
-    refused: Refused
+    refused: ApiError
     required: bool = False
 
 
@@ -51,24 +51,24 @@ def schema_of(size: int) -> dict[str, str]:
     return {"title": "x" * (size - len(b'{"title":""}'))}
 
 
-NO_STRING: Refused = {"must be a string": [5, 1.5, True, [], {}]}
-NO_BOOL: Refused = {"must be true or false": ["true", 0, 1, 1.0, [], {}]}
-NO_LIST: Refused = {"must be a list": ["x", 5, True, {}]}
-NO_OBJECT: Refused = {"must be an object": ["x", 5, True, []]}
-NO_FLOAT: Refused = {
+NO_STRING: ApiError = {"must be a string": [5, 1.5, True, [], {}]}
+NO_BOOL: ApiError = {"must be true or false": ["true", 0, 1, 1.0, [], {}]}
+NO_LIST: ApiError = {"must be a list": ["x", 5, True, {}]}
+NO_OBJECT: ApiError = {"must be an object": ["x", 5, True, []]}
+NO_FLOAT: ApiError = {
     "must be a number": ["0.7", True, False, [], {}],
     "must be at most 3.4028234663852886e+38": [3.5e38, 1e308],
     "must be at least -3.4028234663852886e+38": [-3.5e38],
 }
-NO_INTEGER: Refused = {
+NO_INTEGER: ApiError = {
     "must be an integer": ["5", 3.5, True, [], {}],
     "must be at most 2147483647": [2**31, 2**63 - 1, 2**64, 1e300],
     "must be at least -2147483648": [-(2**31) - 1],
 }
-NO_THINK: Refused = {
+NO_THINK: ApiError = {
     "must be true, false or a word of 1 to 16 letters": ["", "x" * 17, "very high", "ё", "low\n", 0, 1, 1.5, [], {}]
 }
-NO_IMAGE: Refused = {
+NO_IMAGE: ApiError = {
     "must be the plain base64 of a PNG, JPEG, WebP or GIF image": [
         "",
         "https://example.org/cat.png",
@@ -83,14 +83,14 @@ NO_IMAGE: Refused = {
     ],
     **NO_STRING,
 }
-NO_SCHEMA: Refused = {
+NO_SCHEMA: ApiError = {
     'must be "json" or a JSON schema of at most 64 KiB': [
         *(" ", "yaml", 5, True, [], ["json"]),
         *({"type": "objekt"}, {"type": None}, {"type": ["string", 5]}, {"properties": []}),
         schema_of((64 << 10) + 1),
     ]
 }
-NO_KEEP_ALIVE: Refused = {
+NO_KEEP_ALIVE: ApiError = {
     "must be a number of seconds or a duration of at most 32 characters": [True, [], {}, "5" * 33]
 }
 FLOATS = [0, 1, 0.7, -1.5, 3.4e38, -3.4e38]

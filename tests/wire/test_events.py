@@ -5,6 +5,7 @@ import pytest
 from services.wire.events import (
     EVENT_NAMES,
     RULES,
+    ApiError,
     Code,
     ConnectionEnd,
     Content,
@@ -15,7 +16,6 @@ from services.wire.events import (
     FinishReason,
     Logged,
     Outcome,
-    Refused,
     Stage,
     Status,
     Terminal,
@@ -166,7 +166,7 @@ def test_every_end_is_somebody_s_doing(reason: str, outcome: Outcome) -> None:
 
 def test_a_refusal_prints_its_code_and_not_its_words() -> None:
     """Its words may come from a model server: they are for the caller, not for a log."""
-    refused = Refused(Failed(Code.OVERLOADED, "words"), retry_after_s=2)
+    refused = ApiError(Failed(Code.OVERLOADED, "words"), retry_after_s=2)
 
     assert str(refused) == "overloaded"
     assert (refused.retry_after_s, refused.close) == (2, False)

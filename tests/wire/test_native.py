@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from services.wire import sse
 from services.wire.events import (
     RULES,
+    ApiError,
     Code,
     Failed,
     Finished,
     FinishReason,
     Phase,
-    Refused,
     ServedBy,
     Stage,
     Started,
@@ -190,7 +190,7 @@ def test_a_status_cannot_be_written_as_if_it_were_in_the_log() -> None:
 @pytest.mark.parametrize("code", Code)
 def test_a_refusal_has_its_codes_status_and_retry_after_where_the_protocol_demands_it(code: Code) -> None:
     """PROTOCOL.md, "Errors": Retry-After on every 429 and 503."""
-    status, headers, body = refusal(Refused(Failed(code, "words")), "r-1")
+    status, headers, body = refusal(ApiError(Failed(code, "words")), "r-1")
 
     assert status == RULES[code].status
     assert ("Retry-After" in headers) is (status in {429, 503})
@@ -207,7 +207,7 @@ def test_a_bare_status_is_answered_as_the_refusal_that_it_means(status: int, cod
 
 
 def test_a_refusal_says_when_to_come_back_and_that_it_closes() -> None:
-    _, headers, _ = refusal(Refused(Failed(Code.SHUTTING_DOWN, "words"), retry_after_s=7, close=True), "r-1")
+    _, headers, _ = refusal(ApiError(Failed(Code.SHUTTING_DOWN, "words"), retry_after_s=7, close=True), "r-1")
 
     assert (headers["Retry-After"], headers["Connection"]) == ("7", "close")
 

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.relay.connection import ClientConnection, ClientConnections
 from services.runtime.tasks import Tasks
-from services.wire.events import Code, ConnectionEnd, FinishReason, Refused
+from services.wire.events import ApiError, Code, ConnectionEnd, FinishReason
 from tests.gateway.relay.relaying import Scene, relaying
 from tests.gateway.stage import START, ListHop, done, framed, tokens, turns
 
@@ -14,8 +14,8 @@ def new_connection() -> ClientConnection:
     return ClientConnection.begin("request-1", "/api/chat/stream", "chat")
 
 
-def refused(connections: ClientConnections, *, new_stream: bool = True) -> Refused:
-    with pytest.raises(Refused) as refusal:
+def refused(connections: ClientConnections, *, new_stream: bool = True) -> ApiError:
+    with pytest.raises(ApiError) as refusal:
         connections.admit(new_connection(), new_stream=new_stream)
     return refusal.value
 

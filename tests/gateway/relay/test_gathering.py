@@ -7,7 +7,7 @@ from gateway.relay.passage import Translated
 from gateway.relay.timeline import ConnectionTimeline
 from services.dialects.gathering import GATHERED_BYTES, Gathering
 from services.dialects.native import NativeObject
-from services.wire.events import Code, Finished, FinishReason, Refused
+from services.wire.events import ApiError, Code, Finished, FinishReason
 from tests.gateway.stage import START, TIMING, called, done, failed, framed, status_frame, thought, tokens
 
 
@@ -64,7 +64,7 @@ def test_an_answer_without_thinking_or_tools_has_no_such_fields() -> None:
 @pytest.mark.parametrize("code", [Code.UPSTREAM_ERROR, Code.QUEUE_TIMEOUT, Code.SHUTTING_DOWN])
 def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> None:
     """O2: on the JSON routes a long wait in line is a 503."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         gathered(framed(START, tokens("a"), failed(3, code))).gathering.finished()
 
     assert (refusal.value.failed.code, refusal.value.failed.message) == (code, "words")
@@ -73,7 +73,7 @@ def test_a_stream_that_failed_is_refused_as_if_before_its_start(code: Code) -> N
 @pytest.mark.parametrize("body", [b"", framed(START), framed(START, tokens("a", "b"))])
 def test_an_answer_without_its_end_is_never_told_as_whole(body: bytes) -> None:
     """Its hop was lost, and what it missed had left the log: a stream's client comes back, this one cannot."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         gathered(body).gathering.finished()
 
     assert refusal.value.failed.code is Code.UPSTREAM_DISCONNECTED
@@ -99,7 +99,7 @@ def test_an_answer_that_is_too_long_for_one_object_is_told() -> None:
 
     assert before == []
     assert whole.told == [True]
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         whole.gathering.finished()
     assert refusal.value.failed.code is Code.UPSTREAM_ERROR
     assert whole.sink.written == GATHERED_BYTES + 1

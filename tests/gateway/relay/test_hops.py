@@ -15,7 +15,7 @@ from gateway.relay.hops import Hops
 from gateway.relay.upstream import HopFollower, Upstream
 from services.runtime.settings import Origin
 from services.runtime.tasks import Tasks
-from services.wire.events import Code, Refused
+from services.wire.events import ApiError, Code
 from services.wire.request import ChatRequest, Message
 from tests.eventually import soon
 from tests.gateway.stage import STREAM_ID
@@ -57,8 +57,8 @@ class Gateway:
         peer.send(ACCEPTED)
         return peer
 
-    async def refused(self, task: "asyncio.Task[Any]") -> Refused:
-        with pytest.raises(Refused) as refused:
+    async def refused(self, task: "asyncio.Task[Any]") -> ApiError:
+        with pytest.raises(ApiError) as refused:
             await task
         return refused.value
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.routes.beacon import A_SECOND, STREAMS_REMEMBERED, Beacons, parse
-from services.wire.events import Code, Refused
+from services.wire.events import ApiError, Code
 from tests.chain import Chain, running_chain
 from tests.reader import Client
 
@@ -30,7 +30,7 @@ def test_more_than_ten_in_a_second_are_refused_and_the_next_second_is_free() -> 
     for number in range(A_SECOND):
         beacons.is_first(stream_id(number), 1.0)
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         beacons.is_first(stream_id(99), 1.0)
 
     assert refused.value.failed.code is Code.RATE_LIMITED
@@ -70,7 +70,7 @@ def test_a_beacon_is_a_stream_and_whole_milliseconds(ttft_ms: int) -> None:
     ],
 )
 def test_anything_else_is_refused(told: Any) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         parse(orjson.dumps(told))
 
     assert refused.value.failed.code is Code.INVALID_REQUEST

@@ -10,7 +10,7 @@ from gateway.routes import catalog
 from gateway.routes.catalog import Catalog
 from services.runtime.settings import Origin
 from services.simulator.models import tags
-from services.wire.events import Code, Refused
+from services.wire.events import ApiError, Code
 from tests.http.served import served
 
 EMBEDDER = {"name": "embedder:latest", "capabilities": ["embedding"]}
@@ -108,7 +108,7 @@ async def test_without_a_model_that_can_chat_one_is_told_how_to_install_one(tags
     proxy = Proxy()
     proxy.tags = tags
     async with a_catalog(proxy) as models:
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(ApiError) as refusal:
             await models.default()
 
     assert refusal.value.failed.code is Code.MODEL_NOT_FOUND
@@ -120,7 +120,7 @@ async def test_who_installs_a_model_need_not_wait_until_the_empty_list_is_old(mo
     monkeypatch.setattr(catalog, "FRESH_EMPTY_S", 0.0)
     proxy = Proxy()
     async with a_catalog(proxy) as models:
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             await models.default()
         proxy.tags = {"models": [CHATTER]}
 
@@ -184,7 +184,7 @@ async def test_without_a_list_nobody_is_guessed(what: str) -> None:
     async with a_catalog(proxy) as answered:
         nobody = Catalog(Upstream(Origin("http", "127.0.0.1", 1)), "")
         models = nobody if what == "nobody answers" else answered
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(ApiError) as refusal:
             await models.default()
 
         assert refusal.value.failed.code is Code.UPSTREAM_UNAVAILABLE

@@ -10,7 +10,7 @@ from proxy.streams.caller import Leave
 from proxy.streams.log import RUN_BYTES
 from services.dialects.seed import SeedFrames
 from services.http import edge
-from services.wire.events import Code, Refused, Token
+from services.wire.events import ApiError, Code, Token
 from services.wire.ids import BadPosition
 from services.wire.native import NativeFrames
 from services.wire.request import BadBody
@@ -63,7 +63,7 @@ def test_a_gateway_says_who_asks_and_what_leaving_means() -> None:
     ],
 )
 def test_a_gateway_is_not_trusted_with_the_form_of_its_words(headers: dict[str, str]) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         caller_of(request(headers))
 
     assert refusal.value.failed.code is Code.INVALID_REQUEST
@@ -157,7 +157,7 @@ async def test_a_position_that_has_left_the_log_is_gone() -> None:
         for _ in range(5):
             stage.stream.log.text(Token, "x" * RUN_BYTES)
         stage.stream.deliver()
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(ApiError) as refusal:
             position_asked(request(), stage.stream)
 
         assert refusal.value.failed.code is Code.STREAM_GONE

@@ -13,7 +13,7 @@ from proxy.streams.permits import Admission, Place
 from proxy.streams.registry import DEPARTED_MAX, Streams
 from proxy.streams.stream import Stream
 from services.runtime.tasks import Tasks
-from services.wire.events import Code, Failed, FinishReason, Refused, Token
+from services.wire.events import ApiError, Code, Failed, FinishReason, Token
 from tests.eventually import soon
 from tests.proxy.stage import ASKED, REQUEST, Words, turns
 
@@ -67,8 +67,8 @@ async def a_proxy(permits: int = 64, **settings: object) -> AsyncIterator[Proxy]
         await proxy.tasks.close()
 
 
-def refused(proxy: Proxy, caller: Caller = DIRECT) -> Refused:
-    with pytest.raises(Refused) as refusal:
+def refused(proxy: Proxy, caller: Caller = DIRECT) -> ApiError:
+    with pytest.raises(ApiError) as refusal:
         proxy.start(caller)
     return refusal.value
 
@@ -97,7 +97,7 @@ async def test_a_stream_is_found_by_its_owner_only_and_others_cannot_tell() -> N
             ("../../x", "alice"),
             ("", "alice"),
         ]:
-            with pytest.raises(Refused) as gone:
+            with pytest.raises(ApiError) as gone:
                 proxy.streams.find(stream_id, owner)
             answers.append(gone.value.failed)
 
@@ -184,7 +184,7 @@ async def test_a_ninth_follower_is_refused_by_its_code() -> None:
         for number in range(8):
             proxy.streams.join(stream, Words(), f"follower-{number:020}", position=0)
 
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(ApiError) as refusal:
             proxy.streams.join(stream, Words(), "one-too-many", position=0)
 
         assert refusal.value.failed.code is Code.CONCURRENCY_LIMITED
@@ -212,7 +212,7 @@ async def test_a_key_that_was_used_for_another_body_is_a_conflict() -> None:
     async with a_proxy() as proxy:
         proxy.start(keyed("k" * 22))
         await turns()
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(ApiError) as refusal:
             proxy.streams.keyed(ASKED._replace(request=replace(REQUEST, think=True)), keyed("k" * 22))
 
         assert refusal.value.failed.code is Code.IDEMPOTENCY_CONFLICT
@@ -254,7 +254,7 @@ async def test_when_all_memory_is_taken_finished_logs_go_oldest_end_first() -> N
             await proxy.finish(stream)
         fill(streams[2], 400_000)
 
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             proxy.streams.find(streams[1].id, "anonymous")
         assert proxy.streams.find(streams[0].id, "anonymous") is streams[0]
         assert proxy.streams.held_bytes == sum(streams[number].log.size for number in (0, 2))
@@ -290,7 +290,7 @@ async def test_a_forgotten_stream_leaves_no_byte_and_no_name_behind() -> None:
         gc.collect()
 
         assert proxy.streams.depart("a" * 22, "anonymous", unseen=False) is False
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             proxy.streams.find(stream_id, "anonymous")
         assert (proxy.streams.running, proxy.streams.followers) == (0, 0)
 
