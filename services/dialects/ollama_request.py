@@ -65,7 +65,7 @@ def _input(value: object) -> object:
 _KeepAlive = Annotated[int | float | str, PlainValidator(_keep_alive)]
 
 
-class Options(bodies.Options):
+class OllamaOptions(bodies.Options):
     """With those of the runner that may be let through: each other value loads the model anew."""
 
     num_ctx: Integer | None = None
@@ -75,11 +75,11 @@ class Options(bodies.Options):
 
 
 class _Body(bodies.Body):
-    options: Options | None = None
+    options: OllamaOptions | None = None
     keep_alive: _KeepAlive | None = None
 
 
-class Chat(_Body, bodies.ChatBody):
+class OllamaChat(_Body, bodies.ChatBody):
     """The body of ``/api/chat``."""
 
 
@@ -89,7 +89,7 @@ class Generate(_Body, bodies.GenerateBody):
 
 class _Embedding(Part):
     model: ModelName | None = None
-    options: Options | None = None
+    options: OllamaOptions | None = None
     keep_alive: _KeepAlive | None = None
 
 
@@ -127,7 +127,7 @@ def chat(raw: bytes, *, allowed: Collection[str] = ()) -> Asked[ModelRequest]:
     """
     given = read(raw)
     offered, dropped = _offered(given, _DROPPED, allowed)
-    body = validated(Chat, offered, extra="ignore")
+    body = validated(OllamaChat, offered, extra="ignore")
     demand_model(body.model)
     return _asked(bodies.chat_request(body), body, dropped, given)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.termchat.exit_codes import Exit
 from services.termchat.gateway import Gateway
-from services.termchat.options import STOP, STREAMS, Misused, Options, read_options
+from services.termchat.options import STOP, STREAMS, CommandLine, Misused, read_options
 from services.termchat.session import Session, ask_once
 from services.termchat.terminal import Terminal
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return Exit.INTERRUPTED
 
 
-def _question(options: Options) -> str:
+def _question(options: CommandLine) -> str:
     """Return what is asked once: what comes on standard input, and the words behind it; "" for a chat.
 
     Raises:
@@ -59,7 +59,7 @@ def _question(options: Options) -> str:
     return question
 
 
-async def _run(options: Options, question: str, out: Terminal, err: Terminal, environ: Mapping[str, str]) -> int:
+async def _run(options: CommandLine, question: str, out: Terminal, err: Terminal, environ: Mapping[str, str]) -> int:
     gateway = Gateway(options.server, options.header, _trust(options))
     session = Session(options, gateway, out, err)
     try:
@@ -77,7 +77,7 @@ async def _run(options: Options, question: str, out: Terminal, err: Terminal, en
         await gateway.close()
 
 
-def _trust(options: Options) -> ssl.SSLContext | None:
+def _trust(options: CommandLine) -> ssl.SSLContext | None:
     """Return whom to trust, where TLS is spoken.
 
     Raises:

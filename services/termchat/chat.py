@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from services.termchat import saved, wording
 from services.termchat.answer_events import AnswerFailed, AnswerFinished, object_of, objects_in, refusal
-from services.termchat.commands import HELP, Command, Leave, Nothing, Say, Unknown, meaning_of
+from services.termchat.commands import HELP, Command, Nothing, Quit, Say, Unknown, meaning_of
 from services.termchat.conversation import BadValue, Conversation
 from services.termchat.exit_codes import Exit
 from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
@@ -26,7 +26,7 @@ HOW_TO_LEAVE: Final = "Ctrl-C again, Ctrl-D or /exit leaves"
 
 async def chat(session: Session, environ: Mapping[str, str]) -> int:
     """Talk until the person leaves; return the exit code."""
-    talk = Chat(session)
+    talk = TerminalChat(session)
     await talk.greet()
     prompt = _prompt(session, environ, lambda: talk.models)
     loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ def _told_to_leave(session: Session, number: int, prompt: Prompt) -> None:
     prompt.abandon()
 
 
-class Chat:
+class TerminalChat:
     """What a person's lines do.
 
     Attributes:
@@ -125,7 +125,7 @@ class Chat:
             case Unknown(name, nearest):
                 meant = f"; did you mean /{nearest}?" if nearest else "; /help lists what there is"
                 self._tell(f"there is no /{one_line(name)}{meant}")
-            case Leave():
+            case Quit():
                 self.has_left = self._session.interrupts.leaving = True
             case Nothing():
                 pass

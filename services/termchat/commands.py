@@ -26,7 +26,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Quit:
     """End the program."""
 
 
@@ -43,7 +43,7 @@ class Unknown:
     nearest: str
 
 
-Meaning = Say | Command | Leave | Nothing | Unknown
+Meaning = Say | Command | Quit | Nothing | Unknown
 
 HELP: Final[Mapping[str, tuple[str, str]]] = {
     "help": ("", "show this"),
@@ -75,7 +75,7 @@ def meaning_of(line: str) -> Meaning:
         inner = text.removeprefix(_FENCE).removesuffix(_FENCE).strip("\n")
         return Say(inner) if inner.strip() else Nothing()
     if text in _LEAVING:
-        return Leave()
+        return Quit()
     if text.startswith("//"):
         return Say(text[1:])
     if not text.startswith("/"):
@@ -83,7 +83,7 @@ def meaning_of(line: str) -> Meaning:
     name, _, argument = text[1:].partition(" ")
     name = name.lower()
     if name in _LEAVING:
-        return Leave()
+        return Quit()
     if name in HELP:
         return Command(name, argument.strip())
     nearest = difflib.get_close_matches(name, [*HELP, "quit"], n=1)

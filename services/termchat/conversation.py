@@ -16,7 +16,7 @@ MOST_TOKENS: Final = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Remembered:
     """One turn; ``mark`` says of an answer that is not whole what became of it: stopped, interrupted."""
 
     role: str
@@ -107,19 +107,19 @@ class Conversation:
     """What was said, as far as the model is told of it."""
 
     parameters: Parameters = field(default_factory=Parameters)
-    messages: deque[Message] = field(default_factory=lambda: deque(maxlen=KEPT))
+    messages: deque[Remembered] = field(default_factory=lambda: deque(maxlen=KEPT))
     last_question: str = ""  # also where it was withdrawn, so that it can be asked again
     is_withdrawn: bool = False  # the last question came to nothing, and is not told
 
     def ask(self, text: str) -> None:
         """Take in a question."""
         self.last_question, self.is_withdrawn = text, False
-        self.messages.append(Message("user", text))
+        self.messages.append(Remembered("user", text))
 
     def take_answer(self, text: str, mark: str = "") -> None:
         """Take in the answer; a question that got no word of one is withdrawn, so that no two stand in a row."""
         if text:
-            self.messages.append(Message("assistant", text, mark))
+            self.messages.append(Remembered("assistant", text, mark))
         else:
             self.messages.pop()
             self.is_withdrawn = True
@@ -144,7 +144,7 @@ class Conversation:
     def request(self) -> Mapping[str, Any]:
         """Return the body that asks for an answer to the last question."""
         model = {} if self.parameters.model is None else {"model": self.parameters.model}
-        told = [Message("system", self.parameters.system), *self.messages]
+        told = [Remembered("system", self.parameters.system), *self.messages]
         return {
             **model,
             "messages": [{"role": one.role, "content": one.content} for one in told],

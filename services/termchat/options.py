@@ -23,7 +23,7 @@ class Misused(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
+class CommandLine:
     """What was asked for.
 
     Args:
@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
         raise Misused(message)
 
 
-def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
+def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> CommandLine:
     """Return what the command line asks for, with its defaults from the environment.
 
     Raises:
@@ -68,7 +68,7 @@ def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     parameters = Parameters()
     _choose(parameters, "model", "--model", asked.model or environ.get(settings.MODEL, ""))
     _choose(parameters, "system", "--system", asked.system or environ.get(settings.SYSTEM, ""))
-    return Options(
+    return CommandLine(
         words=asked.question[1] if operation == STOP else "" if operation else " ".join(asked.question),
         server=_server(asked.url or default_server),
         header=dict(_header(text) for text in headers if text),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.termchat.conversation import KEPT, BadValue, Conversation, Message, Parameters
+from services.termchat.conversation import KEPT, BadValue, Conversation, Parameters, Remembered
 
 SCHEMA: Final = "sluice-conversation"
 VERSION: Final = 1
@@ -52,16 +52,16 @@ def from_text(text: str) -> Conversation:
     return conversation
 
 
-def _message(message: Message) -> dict[str, str]:
+def _message(message: Remembered) -> dict[str, str]:
     mark = {"mark": message.mark} if message.mark else {}
     return {"role": message.role, "content": message.content, **mark}
 
 
-def _read_message(data: Any) -> Message:
+def _read_message(data: Any) -> Remembered:
     fields = [data.get(name, "") for name in ("role", "content", "mark")] if isinstance(data, dict) else []
     if not fields or not all(isinstance(one, str) for one in fields) or fields[0] not in ROLES or not fields[1]:
         raise NotOurs("a message of it has no role or no text")
-    return Message(*fields)
+    return Remembered(*fields)
 
 
 def _parameters(data: Any) -> Parameters:

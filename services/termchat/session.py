@@ -12,7 +12,7 @@ from services.termchat.conversation import Conversation
 from services.termchat.exit_codes import exit_of
 from services.termchat.following import Following
 from services.termchat.gateway import Gateway
-from services.termchat.options import Options
+from services.termchat.options import CommandLine
 from services.termchat.painting import MarkdownPainter, PlainPainter
 from services.termchat.stopping import Interrupts
 from services.termchat.terminal import Style, Terminal
@@ -26,7 +26,7 @@ SIGNALLED: Final = 128
 class Session:
     """What the answers of one run of the program share: where they come from and where they go."""
 
-    def __init__(self, options: Options, gateway: Gateway, out: Terminal, err: Terminal) -> None:
+    def __init__(self, options: CommandLine, gateway: Gateway, out: Terminal, err: Terminal) -> None:
         self.options = options
         self.gateway = gateway
         self.out = out

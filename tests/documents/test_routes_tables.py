@@ -51,7 +51,7 @@ def properties(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def test_the_table_of_bodies_names_every_field_and_no_other() -> None:
-    sides = (bodies.GatewayChat, bodies.GatewayGenerate, ollama_request.Chat, ollama_request.Generate)
+    sides = (bodies.GatewayChat, bodies.GatewayGenerate, ollama_request.OllamaChat, ollama_request.Generate)
     declared = {name for side in sides for name in properties(side.model_json_schema())}
     *fields, others = table("PROTOCOL.md", "bodies")
     in_first_column = {name for row in fields for name in re.findall(r"[a-z_]+", row[0])}

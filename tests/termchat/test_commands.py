@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.termchat.commands import HELP, Command, Leave, Meaning, Nothing, Say, Unknown, is_open, meaning_of
+from services.termchat.commands import HELP, Command, Meaning, Nothing, Quit, Say, Unknown, is_open, meaning_of
 
 
 @pytest.mark.parametrize(
@@ -12,10 +12,10 @@ from services.termchat.commands import HELP, Command, Leave, Meaning, Nothing, S
         ("  hello \n", Say("hello")),
         ("", Nothing()),
         (" \n ", Nothing()),
-        ("exit", Leave()),
-        ("quit", Leave()),
-        ("/exit", Leave()),
-        ("/quit", Leave()),
+        ("exit", Quit()),
+        ("quit", Quit()),
+        ("/exit", Quit()),
+        ("/quit", Quit()),
         ("exit the building", Say("exit the building")),
         ("//etc/passwd is what?", Say("/etc/passwd is what?")),
         ("/help", Command("help", "")),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.termchat.conversation import KEPT, Conversation, Message, Parameters
+from services.termchat.conversation import KEPT, Conversation, Parameters, Remembered
 from services.termchat.saved import NotOurs, from_text, to_text
 
 
@@ -64,5 +64,5 @@ def test_of_a_long_one_the_last_messages_are_loaded() -> None:
 
     loaded = from_text(changed(lambda data: data.update(messages=many)))
 
-    assert loaded.messages[0] == Message("user", str(50 - KEPT))
+    assert loaded.messages[0] == Remembered("user", str(50 - KEPT))
     assert len(loaded.messages) == KEPT
