@@ -152,3 +152,27 @@ async def test_what_is_no_picture_is_refused_by_name(visit: Visit) -> None:
 
     await expect(visit.page.locator("#hint")).to_contain_text("essay.png is no picture")
     await expect(visit.page.locator("#pictures-waiting")).to_be_hidden()
+
+
+async def test_a_model_server_that_is_away_is_not_called_a_gateway_that_is(
+    context: BrowserContext, up: PageChain
+) -> None:
+    proxy = up.chain.another_proxy(OLLAMA_URL="http://127.0.0.1:9")
+    gateway = up.chain.another_gateway(PROXY_URL=proxy.url)
+    with up.another_page(gateway.url) as page:
+        visit = await Visit.to(page.url, context)
+
+        await expect(visit.page.locator("#connection")).to_have_text("No model server")
+        await expect(visit.page.locator("#banners")).to_contain_text("No model server answers the gateway.")
+    for server in (gateway, proxy):
+        server.stop()
+
+
+async def test_a_gateway_that_is_away_is_named(context: BrowserContext, up: PageChain) -> None:
+    with up.another_page("http://127.0.0.1:9") as page:
+        visit = await Visit.to(page.url, context)
+
+        await expect(visit.page.get_by_role("alert")).to_have_text(
+            "The gateway at http://127.0.0.1:9 cannot be reached."
+        )
+        await expect(visit.page.locator("#connection")).to_have_text("No gateway")

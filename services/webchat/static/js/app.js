@@ -161,6 +161,7 @@ async function tellEnd(chat, id, rail) {
 function showLine(banners, state, config) {
   if (state === "offline") banners.show("line", t("bannerOffline"));
   else if (state === "unreachable") banners.show("line", t("unreachable", { origin: config.gateway || location.origin }));
+  else if (state === "draining" || state === "no_model_server") banners.show("line", t(`banner_${state}`), { calm: true });
   else banners.hide("line");
 }
 

@@ -6,11 +6,12 @@ import { t } from "./words.js";
 /** While the page is looked at; an answer that fails says so at once. */
 const ASK_EVERY_MS = 15_000;
 
-/** @typedef {"ready" | "waiting" | "streaming" | "reconnecting" | "unreachable" | "offline"} State */
+/** @typedef {import("./gateway.js").Readiness | "waiting" | "streaming" | "reconnecting" | "offline"} State */
 
 export class Connection {
   #place = byId("connection");
-  #reached = true;
+  /** @type {import("./gateway.js").Readiness} */
+  #readiness = "ready";
   #drawn = "";
 
   /** @param {import("./chat.js").Chat} chat @param {import("./gateway.js").Gateway} gateway @param {(state: State) => void} changed */
@@ -27,20 +28,20 @@ export class Connection {
 
   async ask() {
     if (document.hidden) return;
-    if (this.chat.runs.size === 0) this.#reached = await this.gateway.ready();
+    if (this.chat.runs.size === 0) this.#readiness = await this.gateway.readiness();
     this.#draw();
   }
 
   /** @returns {{state: State, n?: number}} */
   get #state() {
-    if (!navigator.onLine && !this.#reached) return { state: "offline" };
+    if (!navigator.onLine && this.#readiness === "unreachable") return { state: "offline" };
     const runs = [...this.chat.runs.values()];
     const back = runs.find((run) => run.phase?.phase === "reconnecting");
     if (back) return { state: "reconnecting", n: back.phase?.attempt };
     if (runs.some((run) => run.phase === null)) return { state: "streaming" };
     if (runs.length > 0) return { state: "waiting" };
     if (!navigator.onLine) return { state: "offline" };
-    return { state: this.#reached ? "ready" : "unreachable" };
+    return { state: this.#readiness };
   }
 
   #draw() {

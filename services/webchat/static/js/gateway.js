@@ -24,6 +24,8 @@ const ASK_TIMEOUT_MS = 8000;
  * @property {string} [stage]
  */
 
+/** @typedef {"ready" | "draining" | "no_model_server" | "unreachable"} Readiness */
+
 /** The gateway said no before a stream began. */
 export class Refused extends Error {
   /** @param {number} status @param {Failure} failure */
@@ -71,12 +73,14 @@ export class Gateway {
     return (await answer.json()).models;
   }
 
-  /** Whether the gateway says that it may take traffic. @returns {Promise<boolean>} */
-  async ready() {
+  /** Whether it may take questions, by its own word; or that it gives none. @returns {Promise<Readiness>} */
+  async readiness() {
     try {
-      return (await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).ok;
+      const answer = await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
+      if (answer.ok) return "ready";
+      return (await answer.json()).status === "draining" ? "draining" : "no_model_server";
     } catch {
-      return false;
+      return "unreachable";
     }
   }
 
