@@ -18,6 +18,7 @@ from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
 from services.termchat.sanitizing import one_line, sanitized
 from services.termchat.session import LEAVING_SIGNALS, SIGNALLED, Session
 from services.termchat.terminal import Style
+from services.wire.model_names import canonical
 
 GREETING_S: Final = 1.0
 """How long the first look at the gateway may hold up the prompt."""
@@ -105,7 +106,7 @@ class TerminalChat:
             return
         default = next((str(row.get("name")) for row in listed if row.get("default") is True), "no model")
         name = one_line(self._conversation.parameters.model or default)
-        rows = [row for row in listed if row.get("name") == name] or listed
+        rows = [row for row in listed if canonical(str(row.get("name"))) == canonical(name)] or listed
         simulated = [row.get("simulated") is True for row in rows]
         whose = " (a simulator: its words are not a model's)" if simulated and all(simulated) else ""
         self._tell(f"{name}{whose} at {server} · /help", Style.DIM)
@@ -158,7 +159,8 @@ class TerminalChat:
         self._tell(f"temperature {self._conversation.parameters.temperature:g}")
 
     def _model(self, argument: str) -> None:
-        if argument and self._choose("model", argument) and self.models and argument not in self.models:
+        known = {canonical(name) for name in self.models}
+        if argument and self._choose("model", argument) and known and canonical(argument) not in known:
             self._tell("it is not listed; the model server will say whether it knows it", Style.DIM)
         self._tell(f"model {self._conversation.parameters.model or 'the default of the gateway'}")
 

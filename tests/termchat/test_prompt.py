@@ -111,6 +111,9 @@ def test_models_are_listed_and_completed(chain: Chain) -> None:
         somebody.sees_prompt()
         somebody.type("/model thi\t\r")
         somebody.sees("model thinker:latest")
+        enters(somebody, "/model THINKER", "model THINKER")
+
+        assert "not listed" not in somebody.screen
 
 
 def test_a_conversation_is_saved_for_its_owner_alone_and_loaded_again(chain: Chain, tmp_path: Path) -> None:

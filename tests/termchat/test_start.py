@@ -8,7 +8,7 @@ import pytest
 from tests.chain import ROOT
 
 # tenths of a second each, and of no use to a person at a prompt
-HEAVY = {"aiohttp", "pydantic", "structlog", "rich", "orjson", "prometheus_client", "http.server"}
+HEAVY = {"aiohttp", "pydantic", "structlog", "rich", "prometheus_client", "http.server"}
 
 
 @pytest.mark.parametrize(
