@@ -89,6 +89,11 @@ class Relay:
         return self._passed.decode_s
 
     @property
+    def can_resume(self) -> bool:
+        """Whether its client comes back for the rest after a cut."""
+        return self._passage.can_resume
+
+    @property
     def bytes_out(self) -> int:
         """Bytes written to the client, framing included."""
         return self._sink.written if self._sink is not None else 0
@@ -218,7 +223,7 @@ class Relay:
         """Break off for a client that comes back for the rest; another one is told that there is none."""
         if self._sink is None:
             return
-        if self._passage.can_resume:
+        if self.can_resume:
             self._sink.close()
         else:
             self._sink.write(self._passage.close(shutting_down(0.0).failed))

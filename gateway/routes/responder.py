@@ -268,7 +268,7 @@ class RelayResponder:
         try:
             await relay.run(sink)
         except asyncio.CancelledError:
-            if relay.end_reason is None:  # else it was our own cut that closed the connection
+            if relay.end_reason is None or not relay.can_resume:  # else our cut, and it comes back
                 self._hops.client_left(connection, hop, unseen=False)
             raise
         connection.reason = relay.end_reason

@@ -81,7 +81,7 @@ class OllamaRoutes:
             return OllamaLines(asked.request.kind, stream.model, _NOW)
 
         async with responder.open_stream(request, asked, lines, accepted) as (stream, follower):
-            await responder.answered(stream, stream.first_content_ready)
+            await responder.answered(stream, follower.dialect)
             if (stopped := stopped_answer(stream.log.end)) is not None:
                 return edge.response_of(stopped)
             return await responder.serve(request, stream, follower)

@@ -118,18 +118,16 @@ class StreamResponder:
         demand_content(asked.request)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
         async with self.open_stream(request, asked, dialect, accepted) as (stream, follower):
-            await self.answered(stream, stream.headers_ready)
+            await self.answered(stream, follower.dialect)
             return await self.serve_sse(request, stream, follower)
 
-    async def answered(self, stream: Stream, ready: "asyncio.Future[bool]") -> None:
-        """Wait until the headers may leave.
-
-        Args:
-            ready: the stream's word for it: False is a failure that becomes an HTTP status.
+    async def answered(self, stream: Stream, dialect: Dialect) -> None:
+        """Wait until the headers of an answer in ``dialect`` may leave.
 
         Raises:
-            ApiError: the stream failed before.
+            ApiError: the stream failed before, which becomes an HTTP status.
         """
+        ready = stream.first_content_ready if dialect.headers_wait else stream.headers_ready
         if not await asyncio.shield(ready):
             raise refused_by(stream)
 

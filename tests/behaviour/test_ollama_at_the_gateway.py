@@ -29,6 +29,7 @@ STOPPED: Final = "The answer was stopped."
 DRAINS: Final = "This server is shutting down. Ask again in a moment."
 CAP: Final = 40
 BODY_BYTES: Final = 20_000
+TINY_BUFFER_BYTES: Final = 4096
 ORIGIN: Final = "http://localhost:3000"
 READS: Final = ("tags", "ps", "version")
 
@@ -251,6 +252,22 @@ async def test_leaving_cancels_at_once(phase: str, shape: str, chain: Chain) -> 
 
     assert time.monotonic() - left_at < 4
     assert await told(chain.gateway, request_id) == ["client_gone"]
+
+
+async def test_a_reader_of_lines_that_stops_reading_is_cut_and_its_model_stopped(chain: Chain) -> None:
+    """C4: it cannot come back, so the proxy is told; and its body ends in the middle, never with a last chunk."""
+    model = scripted(tokens=1900, size=4096, rate=200)
+    async with SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) as client:
+        await client.ask("/ollama/api/chat", asking("chat", model.name), {"X-Request-Id": "slow-lines"})
+        await client.until(lambda answer: answer.body.count(b"\n") > 10)
+        assert await told(chain.gateway, "slow-lines", 15.0) == ["slow_client"]
+        assert await told(chain.proxy, "slow-lines") == ["cancelled"]
+        await client.until_closed()
+
+    lines = lines_of(client.answer)
+    assert model.text.startswith(said(lines))
+    assert not client.answer.ended_cleanly
+    assert not [line for line in lines if "error" in line or line["done"]]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
