@@ -90,8 +90,8 @@ async def test_the_end_is_written_after_it_was_appended() -> None:
 async def test_the_time_a_reader_took_nothing_is_its_follower_s_and_adds_up(metrics: ProxyMetrics) -> None:
     async with a_stream() as stage:
         follower, sink = stage.join(), ListSink(room=1)
+        since = time.monotonic()  # before its first write, which may be the one that blocks
         await stage.reading(follower, sink)
-        since = time.monotonic()
         stage.say("Hel")
         await turns()
         sink.take()
