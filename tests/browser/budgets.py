@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import BrowserContext, Request, async_playwright
+from playwright.async_api import BrowserContext, CDPSession, Request, async_playwright
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain, running_page
@@ -24,6 +24,7 @@ STREAM_S: Final = 60
 LONG_ANSWERS: Final = 10
 LONG_TOKENS: Final = 3000
 
+COSTS: Final = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 WATCH: Final = """() => {
   window.long = [];
   new PerformanceObserver((list) => window.long.push(...list.getEntries().map((one) => one.duration)))
@@ -93,17 +94,30 @@ async def steady_stream(visit: Visit) -> dict[str, float]:
     """Follow a stream of a minute; return what it cost the page."""
     await visit.choose(scripted(tokens=RATE * STREAM_S, rate=RATE).name)
     await visit.page.evaluate(WATCH)
+    session = await visit.page.context.new_cdp_session(visit.page)
+    await session.send(
+        "Performance.enable", {"timeDomain": "threadTicks"}
+    )  # its own time, not that of waiting for a core
+    before = await spent(session)
     await visit.ask("hi")
     await visit.finished(STREAM_S + 30)
+    after = await spent(session)
     seen = await visit.page.evaluate("() => ({ long: window.long, late: window.late })")
     late = sorted(seen["late"])
     return {
+        **{name: after[name] - before[name] for name in COSTS},
         "tokens": (await visit.record())["last"] - 2,
         "long_tasks": len(seen["long"]),
         "longest_ms": max(seen["long"], default=0),
         "paint_median_ms": statistics.median(late),
         "paint_p99_ms": late[int(len(late) * 0.99)],
     }
+
+
+async def spent(session: CDPSession) -> dict[str, float]:
+    """Return the seconds that the page's main thread has worked."""
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    return {one["name"]: one["value"] for one in metrics if one["name"] in COSTS}
 
 
 async def measure(up: PageChain, context: BrowserContext) -> None:
@@ -117,6 +131,8 @@ async def measure(up: PageChain, context: BrowserContext) -> None:
         end=" ",
     )
     print(f"longest {stream['longest_ms']:.0f} ms")
+    busy = ", ".join(f"{name} {stream[name]:.1f} s" for name in COSTS)
+    print(f"the main thread's own time in it: {busy}")
     print(f"paint after the event: median {stream['paint_median_ms']:.1f} ms, 99th percentile", end=" ")
     print(f"{stream['paint_p99_ms']:.1f} ms (at most 50 ms)")
     held = await long_answers(visit, LONG_ANSWERS, LONG_TOKENS)
