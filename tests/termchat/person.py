@@ -76,6 +76,20 @@ class Person:
         """Press what a terminal of another encoding sends."""
         os.write(self._program.child_fd, keys)
 
+    def presses_until(self, key: str, words: str) -> None:
+        """Press a key again and again until the screen has these words."""
+
+        def pressed() -> bool:
+            if words not in self.screen:
+                self.type(key)
+            return words in self.screen
+
+        self._read_until(pressed, 10.0, words)
+
+    def answered(self) -> None:
+        """Count a prompt that was answered by other keys than :meth:`enter`'s."""
+        self._prompts += 1
+
     def enter(self, line: str) -> None:
         """Type a line at the prompt."""
         self.sees_prompt()

@@ -109,8 +109,11 @@ def test_models_are_listed_and_completed(chain: Chain) -> None:
         enters(somebody, "/models", "thinker:latest")
         assert "a simulator's words" in somebody.screen
         somebody.sees_prompt()
-        somebody.type("/model thi\t\r")
-        somebody.sees("model thinker:latest")
+        somebody.type("/model thi\t")
+        somebody.sees(">>> /model thinker:latest")
+        somebody.type("\r")
+        somebody.sees("\nmodel thinker:latest")
+        somebody.answered()
         enters(somebody, "/model THINKER", "model THINKER")
 
         assert "not listed" not in somebody.screen
@@ -154,7 +157,8 @@ def test_what_was_typed_is_kept_for_its_owner_alone_and_comes_back(chain: Chain,
 
     with person(url=chain.gateway.url, environ=environ) as somebody:
         somebody.sees_prompt()
-        somebody.type(UP + UP + "\r")
+        somebody.presses_until(UP, ">>> /temp 0.3")  # the oldest; it is read while one types
+        somebody.type("\r")
         somebody.sees("temperature 0.3")
 
 
