@@ -1,7 +1,7 @@
 """`make test`: the suite in three parts, and one closing line of pytest's for them.
 
 pure    tests of the pure modules, once, under coverage: each of their branches is taken
-rest    all else, in two workers, a file at a time
+rest    at the same time all else, in two workers, a file at a time: it waits more than it computes
 clock   tests of a person's clock, alone: beside others their upper bounds would be about the machine
 
 python -m tests.suite [markers to leave out]
@@ -10,12 +10,13 @@ python -m tests.suite [markers to leave out]
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.architecture.arrows import PURE
 from tests.architecture.source import ROOT
@@ -23,7 +24,7 @@ from tests.architecture.source import ROOT
 WORKERS: Final = 2
 CLOSING: Final = re.compile(r"^(?:\x1b\[\d+m)*=+ (?:\x1b\[\d+m)*(.*) in [\d.]+s.*=+")
 COUNT: Final = re.compile(r"(\d+) ([a-z]+)")
-WORDS: Final = ("failed", "error", "passed", "skipped", "deselected", "xfailed", "xpassed", "warning")
+WORDS: Final = ("failed", "error", "passed", "skipped", "xfailed", "xpassed", "warning")
 NOTHING_COLLECTED: Final = 5  # pytest's exit code
 
 
@@ -69,15 +70,26 @@ class Results:
         return f" {', '.join(counted) or 'no tests ran'} in {took_s:.2f}s ".center(80, "=")
 
 
+def start(command: Sequence[str], stdout: int | IO[str]) -> subprocess.Popen[str]:
+    """Start a part."""
+    return subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=stdout, text=True)
+
+
+def show(said: Iterable[str]) -> list[str]:
+    """Print lines as they come; return them."""
+    lines: list[str] = []
+    for line in said:
+        print(line, end="", flush=True)
+        lines.append(line)
+    return lines
+
+
 def run(command: Sequence[str], results: Results) -> None:
     """Run a part, show what it says, and add what it came to."""
-    part = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    part = start(command, subprocess.PIPE)
     assert part.stdout is not None
-    lines: list[str] = []
-    with part.stdout:
-        for line in part.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
+    with part.stdout as said:
+        lines = show(said)
     results.add(lines, part.wait())
 
 
@@ -85,12 +97,15 @@ def main(left_out: str) -> int:
     """Run all parts; return the exit code."""
     began, results, tests = time.monotonic(), Results(), covering()
     here = f"not ({left_out})" if left_out else "not none"
-    colour = "--color=yes" if sys.stdout.isatty() else "--color=no"
-    pytest = ("pytest", colour)
-    run(["coverage", "run", f"--include={','.join(covered())}", "-m", *pytest, *tests], results)
-    run(["coverage", "report", "--skip-covered", "--fail-under=100"], results)
+    pytest = ("pytest", "--color=yes" if sys.stdout.isatty() else "--color=no")
     apart = [f"--ignore={path}" for path in tests]
-    run([*pytest, "-n", f"{WORKERS}", "--dist", "loadfile", "-m", f"{here} and not clock", *apart], results)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        pure = start(["coverage", "run", f"--include={','.join(covered())}", "-m", *pytest, *tests], said)
+        run([*pytest, "-n", f"{WORKERS}", "--dist", "loadfile", "-m", f"{here} and not clock", *apart], results)
+        code = pure.wait()
+        said.seek(0)
+        results.add(show(said), code)
+    run(["coverage", "report", "--skip-covered", "--fail-under=100"], results)
     run([*pytest, "-m", f"{here} and clock", *apart], results)
     print(results.closing(time.monotonic() - began))
     return int(results.failed)
