@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from services.termchat import saved, wording
@@ -12,7 +11,15 @@ from services.termchat.answer_events import AnswerFailed, AnswerFinished, object
 from services.termchat.commands import HELP, Command, Nothing, Quit, Say, Unknown, meaning_of
 from services.termchat.conversation import BadValue, Conversation
 from services.termchat.exit_codes import Exit
-from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
+from services.termchat.files import (
+    NotReadable,
+    history_path,
+    is_there,
+    path_of,
+    prepare_history,
+    read_text,
+    save_text,
+)
 from services.termchat.gateway import ASK_TIMEOUT_S, TransportError
 from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
 from services.termchat.sanitizing import one_line, sanitized
@@ -49,9 +56,10 @@ async def chat(session: Session, environ: Mapping[str, str]) -> int:
 def _prompt(session: Session, environ: Mapping[str, str], models: Callable[[], list[str]]) -> Prompt:
     if not session.out.moves:
         return PlainPrompt(session.out)
-    history = history_path(environ) if session.options.keeps_history else None
-    if history is not None:
+    history = None
+    if session.options.keeps_history:
         try:
+            history = history_path(environ)
             prepare_history(history)
         except NotReadable as exc:
             session.tell(f"what you type is not kept: {exc}", Style.DIM)
@@ -216,9 +224,9 @@ class TerminalChat:
         if not argument:
             self._tell("expected /save and a file", Style.ERROR)
             return
-        path = Path(argument).expanduser()
         try:
-            if path.exists():
+            path = path_of(argument)
+            if is_there(path):
                 saved.from_text(read_text(path))  # what is not ours is not replaced
             save_text(path, saved.to_text(self._conversation))
         except (NotReadable, saved.NotOurs) as exc:
@@ -231,7 +239,7 @@ class TerminalChat:
             self._tell("expected /load and a file", Style.ERROR)
             return
         try:
-            self._conversation = saved.from_text(read_text(Path(argument).expanduser()))
+            self._conversation = saved.from_text(read_text(path_of(argument)))
         except (NotReadable, saved.NotOurs) as exc:
             self._tell(f"not loaded, nothing is changed: {exc}", Style.ERROR)
         else:

@@ -17,10 +17,29 @@ class NotReadable(Exception):
     """A file cannot be read or written; the message says why."""
 
 
+def path_of(text: str) -> Path:
+    """Return the path that a person means; ``~`` is somebody's home.
+
+    Raises:
+        NotReadable: nobody has that home, or no file can be called so.
+    """
+    if "\0" in text:
+        raise NotReadable("no file is called so")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as exc:
+        raise NotReadable("that home is not known") from exc
+
+
 def history_path(environ: Mapping[str, str]) -> Path:
-    """Return where the history of what was typed is kept (the XDG Base Directory Specification)."""
+    """Return where the history of what was typed is kept (the XDG Base Directory Specification).
+
+    Raises:
+        NotReadable: there is no home to keep it in.
+    """
     state = environ.get("XDG_STATE_HOME", "")
-    return Path(state if Path(state).is_absolute() else Path.home() / ".local" / "state") / "sluice" / "history"
+    folder = Path(state) if Path(state).is_absolute() else path_of("~/.local/state")
+    return folder / "sluice" / "history"
 
 
 def prepare_history(path: Path) -> None:
@@ -46,9 +65,12 @@ def read_text(path: Path) -> str:
     """Return what a file says.
 
     Raises:
-        NotReadable: it is not there, too long, or no text.
+        NotReadable: it is not there, too long, no text, or no file: a pipe could keep us waiting for ever.
     """
     try:
+        if not path.is_file():
+            path.stat()  # says why, if it is not there
+            raise NotReadable("it is no file")
         with path.open("rb") as file:
             data = file.read(LOAD_BYTES + 1)
         if len(data) > LOAD_BYTES:
@@ -76,6 +98,14 @@ def write_privately(path: Path, data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has that name; what cannot be looked at has none that we could replace."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def save_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.termchat import files
-from services.termchat.files import NotReadable, history_path, prepare_history, read_text, save_text
+from services.termchat.files import NotReadable, history_path, path_of, prepare_history, read_text, save_text
 
 
 def mode(path: Path) -> int:
@@ -87,6 +87,19 @@ def test_where_the_disk_is_full_what_was_there_stays(tmp_path: Path, monkeypatch
 
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["talk.json"]  # noqa: PTH208 names only
+
+
+@pytest.mark.parametrize("text", ["~nobody-has-it/x", "a\0b"])
+def test_what_no_file_is_called_is_told(text: str) -> None:
+    with pytest.raises(NotReadable):
+        path_of(text)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(NotReadable, match=r"^it is no file"):
+        read_text(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(

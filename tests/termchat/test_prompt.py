@@ -141,6 +141,10 @@ def test_what_is_not_ours_is_neither_loaded_nor_replaced(chain: Chain, tmp_path:
         enters(somebody, f"/save {path}", "not saved: it is no conversation that /save wrote")
         enters(somebody, f"/load {tmp_path / 'none'}", "not loaded, nothing is changed: no such file")
         enters(somebody, f"/save {tmp_path / 'none' / 'x'}", "not saved: no such file")
+        enters(somebody, "/save ~nobody-has-it/x", "not saved: that home is not known")
+        enters(somebody, f"/save {tmp_path}", "not saved: it is no file")
+        enters(somebody, "/load /dev/tty", "it is no file")
+        enters(somebody, f"/save {'x' * 300}", "not saved: file name too long")
         enters(somebody, "/history", "2 messages")
 
     assert path.read_text() == '{"precious": true}'
