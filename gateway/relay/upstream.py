@@ -47,7 +47,7 @@ class HopFollower:
     @property
     def headers(self) -> dict[str, str]:
         """What each of its requests carries."""
-        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-HopFollower": self.name}
+        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name}
 
 
 class Upstream:

@@ -20,7 +20,7 @@ DOUBT: Final = 1.5
 
 
 class NotAdmitted(Exception):
-    """ApiError at the door; ``retry_after_s`` says when asking again may help."""
+    """Refused at the door; ``retry_after_s`` says when asking again may help."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__()

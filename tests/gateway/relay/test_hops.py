@@ -103,7 +103,7 @@ async def test_a_start_says_who_asks_in_which_dialect_and_what_leaving_means() -
             b"X-Request-Id: request-1",
             b"Sluice-Leave: continue",
             b"Idempotency-Key: " + b"k" * 22,
-            b"Sluice-HopFollower: " + gateway.name,
+            b"Sluice-Follower: " + gateway.name,
         } <= set(head.split(b"\r\n"))
         assert orjson.loads(body) == BODY
         assert hop.head.result().headers["sluice-heartbeat"] == "10"
@@ -117,7 +117,7 @@ async def test_a_follow_asks_for_what_comes_after_its_number() -> None:
 
         assert await following is not None
         assert peer.request.startswith(b"GET /api/streams/%b?after=7 HTTP/1.1\r\n" % STREAM_ID.encode())
-        assert b"\r\nSluice-HopFollower: %b" % gateway.name in peer.request
+        assert b"\r\nSluice-Follower: %b" % gateway.name in peer.request
 
 
 async def test_nothing_after_a_finished_stream_s_last_number_is_no_hop() -> None:
@@ -244,7 +244,7 @@ async def test_a_start_on_a_pooled_connection_that_had_died_is_made_again_once_a
 
         assert departure.request.startswith(b"DELETE /api/followers/")
         assert b"Sluice-Unseen: 1" in departure.request
-        assert b"Sluice-HopFollower: %b" % gateway.name in again.request
+        assert b"Sluice-Follower: %b" % gateway.name in again.request
         assert departure.request.split(b" ")[1].rpartition(b"/")[2] in peer.request
         assert gateway.counted("stale") == 1
 
