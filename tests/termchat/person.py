@@ -15,7 +15,7 @@ import pyte
 from tests.chain import ROOT
 
 COLUMNS: Final = 100
-LINES: Final = 200  # so that nothing scrolls away in a test
+LINES: Final = 60  # so that nothing scrolls away in a test
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
 PROMPTED: Final = "\x1b[?2004h"
@@ -58,6 +58,9 @@ class Person:
             timeout=10,
         )
         self._program.delaybeforesend = None
+        # pexpect's pauses between signals, of a tenth of a second each, at the end of every test
+        self._program.delayafterclose = self._program.ptyproc.delayafterclose = 0.01
+        self._program.delayafterterminate = self._program.ptyproc.delayafterterminate = 0.01
 
     @property
     def screen(self) -> str:
