@@ -1,10 +1,23 @@
 """How thoroughly Hypothesis looks: enough to notice on a laptop, ten times as long in the CI."""
 
 import os
+from typing import Final
 
 import hypothesis
+import pytest
+
+IN_CI: Final = os.environ.get("CI") == "true"
+CI_TIMEOUT_S: Final = 600
+"""Ten times the examples may take ten times as long as the time-out of every other test."""
 
 # No deadline an example: the machine may be busy, and no test here is about speed.
 hypothesis.settings.register_profile("laptop", max_examples=200, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=2_000, deadline=None)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "laptop")
+hypothesis.settings.load_profile("ci" if IN_CI else "laptop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test of many examples the time for them."""
+    for item in items:
+        if IN_CI and hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.timeout(CI_TIMEOUT_S), append=False)

@@ -220,7 +220,6 @@ FIELDS: Final = ["response", "message", "thinking", "tool_calls", "done", "done_
 LINES: Final = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(VALUES) | MESSAGES, max_size=5)
 
 
-@pytest.mark.timeout(300)  # 2,000 examples over HTTP, in the CI
 @hypothesis.settings(suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(lines=st.lists(LINES, min_size=20, max_size=20), generate=st.booleans())
 def test_no_object_that_a_model_server_can_send_raises(lines: list[dict[str, Any]], generate: bool) -> None:
