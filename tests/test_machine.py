@@ -28,6 +28,7 @@ def test_a_program_is_found_by_any_of_its_names_unless_it_is_hidden(
     browser.write_text("")
     browser.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SLUICE_TEST_WITHOUT", raising=False)
 
     assert program("chromium") == str(browser)
 
