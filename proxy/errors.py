@@ -3,7 +3,7 @@
 ApiError              a request of ours that ends before its stream: its code says the status
 BadBody              what is wrong with a request's body: `invalid_request`
 BadPosition          what is wrong with the place from which a stream is asked for: likewise
-web.HTTPException    aiohttp's and runtime.edge's: its status says the code (by edge.error_middleware)
+web.HTTPException    aiohttp's and http.edge's: its status says the code (by edge.error_middleware)
 anything else        `internal`, and one line in the log (likewise)
 """
 
