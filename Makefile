@@ -14,7 +14,7 @@ run: $(RUNTIME) ## the whole chain in this terminal, with a simulated model if n
 	@$(PYTHON) -m deploy.local
 
 # What `make test` leaves to .ci/run: the markers of pyproject.toml.
-CI_ONLY := root or network or container or edge or chaos
+CI_ONLY := root or network or container or edge or chaos or monitoring
 
 # asyncio's debug mode, for what runs inside the tests: the servers that they start turn it off (lifecycle.py)
 test: export PYTHONASYNCIODEBUG = 1

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from tests.behaviour.connections import sample
 from tests.behaviour.gate import common_gate
 from tests.chain import ROOT, Chain, Server, running_chain
 from tests.eventually import eventually
+from tests.ports import free_port
 from tests.reader import Client
 
 SERVERS: Final = ("proxy", "gateway")
@@ -29,11 +29,6 @@ PAGES: Final = ("/livez", "/readyz", "/health")
 def chain() -> Iterator[Chain]:
     with running_chain(simulator={"NUM_PARALLEL": "8"}, log_level="debug") as chain, common_gate(chain):
         yield chain
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def command(module: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:

@@ -1,12 +1,12 @@
 """The chain with the page in front of it, as `make run` starts them, on free ports."""
 
 import contextlib
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tests.chain import Chain, Server, running_chain
+from tests.ports import free_ports
 
 # What people run; the chain's own test profile would cut a browser that draws for a second.
 PROXY: Final = {
@@ -54,15 +54,6 @@ def page_server(port: int, gateway_url: str, **settings: str) -> Server:
     return Server(
         "services.webchat", {"SLUICE_WEB_LISTEN": f"127.0.0.1:{port}", "SLUICE_WEB_GATEWAY_URL": gateway_url, **own}
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on: the page and the gateway must know each other's before they start."""
-    with contextlib.ExitStack() as held:
-        socks = [held.enter_context(socket.socket()) for _ in range(count)]
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in socks]
 
 
 @contextlib.contextmanager

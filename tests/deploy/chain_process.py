@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import signal
-import socket
 import struct
 import subprocess
 import termios
@@ -16,11 +15,6 @@ from tests.architecture.source import ROOT
 from tests.eventually import eventually
 
 PAGE_BYTES: Final = 4096
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class ChainProcess:

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.plan import LISTEN
-from tests.deploy.chain_process import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from services.runtime.probe import get, get_json
 from services.runtime.settings import Origin
-from tests.deploy.chain_process import free_port
+from tests.ports import free_port
 
 ANSWERS = {"/json": (200, b'{"a":1}'), "/text": (200, b"<html>"), "/empty": (200, b""), "/gone": (503, b"{}")}
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.plan import LISTEN
-from tests.deploy.chain_process import ChainProcess, free_port
+from tests.deploy.chain_process import ChainProcess
 from tests.deploy.model_server import ollama
+from tests.ports import free_port
 
 UP = "Ctrl-C stops everything."
 

@@ -1,0 +1,77 @@
+"""Readers of every kind, one after the other for as long as it is wanted: served, impatient, and met by faults."""
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import aiohttp
+
+from tests.chain import Chain
+from tests.reader import Client
+
+READERS: Final = 6
+SCRIPT: Final = "tokens=60,rate=40,jitter=0.3,load=0.3,prefill=0.15"
+"""The simulator's, for traffic that lets every panel move: streams of two seconds."""
+MODELS: Final = (
+    "sim",
+    "thinker",
+    "sim:fault=reset,at=20",
+    "story",
+    "sim",
+    "sim:fault=stall,at=10,for=1.2",
+    "sim:fault=truncate,at=15",
+    "thinker",
+    "sim:fault=malformed,at=5,count=3",
+    "sim",
+    "sim:fault=error,at=12",
+    "story",
+    "sim:fault=refuse,times=1",
+    "no-such-model",
+)
+"""What is asked for, in turn: rather more than half of it is answered as it should be."""
+LEAVES_EVERY: Final = 7
+"""One reader in so many closes the tab at its first token."""
+PAGE: Final = "http://localhost:3000"
+"""Whose word of its first paint the gateway takes."""
+
+
+@contextlib.contextmanager
+def traffic(chain: Chain) -> Iterator[None]:
+    """Ask the gateway, with six readers at a time, until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_all_read(chain.gateway.url, stop)), name="traffic")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+async def _all_read(url: str, stop: threading.Event) -> None:
+    asked = itertools.count()
+    async with Client(url) as client, asyncio.TaskGroup() as readers:
+        for _ in range(READERS):
+            readers.create_task(_read(client, asked, stop))
+
+
+async def _read(client: Client, asked: Iterator[int], stop: threading.Event) -> None:
+    while not stop.is_set():
+        number = next(asked)
+        body = {"model": MODELS[number % len(MODELS)], "message": f"question {number}"}
+        with contextlib.suppress(aiohttp.ClientError):  # a gateway that is being stopped: whoever stops it knows
+            began = time.monotonic()
+            async with client.open("POST", "/api/chat/stream", body) as reading:
+                answer = await reading.until_tokens(1)
+                waited_ms = round(1000 * (time.monotonic() - began))
+                if number % LEAVES_EVERY == 0:
+                    reading.leave()
+                    continue
+                await reading.until_end()
+            if answer.stream_id:
+                told = {"stream_id": answer.stream_id, "ttft_ms": waited_ms}
+                await client.ask("/api/beacon", told, {"Origin": PAGE})
