@@ -216,6 +216,7 @@ class ProxyService:
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
         self.metrics.slots.set(self._settings.permits)
+        self.metrics.show_permits(lambda: self._server.permits.held_by_model)
         self.metrics.queue_length.set_function(lambda: self._server.permits.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)

@@ -1,6 +1,7 @@
 """What the proxy counts, by methods named for facts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from proxy.streams.follower import Follower
@@ -47,6 +48,8 @@ class ProxyMetrics(StreamMetrics):
             rejections=_REJECTIONS,
             retries=_RETRIES,
         )
+        self._permits_held: Callable[[], Mapping[str, int]] = dict
+        self.permits_in_use = self.gauge("llm_permits_in_use", "of llm_admission_slots, now", [MODEL])
         self.log_bytes = self.gauge("llm_stream_log_bytes", "held by all logs")
         self.followers = self.gauge("llm_followers", "readers of all streams, now")
         self.followers_cut = self.counter("llm_followers_cut", "readers cut off without a terminal event", ["reason"])
@@ -72,6 +75,10 @@ class ProxyMetrics(StreamMetrics):
         for label in {self.models.label(name) for name in names}:
             self.loads.labels(label)
             self.model_wedged.labels(label)
+
+    def show_permits(self, held: Callable[[], Mapping[str, int]]) -> None:
+        """Let the scrape see how many permits are taken, by the names of models."""
+        self._permits_held = held
 
     def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
         """These models are in memory, with so many bytes of it the graphics card's, and no others."""
@@ -131,8 +138,12 @@ class ProxyMetrics(StreamMetrics):
                 self.violations.labels("ollama", kind).inc()
         return record
 
+    def _permits_in_use(self, label: str) -> int:
+        return sum(count for name, count in self._permits_held().items() if self.models.label(name) == label)
+
     def _make_model(self, model: str) -> None:
         self.loads.labels(model)
+        self.permits_in_use.labels(model).set_function(partial(self._permits_in_use, model))
         for kind in ("input", "output"):
             self.request_tokens.child(model, kind)
 

@@ -177,7 +177,12 @@ class Admission:
     @property
     def held(self) -> int:
         """How many permits are taken, over all models."""
-        return sum(line.held for line in tuple(self._lines.values()))
+        return sum(self.held_by_model.values())
+
+    @property
+    def held_by_model(self) -> dict[str, int]:
+        """How many permits are taken, by canonical name; who has none may be missing. Safe to read in any thread."""
+        return {name: line.held for name, line in self._lines.copy().items()}
 
     def _refuse_in_vain(self, model: str, waiting: int, chance: float) -> None:
         answers_s = self._answers_s.get(model, ())

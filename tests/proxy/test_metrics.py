@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from proxy import report
 from proxy.metrics import ProxyMetrics, families, record_of
 from services.wire.events import Code, Completion, ConnectionEnd, Failed, FinishReason, Thinking, Usage
+from services.wire.model_names import canonical
 from services.wire.request import Message
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
@@ -169,6 +170,19 @@ def test_a_wedged_model_is_shown_until_it_is_healed_and_one_that_is_not_listed_a
         shown.append((sample(metrics, series[0]), sample(metrics, series[1])))
 
     assert shown == [(0, 0), (1, 1), (0, 1), (0, 0)]
+
+
+def test_permits_are_shown_by_model_and_those_of_models_that_nobody_lists_together() -> None:
+    held = {canonical("llama3.2"): 2, canonical("nobody-listed"): 1, canonical("nor-this"): 3}
+    metrics = new_metrics()
+    series = [f"llm_permits_in_use{{{MODEL}}}", 'llm_permits_in_use{gen_ai_request_model="_OTHER"}']
+    before = [sample(metrics, one) for one in series]
+    metrics.show_permits(lambda: held)
+    taken = [sample(metrics, one) for one in series]
+    held.clear()
+    given_back = [sample(metrics, one) for one in series]
+
+    assert (before, taken, given_back) == ([0, 0], [2, 4], [0, 0])
 
 
 def test_a_model_that_is_deleted_does_not_stay_in_memory_for_ever() -> None:

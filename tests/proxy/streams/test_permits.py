@@ -20,6 +20,7 @@ from proxy.streams.permits import (
     expected_wait_s,
     too_long_by_s,
 )
+from services.wire.model_names import canonical
 
 MODEL = "llama3.2"
 
@@ -145,6 +146,17 @@ async def test_each_model_has_a_line_of_its_own() -> None:
 
     assert granted([*busy, *other]) == [True, False, True]
     assert (admission.held, admission.waiting) == (2, 1)
+
+
+async def test_the_permits_of_each_model_are_counted_whoever_waits() -> None:
+    admission = Admission(permits=2, queue_length=8, queue_timeout_s=120)
+    places = entered(admission, 3) + entered(admission, 1, "another")
+    taken = admission.held_by_model
+    for place in places:
+        place.leave()
+
+    assert taken == {canonical(MODEL): 2, canonical("another"): 1}
+    assert set(admission.held_by_model.values()) == {0}
 
 
 async def test_a_waiter_that_gave_up_is_passed_over_when_its_turn_comes() -> None:
