@@ -27,6 +27,7 @@ class ConnectionLog:
             "stream.finished",
             tier="gateway",
             request_id=connection.request_id,
+            trace_id=connection.trace and connection.trace.id,
             stream_id=connection.stream_id or None,
             conversation_id=connection.conversation_id,
             route=connection.route,

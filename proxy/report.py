@@ -31,6 +31,7 @@ def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
         tier="proxy",
         stream_id=stream.id,
         request_id=stream.caller.request_id,
+        trace_id=stream.caller.trace and stream.caller.trace.id,
         model=model,
         model_raw_len=len(stream.model),
         outcome=outcome_of(record.reason),

@@ -22,6 +22,7 @@ from services.wire.events import (
     outcome_of,
     shutting_down,
 )
+from services.wire.trace import Trace
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
 FULL_RETRY_S: Final = 2
@@ -42,6 +43,7 @@ class ClientConnection:
     route: str
     kind: str
     timeline: ConnectionTimeline
+    trace: Trace | None = None
     asks: bool = False
     began: bool = False
     model: str = ""
@@ -54,9 +56,9 @@ class ClientConnection:
     reason: str | None = None
 
     @classmethod
-    def begin(cls, request_id: str, route: str, kind: str) -> "ClientConnection":
+    def begin(cls, request_id: str, route: str, kind: str, trace: Trace | None = None) -> "ClientConnection":
         """Return the connection of a request that has just come."""
-        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()))
+        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace)
 
     @property
     def failed(self) -> bool:

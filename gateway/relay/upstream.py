@@ -11,7 +11,9 @@ from services.http.client import Connections, HttpClient, HttpResponse, Transpor
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 from services.wire import bodies
+from services.wire.hop import HOP, HOP_VERSION
 from services.wire.request import ModelRequest
+from services.wire.trace import Trace
 
 CONNECT_TIMEOUT_S: Final = 1.0
 ANSWER_S: Final = 10.0
@@ -38,16 +40,18 @@ class HopFollower:
 
     name: str
     request_id: str
+    trace: Trace | None = None
 
     @classmethod
-    def new(cls, request_id: str) -> "HopFollower":
+    def new(cls, request_id: str, trace: Trace | None = None) -> "HopFollower":
         """Return one with a fresh name."""
-        return cls(secrets.token_urlsafe(24), request_id)
+        return cls(secrets.token_urlsafe(24), request_id, trace)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each of its requests carries."""
-        return {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name}
+        own = {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name, HOP: HOP_VERSION}
+        return own if self.trace is None else {**own, **self.trace.headers}
 
 
 class Upstream:
@@ -142,13 +146,13 @@ class Upstream:
         request = HttpRequest("POST", "/api/show", headers, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
-    async def ollama(self, name: str, body: bytes | None, request_id: str) -> HttpResponse:
+    async def ollama(self, name: str, body: bytes | None, request_id: str, trace: Trace | None = None) -> HttpResponse:
         """Return what the proxy answers under one of :data:`OLLAMA_PATHS`; with a JSON body it is a POST.
 
         Raises:
             TransportError: no answer came.
         """
-        headers = {"X-Request-Id": request_id, "Content-Type": "application/json"}
+        headers = {"X-Request-Id": request_id, "Content-Type": "application/json", **(trace.headers if trace else {})}
         request = HttpRequest("GET" if body is None else "POST", OLLAMA_PATHS[name], headers, body or b"")
         timeout_s = EMBED_S if name in {"embed", "embeddings"} else PASSED_S
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=timeout_s)

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 _METHODS: Final = "GET, POST, OPTIONS"
-_ALLOWED: Final = "Content-Type, Authorization, Idempotency-Key, Last-Event-ID, X-Request-Id"
+_ALLOWED: Final = "Content-Type, Authorization, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
 _EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After"
 _MAX_AGE_S: Final = 600
 

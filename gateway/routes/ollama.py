@@ -26,6 +26,7 @@ from services.wire import bodies
 from services.wire.events import ApiError, Code, Failed
 from services.wire.native import JSON_HEADERS
 from services.wire.request import Asked, EmbedRequest, GenerateRequest, ModelRequest
+from services.wire.trace import trace_of
 
 _PASSED_HEADERS: Final = ("Retry-After", "Sluice-Error-Code")
 _NO_OBJECT: Final = Failed(Code.UPSTREAM_ERROR, "The model server's answer cannot be read.", retryable=False)
@@ -125,7 +126,7 @@ class OllamaMount:
     ) -> web.Response:
         """Pass on what the proxy answers in Ollama's shape, refusals too; ``less`` takes out what is not for people."""
         try:
-            answer = await self._upstream.ollama(name, body, request[edge.REQUEST_ID])
+            answer = await self._upstream.ollama(name, body, request[edge.REQUEST_ID], trace_of(request.headers))
         except TransportError as exc:
             raise ApiError(UNAVAILABLE) from exc
         headers = {shown: answer.headers[shown.lower()] for shown in _PASSED_HEADERS if shown.lower() in answer.headers}

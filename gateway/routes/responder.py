@@ -26,6 +26,7 @@ from services.http.sink import ChunkedSink, SinkWatch, open_sink
 from services.wire.events import ApiError, Code, ConnectionEnd, Failed, Terminal, shutting_down
 from services.wire.native import NativeFrames, plain
 from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
+from services.wire.trace import trace_of
 
 Work = Callable[[ClientConnection], Awaitable[web.StreamResponse]]
 Parse = Callable[[bytes], Asked[ModelRequest]]
@@ -78,7 +79,8 @@ class RelayResponder:
     async def connected(self, request: web.Request, kind: str, work: Work) -> web.StreamResponse:
         """Do ``work`` for one connection; whatever comes of it is counted and told once, from ``finally``."""
         route = request.match_info.route.resource
-        connection = ClientConnection.begin(request[edge.REQUEST_ID], route.canonical if route else "", kind)
+        path, trace = route.canonical if route else "", trace_of(request.headers)
+        connection = ClientConnection.begin(request[edge.REQUEST_ID], path, kind, trace)
         connection.reason = Code.INTERNAL
         try:
             return await work(connection)

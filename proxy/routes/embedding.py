@@ -19,6 +19,7 @@ from services.dialects import ollama_request
 from services.http.client import HttpResponse, TransportError
 from services.wire.events import ApiError, Code, Failed
 from services.wire.request import Asked, EmbedRequest
+from services.wire.trace import Trace, trace_of
 
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long. Ask for fewer texts at once.", retryable=False)
 
@@ -62,7 +63,7 @@ class EmbeddingRoutes:
         try:
             await self._permitted(place)
             permitted = time.monotonic()
-            answer = await self._asked(asked)
+            answer = await self._asked(asked, trace_of(request.headers))
             answered_s = time.monotonic() - permitted
         finally:
             place.leave()
@@ -79,10 +80,10 @@ class EmbeddingRoutes:
         except TimeoutError as exc:
             raise ApiError(QUEUE_TIMEOUT) from exc
 
-    async def _asked(self, asked: Asked[EmbedRequest]) -> HttpResponse:
+    async def _asked(self, asked: Asked[EmbedRequest], trace: Trace | None) -> HttpResponse:
         try:
             posted = embed_request(asked.request, asked.wishes.let_through)
-            return await self._transport.embed(posted, timeout_s=self._settings.first_token_timeout_s)
+            return await self._transport.embed(posted, trace=trace, timeout_s=self._settings.first_token_timeout_s)
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
             raise ApiError(failed) from exc

@@ -16,6 +16,7 @@ from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import position_of
 from services.wire.native import NativeFrames
 from services.wire.request import idempotency_key
+from services.wire.trace import trace_of
 
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
@@ -40,7 +41,7 @@ def caller_of(request: web.Request) -> Caller:
     well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
         raise ApiError(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
-    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "")
+    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "", trace_of(headers))
 
 
 def is_hop(request: web.Request) -> bool:

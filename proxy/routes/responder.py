@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+import structlog
 from aiohttp import web
 
 from proxy.routes.headers import caller_of, dialect_of
 from proxy.settings import ProxySettings
+from proxy.streams.caller import Caller
 from proxy.streams.follower import Follower
 from proxy.streams.registry import Streams
 from proxy.streams.stream import Stream
@@ -19,7 +21,10 @@ from services.dialects.dialect import Dialect
 from services.http import edge
 from services.http.sink import SinkWatch, open_sink
 from services.wire.events import ApiError, Code, ConnectionEnd, Failed
+from services.wire.hop import HOP, HOP_VERSION, OtherVersions
 from services.wire.request import Asked, ModelRequest, Request, demand_content
+
+log = structlog.get_logger()
 
 BODY_BYTES: Final = 32 << 20
 BODY_S: Final = 10.0
@@ -50,6 +55,7 @@ class StreamResponder:
         self._settings = settings
         self._streams = streams
         self._metrics = metrics
+        self._other_versions = OtherVersions()
 
     async def read_request(self, request: web.Request, parse: Parse[Request]) -> Asked[Request]:
         """Read the body of a request for an answer, and note what is dropped of it.
@@ -81,7 +87,7 @@ class StreamResponder:
         Raises:
             ApiError: at the door.
         """
-        caller = caller_of(request)
+        caller = self._caller(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
             async with self.join_stream(request, stream, dialect_for(stream), 0) as follower:
                 yield stream, follower
@@ -102,7 +108,7 @@ class StreamResponder:
         Raises:
             ApiError: there are as many as there may be.
         """
-        name = caller_of(request).follower
+        name = self._caller(request).follower
         follower = self._counted(lambda: self._streams.join(stream, dialect, name, position=position))
         try:
             yield follower
@@ -165,6 +171,13 @@ class StreamResponder:
             watch.stop()
             self._metrics.follower_left(follower)
         return sink.response if follower.cut_as else await sink.end()
+
+    def _caller(self, request: web.Request) -> Caller:
+        """Return who asks; a gateway of another version is served as far as it can be understood, and told of once."""
+        caller = caller_of(request)
+        if caller.follower and (version := self._other_versions.news(request.headers.get(HOP, ""))) is not None:
+            log.warning("hop.other_version", gateway=version, proxy=HOP_VERSION, request_id=caller.request_id)
+        return caller
 
     def _counted(self, entering: Callable[[], Entered]) -> Entered:
         """Let somebody in by ``entering``, and count it if they are refused at the door."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from services.wire.trace import Trace
+
 CANCEL_GRACE_S: Final = 5.0
 """How long a `cancel` stream waits when its gateway vanished without a word: its client may come through another."""
 
@@ -28,6 +30,7 @@ class Caller:
     leave: Leave
     follower: str
     key: str = ""
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,9 @@ class Producer:
             stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
         )
         try:
-            self._call = call = await server.transport.open(adapter.request(), reading, fresh=attempt.fresh)
+            self._call = call = await server.transport.open(
+                adapter.request(), reading, trace=self._stream.caller.trace, fresh=attempt.fresh
+            )
         except Unreachable as exc:
             return exc.failed
         self._reading = reading

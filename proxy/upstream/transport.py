@@ -12,6 +12,7 @@ from services.http.client import Connections, HttpClient, HttpResponse, Transpor
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 from services.wire.events import Code, Failed, Stage
+from services.wire.trace import Trace
 
 READ_ONLY: Final[Mapping[str, str]] = {"tags": "/api/tags", "ps": "/api/ps", "version": "/api/version"}
 """All that may be read of the model server: its paths come from here, never from a request."""
@@ -64,16 +65,19 @@ class Transport:
         self._endpoint = endpoint
         self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s, tls=endpoint.tls)
 
-    async def open(self, asked: UpstreamRequest, reader: ResponseReader, *, fresh: bool) -> HttpCall:
+    async def open(
+        self, asked: UpstreamRequest, reader: ResponseReader, *, trace: Trace | None = None, fresh: bool
+    ) -> HttpCall:
         """Ask the model; ``reader`` hears the answer in the callback that brings it.
 
         Args:
+            trace: passed on; Ollama takes no notice, what stands before it may.
             fresh: on a new connection, since a pooled one may have died unseen.
 
         Raises:
             Unreachable: nothing was sent.
         """
-        request = self._posting(asked.path, asked.body)
+        request = self._posting(asked.path, asked.body, trace)
         try:
             return await self._client.open(request, reader, fresh=fresh)
         except TransportError as exc:
@@ -99,13 +103,13 @@ class Transport:
         request = self._posting("/api/show", orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
 
-    async def embed(self, asked: UpstreamRequest, *, timeout_s: float) -> HttpResponse:
+    async def embed(self, asked: UpstreamRequest, *, trace: Trace | None, timeout_s: float) -> HttpResponse:
         """Return the vectors that the model server answers.
 
         Raises:
             TransportError: no whole answer came.
         """
-        request = self._posting(asked.path, asked.body)
+        request = self._posting(asked.path, asked.body, trace)
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def unload(self, model: str) -> None:
@@ -126,8 +130,8 @@ class Transport:
         """Close every connection."""
         await self._client.close()
 
-    def _posting(self, path: str, body: bytes) -> HttpRequest:
-        return self._request("POST", path, _JSON, body)
+    def _posting(self, path: str, body: bytes, trace: Trace | None = None) -> HttpRequest:
+        return self._request("POST", path, _JSON if trace is None else {**_JSON, **trace.headers}, body)
 
     def _request(self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes = b"") -> HttpRequest:
         endpoint = self._endpoint

@@ -1,7 +1,7 @@
 """What any process of ours needs in order to live; it knows nothing of HTTP, metrics, answers or frames.
 
 settings    the environment, read once at start: all problems at once
-command     --help, --check, --healthcheck; probe asks a running one
+command     --help, --version, --check, --healthcheck; probe asks a running one
 lifecycle   main(): a Service from its first line to its last: ports, signals, drain
 listening   listening sockets with their limits
 log         structured lines that never make the loop wait

@@ -1,4 +1,4 @@
-"""The command line that all servers share: --help, --check, --healthcheck."""
+"""The command line that all servers share: --help, --version, --check, --healthcheck."""
 
 import argparse
 import textwrap
@@ -7,6 +7,7 @@ from typing import Final
 
 from services.runtime.probe import get
 from services.runtime.settings import Address, ProcessSettings, describe
+from services.runtime.version import build_of
 
 HEALTHCHECK_TIMEOUT_S: Final = 2.0  # /livez asks nobody; an image's supervisor waits 30 s by default
 
@@ -29,6 +30,7 @@ def parse(
         epilog="\n\n".join(filter(None, [_settings_help(settings_type), notes])),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=build_of(name))
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="validate the settings and exit: 0 good, 2 not")
     action.add_argument("--healthcheck", action="store_true", help="ask the running one's /livez: 0 alive, 1 not")

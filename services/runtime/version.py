@@ -1,4 +1,4 @@
-"""Which build this is: `llm_build_info`, /health and every log line say it."""
+"""Which build this is: `--version`, `llm_build_info`, /health and every log line say it."""
 
 from pathlib import Path
 from typing import Final
@@ -15,3 +15,8 @@ def revision(root: Path = Path(__file__).parents[2]) -> str:
 
 
 REVISION: Final = revision()
+
+
+def build_of(name: str) -> str:
+    """Return what a process called ``name`` answers to `--version`."""
+    return f"{name} {VERSION} ({REVISION})"

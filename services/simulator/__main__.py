@@ -14,7 +14,7 @@ import uvloop
 
 from services.runtime import log as runtime_log
 from services.runtime.settings import Address, SettingsError, read_settings
-from services.runtime.version import VERSION
+from services.runtime.version import VERSION, build_of
 from services.simulator.manual import manual
 from services.simulator.settings import Settings
 from services.simulator.simulator import Simulator
@@ -32,6 +32,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
         epilog=manual(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=build_of("simulator"))
     parser.add_argument(
         "--check", action="store_true", help="validate the settings and exit: 0 if they are good, else 2"
     )

@@ -7,6 +7,7 @@ import pytest
 
 from services.runtime.command import answers_livez
 from services.runtime.settings import Address
+from services.runtime.version import build_of
 from tests.runtime.tiny_process import Tiny
 
 StartTiny = Callable[..., Tiny]
@@ -18,6 +19,12 @@ def test_help_lists_every_setting_with_its_default_and_the_notes(tiny: StartTiny
     assert "  SLUICE_WEB_DRAIN_S=5\n" in out.decode()
     assert "  SLUICE_LOG_LEVEL=info\n" in out.decode()
     assert out.decode().endswith("It forgets everything.\n")
+
+
+def test_version_says_which_build_this_is(tiny: StartTiny) -> None:
+    out, err = tiny("--version", SLUICE_WEB_DRAIN_S="soon").process.communicate(timeout=20)
+
+    assert (out.decode(), err) == (f"{build_of('tiny')}\n", b"")
 
 
 def test_check_of_good_settings_is_silent_and_0(tiny: StartTiny) -> None:

@@ -12,6 +12,7 @@ from proxy.upstream.transport import UNAVAILABLE, Endpoint, Transport, Unreachab
 from services.http.client import HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpConnection, ResponseEnd, ResponseReader
 from services.runtime.settings import Origin
+from services.wire.trace import Trace
 from tests.proxy.stage import turns
 
 
@@ -96,7 +97,14 @@ class ScriptedTransport(Transport):
     def open_connections(self) -> int:
         return sum(not connection.closed for connection in self.opened)
 
-    async def open(self, asked: UpstreamRequest, reader: ResponseReader, *, fresh: bool) -> HttpCall:
+    async def open(
+        self,
+        asked: UpstreamRequest,
+        reader: ResponseReader,
+        *,
+        trace: Trace | None = None,  # noqa: ARG002 its headers are the transport's own to write
+        fresh: bool,
+    ) -> HttpCall:
         assert orjson.loads(asked.body)["stream"] is True
         self.fresh.append(fresh)
         self.open_when_asked.append(self.open_connections)
