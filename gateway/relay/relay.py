@@ -211,6 +211,7 @@ class Relay:
             self.cut(ConnectionEnd.SLOW_CLIENT)
             return
         slow = self._was_paused
+        self._passed.reader.begin_anew()  # or the next hop's first frame would be read as the rest of a cut one
         if await self._hop.follow_again(self._passed.last_number):
             return
         if slow:  # what it needed has left the log while it kept us waiting

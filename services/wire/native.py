@@ -233,6 +233,10 @@ class NativeReader:
             raise HopBroken("a frame without an end")
         return self._runs(block) if block else ()
 
+    def begin_anew(self) -> None:
+        """Take what comes next for another body: half a frame that the last one left is dropped."""
+        self._buffer = b""
+
     @property
     def last_number(self) -> int:
         """The number of the newest event that was handed out."""

@@ -261,13 +261,15 @@ def test_a_read_of_plain_frames_is_handed_on_as_it_came() -> None:
     assert read([block]) == [block]
 
 
-def test_an_incomplete_frame_waits_for_its_end() -> None:
+def test_an_incomplete_frame_waits_for_its_end_but_not_into_the_next_body() -> None:
     frame = frames_of([(2, Token("a"))])
     reader = NativeReader()
 
     early, late = list(reader.feed(frame[:-1])), list(reader.feed(frame[-1:]))
+    cut = list(reader.feed(frame[:-5]))
+    reader.begin_anew()
 
-    assert (early, late) == ([], [frame])
+    assert (early, late, cut, list(reader.feed(frame))) == ([], [frame], [], [frame])
 
 
 @pytest.mark.parametrize("piece", PIECES)

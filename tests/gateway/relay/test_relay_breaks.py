@@ -31,15 +31,18 @@ async def test_a_hop_that_ends_without_the_stream_s_end_is_followed_again_from_t
         assert (scene.text, scene.relay.end_reason) == ("Hello", "stop")
 
 
-async def test_half_a_frame_of_a_broken_hop_never_reaches_the_client() -> None:
+@pytest.mark.parametrize("cut", range(1, len(framed(tokens("lo", after=2)))))
+async def test_half_a_frame_of_a_broken_hop_never_reaches_the_client(cut: int) -> None:
+    """Wherever it was cut: within the text the next hop's first frame would be read as the rest of it."""
     first, second = ListHop(), ListHop()
     async with relaying(first, second) as (scene, _):
-        first.on_bytes(framed(START, tokens("Hel")) + framed(tokens("lo", after=2))[:20])
+        first.on_bytes(framed(START, tokens("Hel")) + framed(tokens("lo", after=2))[:cut])
         first.ends(ResponseEnd.DISCONNECTED)
         await soon(lambda: scene.asked_again, "it is followed again")
         second.brings(tokens("lo", after=2), done(4))
 
         assert (scene.text, scene.relay.end_reason) == ("Hello", "stop")
+        assert [event.type for event in scene.events] == ["start", "token", "token", "done"]
 
 
 @pytest.mark.parametrize("second_breaks", [True, False])
