@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run test check setup clean
+.PHONY: help run test check bench setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -27,10 +27,14 @@ check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 	@$(PYTHON) -m mypy
 	@$(PYTHON) -m pytest -q tests/architecture tests/documents
 
+# FULL=1: the whole report. BENCH: more arguments, as `python -m tests.bench --help` lists them.
+bench: $(DEVELOPMENT) ## what a token and a request cost, beside two chained nginx: a table and .bench/report.json
+	@$(PYTHON) -m tests.bench $(if $(FULL),--full) $(BENCH)
+
 setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 
 clean: ## away with what was built, the virtual environment included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements.lock deploy/setup.sh

@@ -1,0 +1,99 @@
+"""What is measured: the processes between the load generator and the model server, started and stopped."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+NGINX: Final = "two nginx"
+CHAT_BODY: Final = '{"model":"bench","messages":[{"role":"user","content":"PROMPT"}]}'
+START_S: Final = 30.0
+STOP_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One that runs.
+
+    Args:
+        hops: the process ids of each hop, by its name, the one beside the client first.
+        port, path, body: how it is asked; the load generator writes its words in place of PROMPT.
+        metrics: addresses that are scraped while it is measured.
+    """
+
+    name: str
+    port: int
+    path: str
+    body: str = CHAT_BODY
+    hops: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    metrics: Sequence[str] = ()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of all hops."""
+        return [pid for pids in self.hops.values() for pid in pids]
+
+
+class CannotStart(Exception):
+    """A contender did not come up; the message says what it said."""
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str], *, log: Path, cwd: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process whose words go to the file ``log``; at the end it is told to end, then made to."""
+    with log.open("wb") as words:
+        child = subprocess.Popen(
+            command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def wait_for_answer(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when ``url`` is answered with 200.
+
+    Raises:
+        CannotStart: the process ended, or it takes longer than START_S.
+    """
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and child.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 ours
+            if answer.status == 200:
+                return
+        time.sleep(0.02)
+    raise CannotStart(f"{url}: no answer; it said: {log.read_text(errors='replace')[-400:]}")
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that ``pid`` has started."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def clean_environ() -> dict[str, str]:
+    """This process's environment without settings of ours and without asyncio's debug mode."""
+    ours = ("SLUICE_", "PYTHONASYNCIODEBUG", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -1,0 +1,53 @@
+"""Our contender: gateway and proxy with all that they do in production: logs to a file, metrics scraped."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench.contender import Contender, clean_environ, free_port, process, wait_for_answer
+from tests.bench.cores import Cores, pinned
+
+# As an operator must set them for so many readers; the rest stays as it comes.
+PROXY: Final[Mapping[str, str]] = {"PERMITS": "1024", "DRAIN_S": "1"}
+GATEWAY: Final[Mapping[str, str]] = {"MAX_STREAMS": "2000", "MAX_OUTPUT_TOKENS": "1000000", "DRAIN_S": "1"}
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """Whose source runs, and on which interpreter."""
+
+    root: Path
+    python: str
+
+
+@contextlib.contextmanager
+def sluice(name: str, checkout: Checkout, model_server: int, cores: Cores, folder: Path) -> Iterator[Contender]:
+    """Run gateway and proxy of a checkout."""
+    ports = {setting: free_port() for setting in ("GATEWAY", "GATEWAY_METRICS", "PROXY", "PROXY_METRICS")}
+    environ = {
+        **clean_environ(),
+        "SLUICE_LOG_FORMAT": "json",
+        **{f"SLUICE_{setting}_LISTEN": f"127.0.0.1:{port}" for setting, port in ports.items()},
+        "SLUICE_PROXY_OLLAMA_URL": f"http://127.0.0.1:{model_server}",
+        "SLUICE_GATEWAY_PROXY_URL": f"http://127.0.0.1:{ports['PROXY']}",
+        **{f"SLUICE_PROXY_{setting}": value for setting, value in PROXY.items()},
+        **{f"SLUICE_GATEWAY_{setting}": value for setting, value in GATEWAY.items()},
+    }
+    with contextlib.ExitStack() as stack:
+        pids = {}
+        for module, core in zip(("proxy", "gateway"), reversed(cores.hops), strict=True):
+            log = folder / f"{name}-{module}.log"
+            with pinned(core):
+                command = [checkout.python, "-m", module]
+                child = stack.enter_context(process(command, log=log, cwd=checkout.root, environ=environ))
+            wait_for_answer(f"http://127.0.0.1:{ports[module.upper()]}/readyz", child, log)
+            pids[module] = [child.pid]
+        yield Contender(
+            name,
+            ports["GATEWAY"],
+            "/api/chat/stream",
+            hops={"gateway": pids["gateway"], "proxy": pids["proxy"]},
+            metrics=[f"http://127.0.0.1:{ports[which]}/metrics" for which in ("GATEWAY_METRICS", "PROXY_METRICS")],
+        )
