@@ -31,7 +31,7 @@ OPERATIONS: Final[Mapping[str, str]] = {"chat": "chat", "generate": "text_comple
 """Our kinds in OTel's words (gen_ai.operation.name)."""
 PREPARED_MODELS: Final = 1
 """Models whose series are made before anybody asks: the first one listed is what most ask for. Another's begin with its
-first stream: each costs some 420 samples of a scrape's 5,000, and 160 more where both kinds are asked."""
+first stream: each costs some 420 samples, and 160 more where both kinds are asked."""
 PREPARED_KIND: Final = "chat"
 """The kind whose series are made with a model's."""
 CHUNKS_PER_SAMPLE: Final = 16

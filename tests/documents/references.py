@@ -1,5 +1,6 @@
 """What our texts refer to: pages, their sections, and the cases of docs/faults.md."""
 
+import os.path
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -82,7 +83,7 @@ def named_cases(text: str) -> Iterator[str]:
 
 def home(page: str, path: str) -> str | None:
     """Return the page that a name in the file ``path`` means: from the root, or from beside that file."""
-    beside = (Path(path).parent / page).as_posix()
+    beside = os.path.normpath(Path(path).parent / page)
     return next((name for name in (page.removeprefix("../"), beside) if name in pages()), None)
 
 
