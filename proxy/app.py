@@ -71,6 +71,7 @@ class ProxyService:
             queued=lambda: self._server.permits.waiting,
             wedged=lambda: self._server.wedged,
         )
+        self._is_local = _is_loopback(settings.listen.host)
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self.app = self._make_app()
         self._show_gauges()
@@ -178,7 +179,7 @@ class ProxyService:
         """The proxy trusts whoever reaches it, so no page may: neither by Origin nor by a rebound name."""
         if "Origin" in request.headers:
             raise ApiError(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
-        if _is_loopback(self._settings.listen.host):
+        if self._is_local:
             edge.refuse_host(request, self._hosts)
         return await handler(request)
 

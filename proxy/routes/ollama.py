@@ -80,7 +80,7 @@ class OllamaRoutes:
         def lines(stream: Stream) -> OllamaLines:
             return OllamaLines(asked.request.kind, stream.model, _NOW)
 
-        async with responder.open_stream(request, asked, lines, accepted) as (stream, follower):
+        with responder.open_stream(request, asked, lines, accepted) as (stream, follower):
             await responder.answered(stream, follower.dialect)
             if (stopped := stopped_answer(stream.log.end)) is not None:
                 return edge.response_of(stopped)
@@ -89,7 +89,7 @@ class OllamaRoutes:
     async def _whole(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Answer by one object at the end: gathered as it comes, with a bound."""
         gathering = Gathering()
-        async with self._responder.open_stream(request, asked, lambda _: gathering, accepted) as (stream, follower):
+        with self._responder.open_stream(request, asked, lambda _: gathering, accepted) as (stream, follower):
             await follower.follow(_GatheringSink(stream, gathering), None)
             if isinstance(stream.log.end, Failed):
                 raise refused_by(stream)

@@ -1,10 +1,9 @@
 """How a request becomes a stream's follower and is served: the same for every route and dialect."""
 
-import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -69,14 +68,14 @@ class StreamResponder:
         edge.note_dropped(request, asked.wishes.dropped)
         return asked
 
-    @contextlib.asynccontextmanager
-    async def open_stream(
+    @contextlib.contextmanager
+    def open_stream(
         self,
         request: web.Request,
         asked: Asked[ModelRequest],
         dialect_for: Callable[[Stream], Dialect],
         accepted: float,
-    ) -> AsyncIterator[tuple[Stream, Follower]]:
+    ) -> Iterator[tuple[Stream, Follower]]:
         """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
 
         A request that repeats an Idempotency-Key joins the stream that has it, from its beginning.
@@ -89,7 +88,7 @@ class StreamResponder:
         """
         caller = self._caller(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
-            async with self.join_stream(request, stream, dialect_for(stream), 0) as follower:
+            with self.join_stream(request, stream, dialect_for(stream), 0) as follower:
                 yield stream, follower
             return
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
@@ -99,10 +98,8 @@ class StreamResponder:
         finally:
             stream.leave(follower)
 
-    @contextlib.asynccontextmanager
-    async def join_stream(
-        self, request: web.Request, stream: Stream, dialect: Dialect, position: int
-    ) -> AsyncIterator[Follower]:
+    @contextlib.contextmanager
+    def join_stream(self, request: web.Request, stream: Stream, dialect: Dialect, position: int) -> Iterator[Follower]:
         """Make this request one more follower of a stream.
 
         Raises:
@@ -123,7 +120,7 @@ class StreamResponder:
         """
         demand_content(asked.request)
         dialect = partial(dialect_of, request, heartbeat_s=self._settings.heartbeat_s)
-        async with self.open_stream(request, asked, dialect, accepted) as (stream, follower):
+        with self.open_stream(request, asked, dialect, accepted) as (stream, follower):
             await self.answered(stream, follower.dialect)
             return await self.serve_sse(request, stream, follower)
 
@@ -134,7 +131,7 @@ class StreamResponder:
             ApiError: the stream failed before, which becomes an HTTP status.
         """
         ready = stream.first_content_ready if dialect.headers_wait else stream.headers_ready
-        if not await asyncio.shield(ready):
+        if not await ready.reached():
             raise refused_by(stream)
 
     async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:

@@ -1,6 +1,5 @@
 """The proxy's own routes: each reads its request and asks for its stream; the tokens pass through callbacks."""
 
-import asyncio
 import time
 from functools import partial
 
@@ -63,7 +62,7 @@ class StreamRoutes:
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
         dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
-        async with self._responder.join_stream(request, stream, dialect, position) as follower:
+        with self._responder.join_stream(request, stream, dialect, position) as follower:
             return await self._responder.serve_sse(request, stream, follower)
 
     async def running(self, request: web.Request) -> web.StreamResponse:
@@ -76,7 +75,7 @@ class StreamRoutes:
         stream = self._streams.find(request.match_info["id"], caller_of(request).owner)
         was_over = stream.log.end is not None
         stream.stop(FinishReason.CANCELLED)
-        await asyncio.shield(stream.upstream_closed)
+        await stream.upstream_closed.reached()
         return web.Response(status=200 if was_over else 202)
 
     async def depart(self, request: web.Request) -> web.StreamResponse:

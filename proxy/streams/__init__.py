@@ -5,6 +5,7 @@ log         its numbered, byte-bounded events; replay; the first terminal event 
 follower    one reader of a log: a position and a sink; live or behind
 registry    stream id -> stream: start, find, idempotency, and when a finished one is forgotten
 permits     permits for each model, and the waiting queue in front of them
+milestone   a moment of it for which requests may wait
 timeline    the moments of a stream, and where its time went. Pure
 
     registry -> stream -> log -> follower -> (a dialect) -> a sink

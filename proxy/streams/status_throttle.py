@@ -26,11 +26,16 @@ class StatusThrottle:
         self.current: Status | None = None
 
     def show(self, status: Status) -> None:
-        """Tell ``status`` now, or when the second since the last one is over."""
+        """Tell ``status`` now, or when the second since the last one is over; what is shown already is not repeated."""
+        if status == self.current:
+            return
         self.current = status
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(loop.time(), self._told_at + STATUS_PERIOD_S), self._tell_now)
+            loop, due = asyncio.get_running_loop(), self._told_at + STATUS_PERIOD_S
+            if loop.time() >= due:
+                self._tell_now()
+            else:
+                self._timer = loop.call_at(due, self._tell_now)
 
     def clear(self) -> None:
         """Nothing is waited for any more."""

@@ -25,8 +25,8 @@ after that, in the producer's ``finally``. What somebody's leaving means is :mod
 to say.
 
 Headers are a second, smaller life: until they leave, a failure is an HTTP status. ``headers_ready`` (for event streams)
-and ``first_content_ready`` (for Ollama's shapes) resolve when they may leave: with True, or with False when it failed
-before. ``upstream_closed`` resolves last, when the upstream connection is closed and the permit given back.
+and ``first_content_ready`` (for Ollama's shapes) are reached when they may leave, or not well, when it failed before.
+``upstream_closed`` is reached last, when the upstream connection is closed and the permit given back.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ from typing import Final
 from proxy.streams.caller import Caller, Lifetimes
 from proxy.streams.follower import Follower
 from proxy.streams.log import StreamLog
+from proxy.streams.milestone import Milestone
 from proxy.streams.presence import Meaning, Presence
 from proxy.streams.status_throttle import StatusThrottle
 from proxy.streams.timeline import StreamTimeline
@@ -98,9 +99,9 @@ class Stream:
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
         self.followers: Presence[Follower] = Presence(caller.leave)
         self.stopped_at: float | None = None
-        self.headers_ready: asyncio.Future[bool] = loop.create_future()
-        self.first_content_ready: asyncio.Future[bool] = loop.create_future()
-        self.upstream_closed: asyncio.Future[None] = loop.create_future()
+        self.headers_ready = Milestone()
+        self.first_content_ready = Milestone()
+        self.upstream_closed = Milestone()
         self._lifetimes = lifetimes
         self._forget = forget
         self._grew = grew
@@ -152,13 +153,13 @@ class Stream:
     def content_began(self) -> None:
         """The first content is here: nothing is waited for any more, and the headers may leave."""
         self._status.clear()
-        self._settle(self.first_content_ready, good=True)
+        self.first_content_ready.reach(good=True)
         self.commit()
 
     def commit(self) -> None:
         """From now on a failure is an event, not an HTTP status."""
         self._commit_timer.cancel()
-        self._settle(self.headers_ready, good=True)
+        self.headers_ready.reach(good=True)
 
     def finish(self, end: Completion | Failed | FinishReason) -> bool:
         """Append the terminal event and hand it on in this tick; False if there was one already."""
@@ -169,7 +170,7 @@ class Stream:
         self.log.append(self._terminal(end))
         self._commit_timer.cancel()
         for ready in (self.headers_ready, self.first_content_ready):
-            self._settle(ready, good=not isinstance(end, Failed))
+            ready.reach(good=not isinstance(end, Failed))
         self.deliver()
         self.timeline.last_written = time.monotonic()
         if not self.followers:
@@ -191,8 +192,7 @@ class Stream:
         """The upstream connection is closed and the permit given back; what was asked, megabytes perhaps, is let go."""
         self.request = self.request.emptied()
         self._abort = _nothing
-        if not self.upstream_closed.done():
-            self.upstream_closed.set_result(None)
+        self.upstream_closed.reach()
 
     # --- followers
 
@@ -269,11 +269,6 @@ class Stream:
                 self._set_timer(wait_s, self.stop, FinishReason.ABANDONED)
             case Meaning.GO_ON:
                 pass
-
-    @staticmethod
-    def _settle(ready: asyncio.Future[bool], *, good: bool) -> None:
-        if not ready.done():
-            ready.set_result(good)
 
     def _keep(self) -> None:
         self._set_timer(self._lifetimes.keep_s, self._forget, self)

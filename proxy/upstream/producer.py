@@ -147,15 +147,16 @@ class Producer:
         """Close the upstream call now and end the task; harmless when it is over."""
         if self._call is not None:
             self._call.abort()
-        if self._task is not None and not self._task.cancelling() and not self._stream.upstream_closed.done():
+        if self._task is not None and not self._task.cancelling() and not self._stream.upstream_closed.is_reached:
             self._task.cancel()
 
     async def _permitted(self) -> bool:
         stream, timeline = self._stream, self._stream.timeline
         result = "client_gone"
         try:
-            async with asyncio.timeout(self._deadlines.queue_s):
-                await self._place.granted
+            if not self._place.granted.done():
+                async with asyncio.timeout(self._deadlines.queue_s):
+                    await self._place.granted
             result = "admitted"
         except TimeoutError:
             result = "timeout"
@@ -258,7 +259,8 @@ class Producer:
     @staticmethod
     async def _closed(call: HttpCall) -> None:
         """Return when its connection is closed; the future itself is not awaited, or a cancellation would cancel it."""
-        await asyncio.wait([call.released])
+        if not call.released.done():
+            await asyncio.wait([call.released])
 
     async def _give_back(self) -> None:
         self._task = None  # nothing may cancel what follows

@@ -1,7 +1,6 @@
 """The native whole answer: one object, for who asks for no stream. (Its frames: services.wire.native.) Pure."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -27,8 +26,8 @@ class NativeObject:
         body = {
             "message": message,
             "model": next((event.model for _, event in events if isinstance(event, Started)), ""),
-            "usage": None if end.usage is None else asdict(end.usage),
-            "timing": asdict(end.timing),
+            "usage": end.usage,
+            "timing": end.timing,
             "finish_reason": end.reason,
             **skipped(end.skipped_lines),
         }

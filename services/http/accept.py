@@ -1,10 +1,13 @@
 """Which of the media types on offer a client prefers, by its ``Accept`` (RFC 9110, 12.5.1). Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+REMEMBERED: Final = 64
+"""Answers kept: a hop says the same of each request, and browsers differ by their versions alone."""
 _QUOTED: Final = r'"(?:\\.|[^"\\])*"'
 _BETWEEN_COMMAS: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')
 _BETWEEN_SEMICOLONS: Final = re.compile(rf'(?:[^;"]|{_QUOTED})+')
@@ -31,7 +34,8 @@ class _MediaRange:
         return self.main in {"*", offered.main} and self.sub in {"*", offered.sub} and asked <= offered.parameters
 
 
-def preferred(accept: str, offered: Sequence[str]) -> str:
+@lru_cache(maxsize=REMEMBERED)
+def preferred(accept: str, offered: tuple[str, ...]) -> str:
     """Return the type on offer that ``accept`` gives the highest q; at equal q, and if it wants none, the first.
 
     Args:

@@ -167,7 +167,7 @@ def refuse_host(request: web.Request, hosts: Hosts) -> None:
         raise web.HTTPMisdirectedRequest(text="This host name is not served here.")
 
 
-def preferred_type(request: web.Request, offered: Sequence[str]) -> str:
+def preferred_type(request: web.Request, offered: tuple[str, ...]) -> str:
     """Return the media type on offer that the request's ``Accept`` prefers; the first at equal preference."""
     return preferred(",".join(request.headers.getall("Accept", ())), offered)
 

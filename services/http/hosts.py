@@ -7,9 +7,12 @@ have resolved to this machine, and what is taken are names and addresses that on
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 ANY: Final = "*"
+REMEMBERED: Final = 64
+"""Addresses whose look is kept: clients name the same few."""
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?", re.ASCII)
 _LOCALHOST: Final = re.compile(r"(?:[0-9a-z_-]+\.)*localhost")
 _DOCKERS_NAME: Final = "host.docker.internal"
@@ -42,6 +45,7 @@ class Hosts:
         return name in self._own or name in self._allowed or _LOCALHOST.fullmatch(name) is not None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _is_ours(place: str) -> bool:
     """Whether ``place`` is a loopback address or the unspecified one, which clients use that were told it."""
     try:

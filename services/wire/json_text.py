@@ -41,6 +41,8 @@ def is_deeper_than(limit: int, value: object) -> bool:
     """
     level: list[Any] = [value]
     for _ in range(limit):
+        if not level:
+            return False
         inner = (outer.values() if type(outer) is dict else outer for outer in level)
         level = [each for outer in inner for each in outer if type(each) in (dict, list)]
     return bool(level)

@@ -5,6 +5,7 @@ Pure. The grammar is Ollama's, ``[host/][namespace/]model[:tag]``, compared with
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,8 @@ from services.wire.json_text import loads
 
 MAX_MODEL_CHARACTERS: Final = 256
 """Longest name that a request may ask for; a longer one in a list could not be asked for."""
+REMEMBERED: Final = 256
+"""Canonical names kept of what was asked for: every request needs its model's several times."""
 MAX_CAPABILITIES: Final = 16
 """Kept of what a list, or a look at a model, says: Ollama knows eight."""
 _DEFAULT_HOST: Final = "registry.ollama.ai"
@@ -63,6 +66,7 @@ class ListedModel:
         return self.family == _SIMULATORS_FAMILY
 
 
+@lru_cache(maxsize=REMEMBERED)
 def canonical(name: str) -> str:
     """Return the one name of a model, however it was written.
 

@@ -73,15 +73,15 @@ def plain(seconds: float) -> float:
 
 
 def done_data(done: Finished) -> dict[str, Any]:
-    """Return the data of a `done` frame; ``last_word`` is the model server's, for the hop alone."""
+    """Return the data of a `done` frame, its parts as orjson writes them; ``last_word`` is for the hop alone."""
     return {
         "type": "done",
         "finish_reason": done.reason,
-        "usage": None if done.usage is None else asdict(done.usage),
+        "usage": done.usage,
         "chunks": done.chunks,
         "bytes": done.bytes,
-        "timing": asdict(done.timing),
-        "served_by": None if done.served_by is None else asdict(done.served_by),
+        "timing": done.timing,
+        "served_by": done.served_by,
         **skipped(done.skipped_lines),
     }
 

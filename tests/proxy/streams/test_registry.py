@@ -53,7 +53,7 @@ class Proxy:
 
     async def finish(self, stream: Stream) -> None:
         stream.stop(FinishReason.CANCELLED)
-        await stream.upstream_closed
+        await stream.upstream_closed.reached()
 
 
 @asynccontextmanager
@@ -115,8 +115,8 @@ async def test_a_stream_that_takes_a_place_in_line_commits_at_once_and_says_its_
         first, second = proxy.start(), proxy.start()
         await turns()
 
-        assert not first.headers_ready.done()
-        assert second.headers_ready.result() is True
+        assert not first.headers_ready.is_reached
+        assert await second.headers_ready.reached() is True
         assert second.status is not None
         assert (second.status.phase, second.status.position) == ("queued", 1)
         assert refused(proxy).failed.code is Code.OVERLOADED

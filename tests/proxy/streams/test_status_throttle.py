@@ -27,9 +27,20 @@ async def test_what_is_cleared_before_its_moment_is_never_told() -> None:
     throttle = StatusThrottle(told.append)
 
     throttle.show(LOADING)
+    throttle.show(PREFILL)
     throttle.clear()
-    for _ in range(3):  # the loop's turns in which it would have been told
-        await asyncio.sleep(0)
+    await asyncio.sleep(STATUS_PERIOD_S + 0.1)  # past the moment at which it would have been told
 
-    assert told == []
+    assert told == [LOADING]
     assert throttle.current is None
+
+
+async def test_a_status_that_is_shown_already_is_not_repeated() -> None:
+    told: list[Status] = []
+    throttle = StatusThrottle(told.append)
+
+    throttle.show(LOADING)
+    throttle.show(Status(Phase.LOADING))
+    await asyncio.sleep(STATUS_PERIOD_S + 0.1)  # past the moment at which it would have been told
+
+    assert told == [LOADING]

@@ -4,6 +4,7 @@ import pytest
 
 from proxy.streams.caller import CANCEL_GRACE_S, Leave, Lifetimes
 from proxy.streams.presence import MAX_FOLLOWERS, TooManyFollowers
+from proxy.streams.status_throttle import STATUS_PERIOD_S
 from services.wire.events import (
     Code,
     Completion,
@@ -124,7 +125,7 @@ async def test_released_is_said_once_and_a_second_word_is_harmless() -> None:
         stage.stream.producer_ended()
         stage.stream.producer_ended()
 
-        assert stage.stream.upstream_closed.done()
+        assert stage.stream.upstream_closed.is_reached
 
 
 # --- the commit
@@ -134,7 +135,7 @@ async def test_a_failure_before_the_commit_is_an_http_status() -> None:
     async with a_stream() as stage:
         stage.stream.fail(FAILED)
 
-        assert stage.stream.headers_ready.result() is False
+        assert await stage.stream.headers_ready.reached() is False
 
 
 @pytest.mark.parametrize("what", ["content", "place in line", "an end that is no failure"])
@@ -148,14 +149,14 @@ async def test_after_the_commit_a_failure_is_an_event(what: str) -> None:
             stage.stream.stop(FinishReason.CANCELLED)
         stage.stream.fail(FAILED)
 
-        assert stage.stream.headers_ready.result() is True
+        assert await stage.stream.headers_ready.reached() is True
 
 
 async def test_headers_leave_a_second_after_the_stream_was_accepted() -> None:
     async with a_stream() as stage:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ready = await stage.stream.headers_ready
+        ready = await stage.stream.headers_ready.reached()
 
         assert ready is True
         assert loop.time() - began >= 0.95
@@ -192,13 +193,13 @@ async def test_one_status_a_second_and_the_newest_word_gets_out() -> None:
 async def test_no_status_follows_content_or_the_end() -> None:
     async with a_stream() as stage:
         _, sink, _ = await stage.reader()
-        stage.stream.show(Status(Phase.LOADING))
+        stage.stream.show(Status(Phase.CONNECTING))
+        stage.stream.show(Status(Phase.LOADING))  # due in a second
         stage.stream.content_began()
         await turns()
         _, later_sink, _ = await stage.reader("later")
-        stage.stream.show(Status(Phase.LOADING))
         stage.stream.stop(FinishReason.CANCELLED)
-        await turns()
+        await asyncio.sleep(STATUS_PERIOD_S + 0.1)  # past the moment at which it would have been shown
 
         assert "loading" not in sink.text + later_sink.text
 

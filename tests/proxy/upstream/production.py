@@ -127,7 +127,7 @@ class ProducerStage:
 
     async def over(self) -> None:
         async with asyncio.timeout(5):
-            await self.stream.upstream_closed
+            await self.stream.upstream_closed.reached()
 
     @property
     def end(self) -> str:
@@ -141,7 +141,7 @@ class ProducerStage:
     def assert_everything_is_given_back(self) -> None:
         assert self.transport.open_connections == 0
         assert self.ended == [self.stream]
-        assert self.stream.upstream_closed.done()
+        assert self.stream.upstream_closed.is_reached
         if self.before is not None:
             self.before.leave()
         assert (self.admission.held, self.admission.waiting) == (0, 0)

@@ -111,11 +111,11 @@ async def test_content_and_the_last_word_in_one_chunk_are_both_handed_on() -> No
 async def test_the_first_content_commits_the_stream_and_takes_its_status_away() -> None:
     async with a_stream() as stage:
         asked = Asked(stage).hears(line())
-        ready_early = stage.stream.headers_ready.done()
+        ready_early = stage.stream.headers_ready.is_reached
         asked.hears(line("a"))
 
         assert not ready_early
-        assert stage.stream.headers_ready.result() is True
+        assert await stage.stream.headers_ready.reached() is True
         assert stage.stream.timeline.first_content is not None
 
 
