@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from gateway.errors import answer
 from gateway.metrics import GatewayMetrics
@@ -117,9 +116,13 @@ class GatewayService:
     def _make_app(self) -> web.Application:
         app = web.Application()
         app.middlewares.append(self.metrics.http.counted)
-        app.middlewares.append(edge.error_middleware(answer, refused_by_status))
-        app.middlewares.append(self._refuse_other_hosts)
-        app.middlewares.append(allow_origins(app, self._settings.cors_origins))
+        preflights = allow_origins(app, self._settings.cors_origins)
+
+        def door(request: web.Request) -> web.Response | None:
+            edge.refuse_host(request, self._hosts)
+            return preflights(request)
+
+        app.middlewares.append(edge.error_middleware(answer, refused_by_status, door=door))
         self._operations.add_routes(app.router)
         responder = RelayResponder(
             self._settings,
@@ -134,11 +137,6 @@ class GatewayService:
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         return app
-
-    @web.middleware
-    async def _refuse_other_hosts(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        edge.refuse_host(request, self._hosts)
-        return await handler(request)
 
     async def _probe(self) -> float | None:
         try:

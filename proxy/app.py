@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from proxy import report
 from proxy.errors import answer
@@ -158,8 +157,8 @@ class ProxyService:
         return (self._server,)
 
     def _make_app(self) -> web.Application:
-        errors_answered = edge.error_middleware(answer, refused_by_status)
-        app = web.Application(middlewares=[self.metrics.http.counted, errors_answered, self._refuse_browsers])
+        errors_answered = edge.error_middleware(answer, refused_by_status, door=self._refuse_browsers)
+        app = web.Application(middlewares=[self.metrics.http.counted, errors_answered])
         self._operations.add_routes(app.router, allow_head=True)
         responder = StreamResponder(self._settings, self.streams, self.metrics)
         StreamRoutes(self._settings, self.streams, responder).add_routes(app.router)
@@ -174,14 +173,12 @@ class ProxyService:
         app.on_response_prepare.append(edge.name_dropped)
         return app
 
-    @web.middleware
-    async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def _refuse_browsers(self, request: web.Request) -> None:
         """The proxy trusts whoever reaches it, so no page may: neither by Origin nor by a rebound name."""
         if "Origin" in request.headers:
             raise ApiError(Failed(Code.FORBIDDEN, "The proxy answers no browser. Ask the gateway."))
         if self._is_local:
             edge.refuse_host(request, self._hosts)
-        return await handler(request)
 
     def _produce(self, stream: Stream, place: Place) -> Coroutine[Any, Any, None]:
         settings = self._settings

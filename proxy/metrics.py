@@ -132,7 +132,8 @@ class ProxyMetrics(StreamMetrics):
                 self.request_tokens.child(label, kind).observe(tokens)
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
             self.loads.labels(label).inc()
-        self.violations.labels("ollama", "skipped_line").inc(stream.log.skipped_lines)
+        if stream.log.skipped_lines:
+            self.violations.labels("ollama", "skipped_line").inc(stream.log.skipped_lines)
         for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
             if record.reason == code:
                 self.violations.labels("ollama", kind).inc()

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+
+from services.http import edge
 
 _METHODS: Final = "GET, POST, OPTIONS"
 _ALLOWED: Final = "Content-Type, Authorization, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
@@ -12,8 +13,8 @@ _EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After"
 _MAX_AGE_S: Final = 600
 
 
-def allow_origins(app: web.Application, origins: Collection[str]) -> Middleware:
-    """Return the middleware that answers preflights; every response of ``app`` gets its CORS headers on its way out.
+def allow_origins(app: web.Application, origins: Collection[str]) -> edge.Door:
+    """Return the door that answers preflights; every response of ``app`` gets its CORS headers on its way out.
 
     Any other origin is answered as if CORS were unknown here: without its headers.
     """
@@ -26,10 +27,9 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> Middleware:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
 
-    @web.middleware
-    async def preflights_answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def preflights(request: web.Request) -> web.Response | None:
         if request.method != "OPTIONS":
-            return await handler(request)
+            return None
         response = web.Response(status=204)
         if request.headers.get("Origin") in allowed:
             response.headers["Access-Control-Allow-Methods"] = _METHODS
@@ -38,4 +38,4 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> Middleware:
         return response
 
     app.on_response_prepare.append(sign)
-    return preflights_answered
+    return preflights

@@ -40,13 +40,19 @@ OUR_FAULT: Final = "Something went wrong here. Ask the operator to read the log.
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body."""
+Door = Callable[[web.Request], web.Response | None]
+"""What a request meets before its handler: it is let in by None, answered here, or refused by an exception."""
 
 
 def error_middleware(
     answer: Callable[[Exception, web.Request], Answer | None],
     by_status: Callable[[int, str], Exception],
+    *,
+    door: Door = lambda _request: None,
 ) -> Middleware:
     """Return the middleware that gives every request its id and every failure before a stream its answer.
+
+    A door is a function and no middleware: of these each costs a coroutine around the whole answer.
 
     Args:
         answer: the answer to an exception; None for one that it does not know.
@@ -69,7 +75,9 @@ def error_middleware(
         request_id = name_request(request)
         try:
             reject_malformed_request(request)
-            response = await handler(request)
+            response: web.StreamResponse | None = door(request)
+            if response is None:
+                response = await handler(request)
         except Exception as exc:
             if has_begun(request):
                 break_off(request)

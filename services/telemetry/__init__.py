@@ -2,6 +2,7 @@
 
 metrics          the registry, the policy of model labels, event loop lag, the /metrics application
 families         metrics as they are declared, listed for the documents
+counter          counters cheap enough for every request
 histogram        a histogram that costs the token path one bisection; the buckets of ours
 timeline         the moments of a stream that both tiers note, and what can be told by them
 stages           how a timeline is split into stages, rates and tokens per second

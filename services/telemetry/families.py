@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
+from services.telemetry.counter import LoopCounter
 from services.telemetry.histogram import BisectHistogram
 from services.telemetry.metrics import process_registry
 
@@ -33,10 +34,10 @@ class Families:
             family.child()
         return family
 
-    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> LoopCounter:
         """Declare a counter; a scrape shows ``name`` with ``_total`` behind it."""
         self.families.append((f"{name}_total", "counter", tuple(labels)))
-        family = Counter(name, text, labels, registry=self.registry)
+        family = LoopCounter(name, text, labels, registry=self.registry)
         self._can_forget(labels, family.remove_by_labels)
         return family
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import Counter
 
+from services.telemetry.counter import LoopCounter
 from services.telemetry.families import Families
 from services.telemetry.histogram import DURATION_BUCKETS_S
 
@@ -28,7 +28,7 @@ class HttpMetrics:
         dropped: counts the methods that became "_OTHER".
     """
 
-    def __init__(self, families: Families, dropped: Counter) -> None:
+    def __init__(self, families: Families, dropped: LoopCounter) -> None:
         self._duration = families.histogram(
             "http_server_request_duration_seconds", "all routes", DURATION_BUCKETS_S, (METHOD, ROUTE, STATUS)
         )

@@ -1,7 +1,10 @@
 import pytest
 from aiohttp import web
 
+from gateway.errors import answer
 from gateway.routes.cors import allow_origins
+from services.http import edge
+from services.wire.events import refused_by_status
 from tests.http.served import asked, served
 
 PAGE = "http://localhost:3000"
@@ -24,10 +27,10 @@ async def answered(method: str, origin: str | None, path: str = "/") -> tuple[in
         return web.Response(text="hello")
 
     app = web.Application()
-    preflights = allow_origins(app, [PAGE])
+    errors = edge.error_middleware(answer, refused_by_status, door=allow_origins(app, [PAGE]))
     (sign,) = app.on_response_prepare
     line = "" if origin is None else f"Origin: {origin}\n"
-    async with served(lambda router: router.add_get("/", page), preflights, on_prepare=sign) as address:
+    async with served(lambda router: router.add_get("/", page), errors, on_prepare=sign) as address:
         status, headers, _ = await asked(address, f"{method} {path} HTTP/1.1\nHost: localhost\n{line}\n")
         return status, headers
 
