@@ -31,11 +31,8 @@ class StatusThrottle:
             return
         self.current = status
         if self._timer is None:
-            loop, due = asyncio.get_running_loop(), self._told_at + STATUS_PERIOD_S
-            if loop.time() >= due:
-                self._tell_now()
-            else:
-                self._timer = loop.call_at(due, self._tell_now)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._told_at + STATUS_PERIOD_S), self._tell_now)
 
     def clear(self) -> None:
         """Nothing is waited for any more."""

@@ -4,7 +4,6 @@ import pytest
 
 from proxy.streams.caller import CANCEL_GRACE_S, Leave, Lifetimes
 from proxy.streams.presence import MAX_FOLLOWERS, TooManyFollowers
-from proxy.streams.status_throttle import STATUS_PERIOD_S
 from services.wire.events import (
     Code,
     Completion,
@@ -193,13 +192,13 @@ async def test_one_status_a_second_and_the_newest_word_gets_out() -> None:
 async def test_no_status_follows_content_or_the_end() -> None:
     async with a_stream() as stage:
         _, sink, _ = await stage.reader()
-        stage.stream.show(Status(Phase.CONNECTING))
-        stage.stream.show(Status(Phase.LOADING))  # due in a second
+        stage.stream.show(Status(Phase.LOADING))
         stage.stream.content_began()
         await turns()
         _, later_sink, _ = await stage.reader("later")
+        stage.stream.show(Status(Phase.LOADING))
         stage.stream.stop(FinishReason.CANCELLED)
-        await asyncio.sleep(STATUS_PERIOD_S + 0.1)  # past the moment at which it would have been shown
+        await turns()
 
         assert "loading" not in sink.text + later_sink.text
 
