@@ -11,6 +11,7 @@ from typing import Final
 from tests.bench.contender import Contender
 from tests.bench.cores import pinned
 from tests.bench.experiments import warm_up
+from tests.bench.load import LoadFailed
 from tests.bench.results import Results
 from tests.bench.stage import Experiment, Stage
 
@@ -45,14 +46,14 @@ def measure(stage: Stage, plan: Plan, told: Callable[[str], None]) -> Results:
     Args:
         told: hears what is measured next, and of whom.
     """
-    results = Results()
+    results = Results(list(plan.contenders))
     for number in range(plan.rounds):
         turn = _turned(list(plan.contenders), number)
         for name, experiment in plan.fresh.items():
             for contender in turn:
                 told(f"{name}: {contender}")
                 with _running(stage, plan.contenders[contender]) as running:
-                    results.add(contender, experiment(stage, running))
+                    _add(results, name, experiment, stage, running)
         with contextlib.ExitStack() as stack:
             running_by_name = {
                 contender: stack.enter_context(_running(stage, plan.contenders[contender])) for contender in turn
@@ -60,8 +61,16 @@ def measure(stage: Stage, plan: Plan, told: Callable[[str], None]) -> Results:
             for name, experiment in plan.lasting.items():
                 for contender in turn:
                     told(f"{name}: {contender}")
-                    results.add(contender, experiment(stage, running_by_name[contender]))
+                    _add(results, name, experiment, stage, running_by_name[contender])
     return results
+
+
+def _add(results: Results, name: str, experiment: Experiment, stage: Stage, contender: Contender) -> None:
+    """Add what the experiment comes to; one that fails is told at the end, and costs the others nothing."""
+    try:
+        results.add(contender.name, experiment(stage, contender))
+    except LoadFailed as exc:
+        results.failures.append(f"{name}: {exc}")
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:

@@ -51,11 +51,13 @@ def main(arguments: Sequence[str]) -> int:
     except (CannotBuild, CannotStart, LoadFailed) as exc:
         print(f"make bench: {exc}", file=sys.stderr)
         return 1
+    for failure in report["failures"]:
+        print(f"make bench: {failure}", file=sys.stderr)
     asked.output.parent.mkdir(parents=True, exist_ok=True)
     asked.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     show(report, console)
     console.print(f"written: {asked.output}")
-    return 0
+    return 1 if report["failures"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +88,13 @@ def _measured(asked: argparse.Namespace, programs: Programs, console: Console) -
         "rounds": f"{asked.rounds}",
         "others": str(stage.others),
     }
-    return {"head": head(told, **more), "ours": OURS, "figures": results.told()}
+    return {
+        "head": head(told, **more),
+        "ours": OURS,
+        "contenders": results.contenders,
+        "figures": results.figures,
+        "failures": results.failures,
+    }
 
 
 def _contenders(
@@ -123,11 +131,10 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     told = report["head"]
     for name, value in told.items():
         console.print(f"{name:10} {value}")
-    results = Results(report["figures"])
-    contenders = results.contenders()
+    results, contenders = Results(report["contenders"], report["figures"]), report["contenders"]
     printed = Table("", *contenders, "÷ two nginx", "limit", "goal", "", box=SIMPLE, pad_edge=False)
     printed.columns[0].no_wrap = True
-    for line in table.lines(results, contenders, report["ours"], judging=told["optimised"]):
+    for line in table.lines(results, report["ours"], judging=told["optimised"]):
         printed.add_row(line.label, *line.cells, line.judged, line.limit, line.goal, line.verdict)
     console.print(printed)
 

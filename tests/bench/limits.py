@@ -88,5 +88,9 @@ ROWS: Final = (
     Row("long.tokens_per_s", "a long answer: tokens a second", 100, at_least=True, digits=0),
     Row("long.growth_kib", "a long answer: memory, KiB", 50 << 10, digits=0),
     Row("long.core_share", "a long answer: share of a core at 50 tokens/s", 0.1, digits=4),
+    Row("headroom.kept", "load and model server alone at 5 times the tokens: share of them that came", digits=4),
+    Row("headroom.delay_ms.p99", "load and model server alone at 5 times the tokens: delay p99, ms"),
+    Row("firehose_tokens_per_s", "firehose, tokens a second", digits=0),
+    Row("requests_per_s", "requests of two tokens a second", digits=0),
 )
 """The rows of the table, in its order; a figure that no row names is in the JSON only."""

@@ -15,6 +15,8 @@ SWEEP: Final = (10, 50, 100, 500, 1000)  # and 200, in the short form
 
 def idle(stage: Stage, contender: Contender) -> Figures:
     """Streams that wait for their first token: what keeping them costs, heartbeats and all."""
+    if not contender.hops:
+        return {}
     phases = (("settle", 2000), ("window", 10_000))
     ran = stage.run(contender, Load(streams=IDLE_STREAMS, wait_ms=60_000, open_ms=5000, phases=phases, cut=1))
     window = ran["window"]
@@ -40,6 +42,8 @@ def slow_reader(stage: Stage, contender: Contender) -> Figures:
 
 def lengths(stage: Stage, contender: Contender) -> Figures:
     """Answers of 100 to 10,000 tokens at the same tokens a second in all: what a token costs in each."""
+    if not contender.hops:
+        return {}
     streams, rate, at_least_s = 20, 500, 5
     figures: Figures = {}
     for tokens in LENGTHS:
@@ -47,14 +51,13 @@ def lengths(stage: Stage, contender: Contender) -> Figures:
         load = Load(streams=streams, requests=requests, tokens=tokens, rate=rate, open_ms=200)
         whole = stage.run(contender, load)["whole"]
         figures |= by_hop(f"length_cpu_us.{tokens}", contender, whole, whole.tokens)
-    if figures[f"length_cpu_us.{LENGTHS[0]}"]:
-        figures["length_ratio"] = figures[f"length_cpu_us.{LENGTHS[-1]}"] / figures[f"length_cpu_us.{LENGTHS[0]}"]
-    return figures
+    shortest, longest = (figures[f"length_cpu_us.{tokens}"] for tokens in (LENGTHS[0], LENGTHS[-1]))
+    return {**figures, "length_ratio": longest / shortest}
 
 
 def long_answer(stage: Stage, contender: Contender) -> Figures:
-    """One answer of 10,000 tokens as fast as it is taken, and one at the pace."""
-    whole = stage.run(contender, Load(tokens=LENGTHS[-1]))["whole"]
+    """One answer of 10,000 tokens at 1,000 a second, and one at the pace."""
+    whole = stage.run(contender, Load(tokens=LENGTHS[-1], rate=1000))["whole"]
     window = stage.run(contender, Load(tokens=PACE * 11, rate=PACE, phases=(("settle", 500), ("window", 10_000))))[
         "window"
     ]

@@ -1,9 +1,9 @@
 """The figures of a whole bench: by name and contender, one value a round. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Self
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,15 @@ class Spread:
 
 @dataclass
 class Results:
-    """Figures as they come in."""
+    """Figures as they come in, and what came to none, in words.
 
+    Args:
+        contenders: who is measured, in the order in which they are shown.
+    """
+
+    contenders: Sequence[str]
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
     def add(self, contender: str, figures: Mapping[str, float]) -> None:
         """Add what one contender came to in one round."""
@@ -42,15 +48,3 @@ class Results:
         pairs = zip(both.get(contender, []), both.get(reference, []), strict=False)
         values = [one / other for one, other in pairs if other]
         return Spread.of(values) if values else None
-
-    def contenders(self) -> list[str]:
-        """Return who was measured, in the order in which they came."""
-        return list(dict.fromkeys(self._names()))
-
-    def _names(self) -> Iterator[str]:
-        for by_contender in self.figures.values():
-            yield from by_contender
-
-    def told(self) -> dict[str, Any]:
-        """Return what JSON holds of it."""
-        return {name: dict(by_contender) for name, by_contender in self.figures.items()}

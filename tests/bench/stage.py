@@ -38,6 +38,8 @@ Experiment = Callable[[Stage, Contender], Figures]
 
 
 def by_hop(figure: str, contender: Contender, tally: Tally, divisor: float) -> Figures:
-    """Return what the hops used of the machine, in microseconds, all and each, divided."""
+    """Return what the hops used of the machine, in microseconds, all and each, divided; nothing where there is none."""
+    if not contender.hops:
+        return {}
     each = {f"{figure}.{name}": tally.cpu_us(pids) / divisor for name, pids in contender.hops.items()}
     return {figure: tally.cpu_us(contender.pids) / divisor, **each}

@@ -22,7 +22,7 @@ class Line:
     verdict: Verdict
 
 
-def lines(results: Results, contenders: Sequence[str], ours: str, *, judging: bool) -> Iterator[Line]:
+def lines(results: Results, ours: str, *, judging: bool) -> Iterator[Line]:
     """Return the rows that were measured.
 
     Args:
@@ -30,7 +30,7 @@ def lines(results: Results, contenders: Sequence[str], ours: str, *, judging: bo
         judging: whether there is something to judge by: an optimised Python.
     """
     for row in ROWS:
-        spreads = [results.spread(row.figure, contender) for contender in contenders]
+        spreads = [results.spread(row.figure, contender) for contender in results.contenders]
         if not any(spreads):
             continue
         cells = [ABSENT if spread is None else shown(spread, row.digits) for spread in spreads]

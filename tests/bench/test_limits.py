@@ -27,7 +27,7 @@ def test_a_figure_is_judged_by_its_goal_then_by_its_limit(row: Row, value: float
 
 
 def test_what_has_a_reference_is_judged_by_the_ratio_and_everything_else_by_itself() -> None:
-    results = Results({"cost": {NGINX: [30.0], "Sluice": [60.0]}})
+    results = Results([NGINX, "Sluice"], {"cost": {NGINX: [30.0], "Sluice": [60.0]}})
 
     assert Row("cost", "cost", against=NGINX).judged(results, "Sluice") == Spread(2.0, 2.0, 2.0)
     assert Row("cost", "cost").judged(results, "Sluice") == Spread(60.0, 60.0, 60.0)

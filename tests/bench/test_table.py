@@ -4,16 +4,17 @@ from tests.bench.results import Results, Spread
 from tests.bench.table import Line, lines, shown
 
 RESULTS = Results(
+    ["direct", NGINX, "Sluice"],
     {
         "token_cpu_us.200": {NGINX: [30.0, 31.0, 30.5], "Sluice": [54.0, 62.0, 61.0]},
         "delay_ms.200.p50": {"Sluice": [0.5]},
         "a figure without a row": {"Sluice": [1.0]},
-    }
+    },
 )
 
 
 def test_a_row_has_a_cell_for_each_contender_and_the_judgement_by_its_limit() -> None:
-    cost, delay = lines(RESULTS, ["direct", NGINX, "Sluice"], "Sluice", judging=True)
+    cost, delay = lines(RESULTS, "Sluice", judging=True)
 
     assert cost == Line(
         "CPU a token, 200 streams at 50/s, µs",
@@ -27,8 +28,8 @@ def test_a_row_has_a_cell_for_each_contender_and_the_judgement_by_its_limit() ->
 
 
 def test_nothing_is_judged_where_there_is_nothing_to_judge_by() -> None:
-    cost, _ = lines(RESULTS, [NGINX, "Sluice"], "Sluice", judging=False)
-    (without, *_) = lines(Results({"request_cpu_ms": {NGINX: [0.1]}}), [NGINX], "Sluice", judging=True)
+    cost, _ = lines(RESULTS, "Sluice", judging=False)
+    (without, *_) = lines(Results([NGINX], {"request_cpu_ms": {NGINX: [0.1]}}), "Sluice", judging=True)
 
     assert cost.verdict is Verdict.NOT_JUDGED
     assert (without.limit, without.verdict) == ("≤ 1", Verdict.NO_LIMIT)
