@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench setup clean
+.PHONY: help run test check bench chaos setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -31,10 +31,14 @@ check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 bench: $(DEVELOPMENT) ## what a token and a request cost, beside two chained nginx: a table and .bench/report.json
 	@$(PYTHON) -m tests.bench $(if $(FULL),--full) $(BENCH)
 
+# SEED and RUNS for random runs alone, SOAK=30m for a soak: tests/faults/__main__.py
+chaos: $(DEVELOPMENT) ## faults against real processes: the measured cases, and 200 random runs; SEED=7 RUNS=1 replays one, SOAK=30m soaks
+	@$(PYTHON) -m tests.faults
+
 setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 
 clean: ## away with what was built, the virtual environment included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part .bench
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part .bench .soak.json .soak.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements.lock deploy/setup.sh

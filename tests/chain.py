@@ -13,7 +13,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -44,15 +44,19 @@ GATEWAY_PROFILE: Final[Mapping[str, str]] = {
 
 
 class Server:
-    """One process of ours, with what it has logged."""
+    """One process of ours, with what it has logged.
 
-    def __init__(self, module: str, environ: Mapping[str, str]) -> None:
+    Args:
+        under: a command that runs it: what stands before its own.
+    """
+
+    def __init__(self, module: str, environ: Mapping[str, str], *, under: Sequence[str] = ()) -> None:
         self.module = module
         self.lines: list[dict[str, Any]] = []
         self.raw: list[bytes] = []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [*under, sys.executable, "-m", module],
             cwd=ROOT,
             env={**clean, "SLUICE_LOG_FORMAT": "json", **environ},
             stdout=subprocess.PIPE,

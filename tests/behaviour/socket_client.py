@@ -114,17 +114,21 @@ class SocketClient:
         return self.answer
 
     async def until_closed(self, within_s: float = 15.0) -> float:
-        """Read until the server closes, and return the seconds that took.
-
-        What is still under way comes through a wide window: a tiny one that was shut opens when the sender's probe
-        timer says so, which backs off for as long as nobody reads, to seconds.
-        """
+        """Read until the server closes, and return the seconds that took."""
         began = time.monotonic()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE_BYTES)
+        self.widen()
         async with asyncio.timeout(within_s):
             while not self.closed:
                 await self.read()
         return time.monotonic() - began
+
+    def widen(self) -> None:
+        """Let what is still under way come through a wide window.
+
+        A tiny one that was shut opens when the sender's probe timer says so, which backs off for as long as nobody
+        reads, to seconds.
+        """
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE_BYTES)
 
     # --- leaving
 
