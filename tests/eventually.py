@@ -9,8 +9,13 @@ WITHIN_S: Final = 5.0  # of one step of a test, on a busy machine
 PAUSE_S: Final = 0.005
 
 
-def eventually(condition: Callable[[], Any], what: str = "condition", *, within_s: float = WITHIN_S) -> Any:
+def eventually(
+    condition: Callable[[], Any], what: str = "condition", *, within_s: float = WITHIN_S, pause_s: float = PAUSE_S
+) -> Any:
     """Poll until ``condition()`` is true and return it, holding up the thread.
+
+    Args:
+        pause_s: between two looks; what takes minutes need not be asked two hundred times a second.
 
     Raises:
         AssertionError: it is not within ``within_s`` seconds; the message says ``what``.
@@ -18,7 +23,7 @@ def eventually(condition: Callable[[], Any], what: str = "condition", *, within_
     deadline = time.monotonic() + within_s
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
     return result
 
 

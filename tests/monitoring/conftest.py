@@ -29,5 +29,5 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         traffic(chain),
     ):
         until = time.monotonic() + OBSERVED_S
-        eventually(lambda: time.monotonic() > until, within_s=OBSERVED_S + 60)
+        eventually(lambda: time.monotonic() > until, "it was long enough", within_s=OBSERVED_S + 60, pause_s=1.0)
         yield prometheus

@@ -12,6 +12,7 @@ from deploy.prometheus.objectives import FAILED, GAP_S, OBJECTIVES, SERVED, TTFT
 from gateway.relay import goodput
 from services.wire.events import RULES, Code, ConnectionEnd, FinishReason
 from tests.machine import needs
+from tests.monitoring.first_scrape import first_series
 from tests.monitoring.rules import DEPLOYED, RULE_FILES, UNIT_TESTS, alerts, records, yaml_of
 
 THEIR_DOING = {FinishReason.CANCELLED, FinishReason.ABANDONED}
@@ -57,6 +58,13 @@ def test_recorded_names_are_of_their_level_metric_and_operation_and_each_is_reco
 
     assert [name for name in names if not re.fullmatch(r"job:llm_[a-z_]+:[a-z_]+\d+[mhd]", name)] == []
     assert len(set(names)) == len(names)
+
+
+def test_bounds_of_buckets_are_written_as_prometheus_3_rewrites_them_and_2_keeps_them() -> None:
+    """`le="2"` in a rule, or on the page, would be silence in one of the two."""
+    bounds = {labels["le"] for _, labels in first_series() if "le" in labels}
+
+    assert {bound for bound in bounds if bound != str(float(bound))} == {"+Inf"}
 
 
 @needs("promtool")
