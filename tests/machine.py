@@ -3,14 +3,18 @@
 ``SLUICE_TEST_WITHOUT=node,chromium`` makes it act as if it had neither.
 """
 
+import functools
 import os
 import shutil
+import subprocess
 from typing import Final
 
 import pytest
 
 WITHOUT: Final = "SLUICE_TEST_WITHOUT"
 OTHER_NAMES: Final = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+SERVICES: Final = {"engine": ("docker", "info"), "compose": ("docker", "compose", "version")}
+"""What is there if a command succeeds: a container engine that runs, and its plugin."""
 
 
 def lacking(*tools: str) -> str:
@@ -22,7 +26,17 @@ def lacking(*tools: str) -> str:
 def has(tool: str) -> bool:
     if tool == "root":
         return os.geteuid() == 0 and tool not in hidden()
+    if tool in SERVICES:
+        return tool not in hidden() and _succeeds(SERVICES[tool])
     return program(tool) is not None
+
+
+@functools.cache
+def _succeeds(command: tuple[str, ...]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def program(tool: str) -> str | None:
