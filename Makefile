@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos setup clean
+.PHONY: help run test check bench chaos up down setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -34,6 +34,12 @@ bench: $(DEVELOPMENT) ## what a token and a request cost, beside two chained ngi
 # SEED and RUNS for random runs alone, SOAK=30m for a soak: tests/faults/__main__.py
 chaos: $(DEVELOPMENT) ## faults against real processes: the measured cases, and 200 random runs; SEED=7 RUNS=1 replays one, SOAK=30m soaks
 	@$(PYTHON) -m tests.faults
+
+up: ## docker compose with what this machine has; SIMULATOR=1: without a model
+	@sh deploy/compose.sh up
+
+down: ## away with those containers and networks; models, metrics and passwords stay
+	@sh deploy/compose.sh down
 
 setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 

@@ -19,12 +19,14 @@ _MASK: Final = 30
 class PrivateNetwork:
     """A namespace joined to this machine by a pair of virtual cards.
 
-    ``here`` is this machine's address as the namespace knows it.
+    ``here`` is this machine's address as the namespace knows it, ``there`` is the namespace's own. It has no way to any
+    other address, as strangers have none to those inside a house.
     """
 
-    def __init__(self, name: str, here: str) -> None:
+    def __init__(self, name: str, here: str, there: str) -> None:
         self._name = name
         self.here = here
+        self.there = there
 
     def new_socket(self) -> socket.socket:
         """Return a TCP socket that lives in the namespace."""
@@ -65,7 +67,7 @@ def private_network() -> Iterator[PrivateNetwork]:
         _ip("link", "set", near, "up")
         _ip("-n", name, "addr", "add", f"{there}/{_MASK}", "dev", far)
         _ip("-n", name, "link", "set", far, "up")
-        yield PrivateNetwork(name, here)
+        yield PrivateNetwork(name, here, there)
     finally:
         _ip("netns", "del", name)  # its card goes with it, and so does ours
 

@@ -17,7 +17,8 @@ MARKED = "==== 1 passed, 2 deselected in 1.00s ===="
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    for file in ("run", "engine"):
+        shutil.copy(ROOT / ".ci" / file, tmp_path / ".ci" / file)
     shutil.copy(ROOT / "Makefile", tmp_path / "Makefile")
     return tmp_path
 

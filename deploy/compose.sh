@@ -1,0 +1,41 @@
+#!/bin/sh
+# compose.sh up|down: docker compose with the variants that this machine calls for; what `make up` and `make down` run.
+set -eu
+
+say() { printf '%s\n' "$*"; }
+
+if ! docker compose version >/dev/null 2>&1; then
+    say "docker compose is needed, 2.24 or newer: https://docs.docker.com/compose/install/" >&2
+    exit 1
+fi
+
+if [ "$1" = down ]; then
+    exec docker compose --profile '*' down --remove-orphans
+fi
+
+set -- -f docker-compose.yml
+if [ -n "${SIMULATOR:-}" ]; then
+    say "SIMULATOR: the words are the simulator's, not a model's."
+    set -- "$@" -f deploy/compose.simulator.yaml
+elif ! nvidia-smi -L >/dev/null 2>&1; then
+    say "No NVIDIA GPU here: Ollama computes on the processor. make up SIMULATOR=1 does without a model."
+elif docker info --format '{{json .Runtimes}}' | grep -q nvidia; then
+    say "An NVIDIA GPU is here: Ollama gets it."
+    set -- "$@" -f deploy/compose.gpu.yaml
+else
+    say "An NVIDIA GPU is here, but containers cannot see it: NVIDIA's container toolkit is missing. Ollama computes on the processor."
+fi
+if [ -f docker-compose.override.yml ]; then # which Compose reads by itself where no file is named
+    set -- "$@" -f docker-compose.override.yml
+fi
+
+docker compose "$@" up --detach
+# Those that a person waits for; a model may take minutes to come, and what needs it says so meanwhile.
+docker compose "$@" up --detach --no-build --wait page gateway
+at() { docker compose "$@" | sed 's/^0\.0\.0\.0:/localhost:/; s/^127\.0\.0\.1:/localhost:/'; }
+say "" \
+    "page       http://$(at "$@" port page 3000)" \
+    "gateway    http://$(at "$@" port gateway 3001)" \
+    "Grafana    http://$(at "$@" port grafana 3000)  user admin, password: docker compose exec grafana cat /run/secrets/grafana_admin_password" \
+    "the pull   docker compose logs -f model" \
+    "stop       make down"
