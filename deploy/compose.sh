@@ -2,7 +2,7 @@
 # compose.sh up|down: docker compose with the variants that this machine calls for; what `make up` and `make down` run.
 set -eu
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; } # each on a line of its own
 
 if ! docker compose version >/dev/null 2>&1; then
     say "docker compose is needed, 2.24 or newer: https://docs.docker.com/compose/install/" >&2
@@ -32,10 +32,12 @@ fi
 docker compose "$@" up --detach
 # Those that a person waits for; a model may take minutes to come, and what needs it says so meanwhile.
 docker compose "$@" up --detach --no-build --wait page gateway
+
 at() { docker compose "$@" | sed 's/^0\.0\.0\.0:/localhost:/; s/^127\.0\.0\.1:/localhost:/'; }
+password="docker compose exec grafana cat /run/secrets/grafana_admin_password"
 say "" \
     "page       http://$(at "$@" port page 3000)" \
     "gateway    http://$(at "$@" port gateway 3001)" \
-    "Grafana    http://$(at "$@" port grafana 3000)  user admin, password: docker compose exec grafana cat /run/secrets/grafana_admin_password" \
-    "the pull   docker compose logs -f model" \
+    "Grafana    http://$(at "$@" port grafana 3000), user admin, password: $password" \
     "stop       make down"
+[ -n "${SIMULATOR:-}" ] || say "the pull   docker compose logs -f model"
