@@ -56,6 +56,13 @@ def printed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.strip()
 
 
+@functools.cache
+def image_of(service: str) -> str:
+    """Return the image that docker-compose.yml names for a service."""
+    config = printed(docker("compose", "--env-file", os.devnull, "--profile", "*", "config", "--format", "json"))
+    return str(json.loads(config)["services"][service]["image"])
+
+
 def base_image() -> str:
     """Return what the image is built on: the Dockerfile's own base, or its stand-in; skip where neither can be had."""
     lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").split("\n")
@@ -84,22 +91,29 @@ class Stack:
         project: its name.
         environ: what .env would say.
         up_s: how long it took from nothing to healthy.
+        left_out: services whose image cannot be had here.
     """
 
     project: str
     environ: dict[str, str]
     up_s: float = 0.0
+    left_out: set[str] = field(default_factory=set)
     _overrides: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name our image for ours, and for the others what can be had."""
+        """Name our image for ours, and leave out what cannot be had."""
         services: dict[str, Any] = {name: {"image": image(), "pull_policy": "never"} for name in OURS}
         services["gateway"]["build"] = None
         for name in OTHERS:
-            found = stand_in(name)
-            services[name] = {"image": found} if found else {"profiles": ["left-out"]}
-        # a stand-in has no folder that belongs to its user, as the image has whose volume it would be
-        services["prometheus"] |= {"volumes": [{"type": "tmpfs", "target": "/prometheus", "tmpfs": {"mode": 0o1777}}]}
+            if found := stand_in(name):
+                services[name] = {"image": found}
+            elif not had_here(image_of(name)):
+                self.left_out.add(name)
+                services[name] = {"profiles": ["left-out"]}
+        if stand_in("prometheus"):  # it has no folder of its user, whose owner a new volume takes over
+            folder = {"type": "tmpfs", "target": "/prometheus", "tmpfs": {"mode": 0o1777}}
+            services["prometheus"]["volumes"] = [folder]
+        self.environ["COMPOSE_PROFILES"] = "" if "edge" in self.left_out else "edge"
         with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
             json.dump({"services": services}, file)
         self._overrides = Path(file.name)
