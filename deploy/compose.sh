@@ -5,7 +5,7 @@ set -eu
 say() { printf '%s\n' "$@"; } # each on a line of its own
 
 if ! docker compose version >/dev/null 2>&1; then
-    say "docker compose is needed, 2.24 or newer: https://docs.docker.com/compose/install/" >&2
+    say "docker compose is needed, 2.24.4 or newer: https://docs.docker.com/compose/install/" >&2
     exit 1
 fi
 
