@@ -7,16 +7,14 @@ import pytest
 
 import gateway.metrics
 import proxy.metrics
-from tests.architecture.source import ROOT
 from tests.documents.tables import table
 from tests.monitoring.first_scrape import first_series
 from tests.monitoring.promql import grouping_labels, unanswered
 from tests.monitoring.rules import Rule, alerts, deployed_rules
+from tests.monitoring.runbooks import RUNBOOKS, runbook_queries
 
-RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 INDEX: Final = "docs/runbooks/README.md"
 LINK: Final = re.compile(r"\[(\w+)\]\((\w+\.md)\)")
-QUERY: Final = re.compile(r"`([^`\n]*\b(?:llm_|gen_ai_|ollama_|process_|http_server_|python_gc_)[^`\n]*)`")
 SEVERITIES: Final = {"page", "ticket", "none"}
 
 
@@ -73,23 +71,14 @@ def test_a_rule_asks_for_series_that_servers_show_from_their_start(rule: Rule) -
     assert grouping_labels(rule.expression) <= labels
 
 
-def queries() -> list[tuple[str, str]]:
-    """Return the queries of the runbooks, with their pages."""
-    return [
-        (page.name, query)
-        for page in sorted(RUNBOOKS.glob("*.md"))
-        for query in QUERY.findall(page.read_text(encoding="utf-8"))
-    ]
-
-
 def test_the_queries_of_the_runbooks_ask_for_series_that_there_are() -> None:
     declared = {name for name, *_ in (*gateway.metrics.families(), *proxy.metrics.families())}
     wrong = [
         (page, one)
-        for page, query in queries()
+        for page, query in runbook_queries()
         for one in unanswered(query, first_series())
         if one.matchers or re.sub(r"_(?:bucket|sum|count)$", "", one.name) not in declared
     ]
 
-    assert len(queries()) > 40
+    assert len(runbook_queries()) > 40
     assert wrong == []
