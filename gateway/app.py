@@ -1,20 +1,26 @@
 """The gateway put together: who knows whom, and its life as ``runtime.lifecycle`` tells it."""
 
+import asyncio
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from gateway.errors import answer
+from gateway.guard.guard import Guard
+from gateway.guard.keys import BadKeysFile
+from gateway.guard.keys_files import PERIOD_S, KeysFiles
 from gateway.metrics import GatewayMetrics
 from gateway.relay.connection import ClientConnections
 from gateway.relay.hops import Hops
 from gateway.relay.upstream import Upstream
 from gateway.report import ConnectionLog
+from gateway.routes.access import ACCESS
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
@@ -29,6 +35,7 @@ from services.http.hosts import Hosts
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
 from services.runtime.log import LogWriter
+from services.runtime.settings import SettingsError
 from services.runtime.tasks import Tasks
 from services.telemetry.operations import Operations
 from services.wire import native
@@ -54,6 +61,10 @@ class GatewayService:
         self.metrics = GatewayMetrics()
         self._departures = Tasks()
         self._upstream = Upstream(settings.proxy_url)
+        self._tasks = Tasks()
+        self._keys = keys_files(settings, self.metrics.keys_not_read)
+        ring = None if self._keys is None else self._keys.read()
+        self._guard = Guard(ring, ACCESS, settings.trusted_edges)
         self._catalog = Catalog(self._upstream, settings.default_model)
         self.connections = ClientConnections(most_streams(settings.max_streams))
         self._operations = Operations(
@@ -91,6 +102,10 @@ class GatewayService:
     async def start(self) -> None:
         """Begin to look after the proxy, whether or not it is there."""
         self._operations.start()
+        if self._keys is not None:
+            self._tasks.spawn(self._keep_keys(self._keys), "keys")
+        elif not self._settings.listen.is_loopback:
+            log.warning("keys.none", advice="whoever reaches this gateway may use it: set SLUICE_GATEWAY_KEYS_FILE")
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
@@ -108,6 +123,7 @@ class GatewayService:
     async def close(self) -> None:
         """Give back what is held."""
         await self._operations.close()
+        await self._tasks.close()
         await self._departures.finish(DEPARTURES_S)
         await self._upstream.close()
 
@@ -120,9 +136,12 @@ class GatewayService:
 
         def door(request: web.Request) -> web.Response | None:
             edge.refuse_host(request, self._hosts)
-            return preflights(request)
+            if (preflight := preflights(request)) is None:
+                self._guard.check(request)
+            return preflight
 
         app.middlewares.append(edge.error_middleware(answer, refused_by_status, door=door))
+        app.on_response_prepare.append(self._guard.challenge)
         self._operations.add_routes(app.router)
         responder = RelayResponder(
             self._settings,
@@ -136,7 +155,18 @@ class GatewayService:
         OllamaMount(responder, self._upstream).add_routes(app.router)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
+        self._guard.demand_access_of_all(app.router)
         return app
+
+    async def _keep_keys(self, files: KeysFiles) -> None:
+        """Let a change of the keys count within two seconds, and end the answers of those that count no more."""
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            if (ring := await files.changed()) is not None:
+                self._guard.ring = ring
+            for connection in self.connections.revoke(self._guard.still_lets_in):
+                stop = self._upstream.stop(connection.stream_id, connection.request_id, connection.principal.owner)
+                self._tasks.spawn(stop, "revoke")
 
     async def _probe(self) -> float | None:
         try:
@@ -152,6 +182,24 @@ class GatewayService:
             self.metrics.models_listed(names)
             await self._catalog.learn()
         return bool(names)
+
+
+def keys_files(settings: GatewaySettings, failed: Callable[[], None] = lambda: None) -> KeysFiles | None:
+    """Return where the keys are; None where there are none."""
+    return KeysFiles(Path(settings.keys_file), Path(settings.pepper_file), failed) if settings.keys_file else None
+
+
+def demand_keys(settings: GatewaySettings) -> None:
+    """Demand that the keys can be read, if there are to be some.
+
+    Raises:
+        SettingsError: with a line for each problem of the files.
+    """
+    try:
+        if (files := keys_files(settings)) is not None:
+            files.read()
+    except BadKeysFile as bad:
+        raise SettingsError(bad.problems) from None
 
 
 def most_streams(wished: int) -> int:

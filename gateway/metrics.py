@@ -13,7 +13,7 @@ from services.wire.events import Code, ConnectionEnd, FinishReason
 from services.wire.model_names import canonical
 
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
-_NOT_YET: Final = {Code.UNAUTHORIZED, Code.MODEL_NOT_ALLOWED, Code.RATE_LIMITED}
+_NOT_YET: Final = {Code.RATE_LIMITED}
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
     *FinishReason,
@@ -38,6 +38,9 @@ class GatewayMetrics(StreamMetrics):
         self.violations.labels("proxy", "broken_hop")
         self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
         self.unsent_max = self.gauge("llm_client_unsent_bytes_max", "of the client that has most still to take")
+        self._keys_not_read = self.counter(
+            "llm_keys_reload_failed", "times that a changed keys file could not be read", []
+        )
         self._browser_ttft = self.histogram(
             "llm_browser_time_to_first_token_seconds", "Send to first text painted, as pages told", TTFT_BUCKETS_S
         ).child()
@@ -55,6 +58,10 @@ class GatewayMetrics(StreamMetrics):
         if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:
             self.rejected.labels(record.reason).inc()
         return record
+
+    def keys_not_read(self) -> None:
+        """The keys file was changed and cannot be used."""
+        self._keys_not_read.inc()
 
     def show_unsent(self, most: Callable[[], int]) -> None:
         """Let the scrape see the most that a client has still to take, in bytes."""

@@ -28,6 +28,7 @@ class ConnectionLog:
             tier="gateway",
             request_id=connection.request_id,
             trace_id=connection.trace and connection.trace.id,
+            key_id=connection.principal.key.id or None,
             stream_id=connection.stream_id or None,
             conversation_id=connection.conversation_id,
             route=connection.route,

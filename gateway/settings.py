@@ -1,10 +1,11 @@
 """What an operator can turn at the gateway."""
 
-from typing import ClassVar
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from services.runtime.settings import Address, CommaList, Origin, ProcessSettings
+from services.runtime.settings import Address, CommaList, Origin, ProcessSettings, split_at_commas
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 
 
@@ -22,6 +23,11 @@ class GatewaySettings(ProcessSettings):
     max_output_tokens: int = Field(8192, ge=1, le=1_000_000, description="cap and default of num_predict, in tokens")
     cors_origins: CommaList = Field(
         ("http://localhost:3000", "http://127.0.0.1:3000"), description="exact origins of pages that may ask"
+    )
+    keys_file: str = Field("", description="path of the keys; empty = whoever reaches the gateway may use it")
+    pepper_file: str = Field("", description="path of at least 32 random bytes, under which the keys are hashed")
+    trusted_edges: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split_at_commas)] = Field(
+        (), description="addresses or networks of edges whose X-Forwarded-For is believed"
     )
     default_model: str = Field(
         "",
@@ -45,3 +51,9 @@ class GatewaySettings(ProcessSettings):
     drain_s: float = Field(
         25.0, ge=0, description="seconds that running connections get after SIGTERM; 0 = they are handed over at once"
     )
+
+    @model_validator(mode="after")
+    def _keys_have_their_pepper(self) -> Self:
+        if bool(self.keys_file) != bool(self.pepper_file):
+            raise ValueError("SLUICE_GATEWAY_KEYS_FILE, SLUICE_GATEWAY_PEPPER_FILE: set both or neither")
+        return self

@@ -1,7 +1,6 @@
 """The proxy put together: who knows whom, and its life as ``runtime.lifecycle`` tells it."""
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Coroutine, Sequence
 from functools import cached_property
@@ -70,7 +69,7 @@ class ProxyService:
             queued=lambda: self._server.permits.waiting,
             wedged=lambda: self._server.wedged,
         )
-        self._is_local = _is_loopback(settings.listen.host)
+        self._is_local = settings.listen.is_loopback
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self.app = self._make_app()
         self._show_gauges()
@@ -219,10 +218,3 @@ class ProxyService:
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
         self.metrics.show_connections(self._server.transport.connections)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.guard.keyring import ANYBODY, Principal
 from gateway.relay.goodput import is_good
 from gateway.relay.relay import Relay
 from gateway.relay.timeline import ConnectionTimeline
@@ -25,6 +27,7 @@ from services.wire.events import (
 from services.wire.trace import Trace
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
+REVOKED: Final = Failed(Code.UNAUTHORIZED, "The key of this answer is not good any more. Ask the operator for another.")
 FULL_RETRY_S: Final = 2
 """When the gateway is full: an answer ends every few seconds among five hundred."""
 
@@ -44,6 +47,7 @@ class ClientConnection:
     kind: str
     timeline: ConnectionTimeline
     trace: Trace | None = None
+    principal: Principal = ANYBODY
     asks: bool = False
     began: bool = False
     model: str = ""
@@ -56,9 +60,16 @@ class ClientConnection:
     reason: str | None = None
 
     @classmethod
-    def begin(cls, request_id: str, route: str, kind: str, trace: Trace | None = None) -> "ClientConnection":
+    def begin(
+        cls,
+        request_id: str,
+        route: str,
+        kind: str,
+        trace: Trace | None = None,
+        principal: Principal = ANYBODY,
+    ) -> "ClientConnection":
         """Return the connection of a request that has just come."""
-        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace)
+        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace, principal)
 
     @property
     def failed(self) -> bool:
@@ -147,6 +158,11 @@ class ClientConnections:
     async def all_gone(self) -> None:
         """Return when the last one is over; only while draining."""
         await self._empty.wait()
+
+    def revoke(self, lets_in: Callable[[Principal], bool]) -> list[ClientConnection]:
+        """End the connections of those who are not let in any more; return them, whose streams are to be stopped."""
+        revoked = [one for one in self.here if one.relay is not None and not lets_in(one.principal)]
+        return [one for one in revoked if one.relay is not None and one.relay.fail(REVOKED)]
 
     def hand_over(self) -> None:
         """Close what is left after its last whole frame: its client comes back through another gateway."""

@@ -136,7 +136,7 @@ class Hops:
         return hop, head
 
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
-        hop, follower = Hop(), HopFollower.new(connection.request_id, connection.trace)
+        hop, follower = Hop(), HopFollower.new(connection.request_id, connection.trace, connection.principal.owner)
         connection.follower = follower
         try:
             async with asyncio.timeout(HEADERS_S):

@@ -17,7 +17,7 @@ from gateway.relay.followed_hop import FollowedHop
 from gateway.relay.hop import KEPT_BYTES, Hop
 from gateway.relay.passage import Passage
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
-from services.wire.events import ConnectionEnd, shutting_down
+from services.wire.events import ConnectionEnd, Failed, shutting_down
 from services.wire.native import LOST_HOP, ControlFrame, HopBroken
 
 
@@ -111,6 +111,15 @@ class Relay:
             elif self._sink is not None:
                 self._sink.abort()
             self._wake.set()
+
+    def fail(self, failed: Failed) -> bool:
+        """End the connection by a failure of the gateway's own, in no log and without an id; False: it had its end."""
+        if self.end_reason is not None:
+            return False
+        self._write(self._passage.close(failed))
+        self.end_reason = failed.code
+        self._wake.set()
+        return True
 
     def attach(self, hop: Hop) -> bytes:
         """Begin to carry ``hop``; return the frames that are here already, to leave with the headers."""
@@ -216,9 +225,8 @@ class Relay:
             return
         if slow:  # what it needed has left the log while it kept us waiting
             self.cut(ConnectionEnd.SLOW_CLIENT)
-        elif self.end_reason is None:
-            self._write(self._passage.close(LOST_HOP))
-            self.end_reason = LOST_HOP.code
+        else:
+            self.fail(LOST_HOP)
 
     def _hand_over(self) -> None:
         """Break off for a client that comes back for the rest; another one is told that there is none."""

@@ -41,17 +41,18 @@ class HopFollower:
     name: str
     request_id: str
     trace: Trace | None = None
+    owner: str = ""
 
     @classmethod
-    def new(cls, request_id: str, trace: Trace | None = None) -> "HopFollower":
-        """Return one with a fresh name."""
-        return cls(secrets.token_urlsafe(24), request_id, trace)
+    def new(cls, request_id: str, trace: Trace | None = None, owner: str = "") -> "HopFollower":
+        """Return one with a fresh name; ``owner`` is whose streams it may follow, "" where nobody is known."""
+        return cls(secrets.token_urlsafe(24), request_id, trace, owner)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each of its requests carries."""
         own = {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name, HOP: HOP_VERSION}
-        return own if self.trace is None else {**own, **self.trace.headers}
+        return {**own, **_owned(self.owner), **(self.trace.headers if self.trace else {})}
 
 
 class Upstream:
@@ -97,22 +98,22 @@ class Upstream:
         request = HttpRequest("GET", f"/api/streams/{stream_id}?after={position}", follower.headers)
         return await self._client.open(request, reader, fresh=fresh)
 
-    async def stop(self, stream_id: str, request_id: str) -> HttpResponse:
-        """Stop a stream.
+    async def stop(self, stream_id: str, request_id: str, owner: str = "") -> HttpResponse:
+        """Stop a stream of this owner's.
 
         Raises:
             TransportError: no answer came.
         """
-        request = HttpRequest("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id})
+        request = HttpRequest("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id, **_owned(owner)})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=ANSWER_S)
 
-    async def snapshot(self, stream_id: str) -> HttpResponse:
-        """Return all that is held of a stream's answer.
+    async def snapshot(self, stream_id: str, owner: str = "") -> HttpResponse:
+        """Return all that is held of the answer of a stream of this owner's.
 
         Raises:
             TransportError: no answer came.
         """
-        request = HttpRequest("GET", f"/api/streams/{stream_id}", {"Accept": "application/json"})
+        request = HttpRequest("GET", f"/api/streams/{stream_id}", {"Accept": "application/json", **_owned(owner)})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
     async def depart(self, follower: HopFollower, *, unseen: bool) -> None:
@@ -121,20 +122,21 @@ class Upstream:
         Args:
             unseen: its client never got the headers.
         """
-        headers = {"X-Request-Id": follower.request_id, **({"Sluice-Unseen": "1"} if unseen else {})}
+        seen = {"Sluice-Unseen": "1"} if unseen else {}
+        headers = {"X-Request-Id": follower.request_id, **_owned(follower.owner), **seen}
         request = HttpRequest("DELETE", f"/api/followers/{follower.name}", headers)
         try:
             await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=DEPART_S)
         except TransportError:
             return
 
-    async def read(self, path: str) -> HttpResponse:
-        """Return what the proxy answers under one of its constant paths.
+    async def read(self, path: str, owner: str = "") -> HttpResponse:
+        """Return what the proxy answers under one of its constant paths: a list of streams is this owner's.
 
         Raises:
             TransportError: no answer came.
         """
-        return await self._client.fetch(HttpRequest("GET", path), max_bytes=READ_BYTES, timeout_s=READ_S)
+        return await self._client.fetch(HttpRequest("GET", path, _owned(owner)), max_bytes=READ_BYTES, timeout_s=READ_S)
 
     async def show(self, model: str) -> HttpResponse:
         """Return what the proxy's model server says of one model.
@@ -164,3 +166,7 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close()
+
+
+def _owned(owner: str) -> dict[str, str]:
+    return {"Sluice-Owner": owner} if owner else {}

@@ -1,7 +1,7 @@
 """Which models may be asked for, as the proxy's model server lists them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.relay.upstream import Upstream
@@ -16,6 +16,15 @@ FRESH_EMPTY_S: Final = 1.0
 """A list without a model to talk to: who was told to install one asks again as soon as it is there."""
 _UNREACHED: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. No model server answers; ask again later.")
 _NONE_CHATS: Final = "No installed model can chat. Install one: `ollama pull llama3.2`, or name one in `model`."
+
+
+Allows = Callable[[str], bool]
+"""Whether somebody may ask a model."""
+
+
+def any_model(_name: str) -> bool:
+    """Allow every one."""
+    return True
 
 
 class Catalog:
@@ -34,18 +43,19 @@ class Catalog:
         self._listed: Sequence[ListedModel] = ()
         self._listed_at = -FRESH_S
 
-    async def default(self) -> str:
-        """Return the model that is meant when none is named.
+    async def default(self, allows: Allows = any_model) -> str:
+        """Return the model that is meant when none is named, of those that may be asked.
 
         Raises:
             ApiError: there is none.
         """
-        if self._operators_default:
-            return self._operators_default
+        if self._operators_default and allows(self._operators_default):
+            return self._operators_default  # without asking anybody
         listed = await self.models()
-        if self._kept is None:
+        default = self._default_of(listed, allows)
+        if default is None:
             raise ApiError(Failed(Code.MODEL_NOT_FOUND, _NONE_CHATS if listed else NO_MODEL))
-        return self._kept
+        return default
 
     async def models(self) -> Sequence[ListedModel]:
         """Return what is listed, in the model server's order.
@@ -61,16 +71,17 @@ class Catalog:
             self._kept = default_model(listed, self._kept)
         return self._listed
 
-    async def page(self) -> dict[str, Any]:
-        """Return the answer of ``GET /api/models``.
+    async def page(self, allows: Allows = any_model) -> dict[str, Any]:
+        """Return the answer of ``GET /api/models``: what may be asked.
 
         Raises:
             ApiError: nobody answers.
         """
-        models = await self.models()
-        await self._capabilities.learn(models)
+        listed = await self.models()
+        await self._capabilities.learn(listed)
+        models = [model for model in listed if allows(model.name)]
         loaded = {canonical(model.name) for model in await self._ask("/api/ps") or ()}
-        default = canonical(self._operators_default or self._kept or "")
+        default = canonical(self._default_of(models, allows) or "")
         return {"models": [self._shown(model, loaded, default) for model in models]}
 
     async def names(self) -> list[str] | None:
@@ -83,6 +94,12 @@ class Catalog:
     async def learn(self) -> None:
         """Look at the listed models that nobody has looked at, so that who asks for the page need not wait."""
         await self._capabilities.learn(self._listed)
+
+    def _default_of(self, listed: Sequence[ListedModel], allows: Allows) -> str | None:
+        """Return the operator's choice, or the first that chats, as far as it may be asked."""
+        if self._operators_default and allows(self._operators_default):
+            return self._operators_default
+        return default_model((model for model in listed if allows(model.name)), self._kept)
 
     async def _ask(self, path: str) -> Sequence[ListedModel] | None:
         try:

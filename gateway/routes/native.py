@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from gateway.errors import UNAVAILABLE, refused_by_proxy
+from gateway.guard.guard import PRINCIPAL
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.catalog import Catalog
@@ -23,7 +24,7 @@ JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
 _GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
-"""What a list tells of a stream while every caller is anonymous: not its id, which would be the key to it."""
+"""What a list tells of a stream where every caller is anonymous: not its id, which would be the key to it."""
 
 
 class NativeRoutes:
@@ -58,7 +59,7 @@ class NativeRoutes:
         """GET /api/chat/stream/{id}: replay after a number, then live; as JSON, a snapshot."""
         stream_id = _stream_id(request)
         if edge.preferred_type(request, (SSE, JSON)) == JSON:
-            return await self._snapshot(stream_id)
+            return await self._snapshot(stream_id, request[PRINCIPAL].owner)
         position = position_of(stream_id, request.headers, request.query)
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
@@ -74,23 +75,27 @@ class NativeRoutes:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat/stream/{id}/cancel: stop generation; answered when the model server's socket is closed."""
         stream_id = _stream_id(request)
-        answer = await self._asked(partial(self._upstream.stop, stream_id, request[edge.REQUEST_ID]))
+        answer = await self._asked(
+            partial(self._upstream.stop, stream_id, request[edge.REQUEST_ID], request[PRINCIPAL].owner)
+        )
         if answer.status not in {200, 202}:
             raise refused_by_proxy(answer.headers, answer.body)
         word = "stopped" if answer.status == 202 else "finished"
         return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 
-    async def running(self, _request: web.Request) -> web.StreamResponse:
-        """GET /api/chat/streams: the caller's live streams."""
-        answer = await self._asked(partial(self._upstream.read, "/api/streams"))
+    async def running(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/chat/streams: the caller's live streams; with their ids, where it is known who calls."""
+        owner = request[PRINCIPAL].owner
+        shown = ("id", *_SHOWN) if owner else _SHOWN
+        answer = await self._asked(partial(self._upstream.read, "/api/streams", owner))
         if answer.status != 200:
             raise refused_by_proxy(answer.headers, answer.body)
         listed = orjson.loads(answer.body)["streams"]
-        return edge.json_response({"streams": [{name: one[name] for name in _SHOWN} for one in listed]})
+        return edge.json_response({"streams": [{name: one[name] for name in shown} for one in listed]})
 
-    async def models(self, _request: web.Request) -> web.StreamResponse:
+    async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /api/models: what may be asked for."""
-        return edge.json_response(await self._catalog.page())
+        return edge.json_response(await self._catalog.page(request[PRINCIPAL].key.allows))
 
     def _starting(self, kind: str, parse: Parse) -> Callable[[web.Request], Any]:
         """Return the handler of a route that starts a stream and follows it."""
@@ -105,8 +110,8 @@ class NativeRoutes:
 
         return start
 
-    async def _snapshot(self, stream_id: str) -> web.StreamResponse:
-        answer = await self._asked(partial(self._upstream.snapshot, stream_id))
+    async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
+        answer = await self._asked(partial(self._upstream.snapshot, stream_id, owner))
         if answer.status != 200:
             raise refused_by_proxy(answer.headers, answer.body)
         return web.Response(body=answer.body, content_type=JSON, charset="utf-8")

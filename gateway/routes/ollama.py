@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.errors import OLLAMA, UNAVAILABLE
+from gateway.guard.guard import PRINCIPAL
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.responder import Parse, RelayResponder
@@ -60,9 +61,9 @@ class OllamaMount:
         router.add_post("/ollama/api/chat", self._answering("chat", ollama_request.chat))
         router.add_post("/ollama/api/embed", self._embedding("embed", ollama_request.embed))
         router.add_post("/ollama/api/embeddings", self._embedding("embeddings", ollama_request.embeddings))
-        router.add_get("/ollama/api/tags", self._reading("tags"))
-        router.add_get("/ollama/api/ps", self._reading("ps", _without_digests))
-        router.add_get("/ollama/api/version", self._reading("version"))
+        router.add_get("/ollama/api/tags", self._listing("tags"))
+        router.add_get("/ollama/api/ps", self._listing("ps", _without_digests))
+        router.add_get("/ollama/api/version", self.version)
         router.add_post("/ollama/api/show", self.show)
 
     async def greet(self, _request: web.Request) -> web.StreamResponse:
@@ -72,6 +73,7 @@ class OllamaMount:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST /ollama/api/show: less the model's file, which names places on the model server."""
         model = ollama_request.shown_model(await self._responder.body_of(request))
+        request[PRINCIPAL].key.demand(model)
         return await self._passed(request, "show", orjson.dumps({"model": model}), less=_without_modelfile)
 
     def _answering(self, kind: str, parse: Parse) -> Handler:
@@ -81,6 +83,7 @@ class OllamaMount:
             async def work(connection: ClientConnection) -> web.StreamResponse:
                 asked = await self._responder.read_request(request, connection, parse)
                 if asked.wishes.order is not None:
+                    connection.principal.key.demand(asked.request.model or "")
                     connection.reason = None  # it needs no stream
                     return await self._obeyed(request, asked, asked.wishes.order)
                 hop = await self._responder.started(request, connection, asked)
@@ -105,16 +108,31 @@ class OllamaMount:
     def _embedding(self, name: str, parse: Callable[[bytes], Asked[EmbedRequest]]) -> Handler:
         async def embed(request: web.Request) -> web.StreamResponse:
             asked = parse(await self._responder.body_of(request))
+            request[PRINCIPAL].key.demand(asked.request.model)
             edge.note_dropped(request, asked.wishes.dropped)
             return await self._passed(request, name, bodies.written_embedding(asked.request))
 
         return embed
 
-    def _reading(self, name: str, less: Callable[[dict[str, Any]], None] | None = None) -> Handler:
-        async def read(request: web.Request) -> web.StreamResponse:
-            return await self._passed(request, name, less=less)
+    def _listing(self, name: str, less: Callable[[dict[str, Any]], None] = lambda _page: None) -> Handler:
+        """Return the handler of a list of models, of which a key sees those that it may ask."""
 
-        return read
+        async def list_models(request: web.Request) -> web.StreamResponse:
+            allows = request[PRINCIPAL].key.allows
+
+            def lessened(page: dict[str, Any]) -> None:
+                less(page)
+                models = page.get("models")
+                if isinstance(models, list):
+                    page["models"] = [one for one in models if isinstance(one, dict) and allows(str(one.get("name")))]
+
+            return await self._passed(request, name, less=lessened)
+
+        return list_models
+
+    async def version(self, request: web.Request) -> web.StreamResponse:
+        """GET /ollama/api/version: the model server's."""
+        return await self._passed(request, "version")
 
     async def _passed(
         self,

@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.errors import named
+from gateway.guard.guard import PRINCIPAL
 from gateway.relay.connection import ClientConnection, ClientConnections
 from gateway.relay.content_meter import ContentMeter
 from gateway.relay.gathering import GatheringSink
@@ -80,7 +81,7 @@ class RelayResponder:
         """Do ``work`` for one connection; whatever comes of it is counted and told once, from ``finally``."""
         route = request.match_info.route.resource
         path, trace = route.canonical if route else "", trace_of(request.headers)
-        connection = ClientConnection.begin(request[edge.REQUEST_ID], path, kind, trace)
+        connection = ClientConnection.begin(request[edge.REQUEST_ID], path, kind, trace, request[PRINCIPAL])
         connection.reason = Code.INTERNAL
         try:
             return await work(connection)
@@ -129,13 +130,16 @@ class RelayResponder:
         Raises:
             ApiError, BadBody: there is no stream.
         """
-        key = idempotency_key(request.headers.get("Idempotency-Key"))
+        idempotency = idempotency_key(request.headers.get("Idempotency-Key"))
         self._connections.admit(connection, new_stream=True)
-        model = asked.request.model or await self._catalog.default()
+        key = connection.principal.key
+        model = asked.request.model or await self._catalog.default(key.allows)
+        key.demand(model)
         connection.model = model
         connection.timeline.admitted = time.monotonic()
-        completed = asked.request.completed(model, self._settings.max_output_tokens)
-        hop = await self._hops.start(connection, completed, asked.wishes.on_disconnect, key=key)
+        most = min(self._settings.max_output_tokens, key.max_output_tokens or self._settings.max_output_tokens)
+        completed = asked.request.completed(model, most)
+        hop = await self._hops.start(connection, completed, asked.wishes.on_disconnect, key=idempotency)
         connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
         return hop
 

@@ -89,6 +89,7 @@ def main(
     settings_type: type[S],
     build: Callable[[S], Service],
     *,
+    demand: Callable[[S], object] = lambda _: None,
     notes: str = "",
     argv: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -99,6 +100,7 @@ def main(
         name: what log lines call it.
         settings_type: read from ``environ``.
         build: makes the service, inside the running event loop.
+        demand: looks at what the settings name, files say, and raises SettingsError where it cannot be used.
         notes: shown by ``--help`` below the settings.
         argv: arguments, program excluded; None means the process's own.
         environ: None means the process's own.
@@ -106,6 +108,8 @@ def main(
     asked = parse(name, settings_type, notes, argv)
     try:
         settings = read_settings(settings_type, os.environ if environ is None else environ)
+        if not asked.healthcheck:
+            demand(settings)
     except SettingsError as exc:
         return _complain(exc.problems, 2)
     if asked.check:

@@ -74,6 +74,14 @@ class Address(_ParsedText):
         everywhere = {4: "127.0.0.1", 6: "::1"}[ip.version]
         return Origin("http", everywhere if ip.is_unspecified else self.host, self.port)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach what listens here."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -101,11 +109,12 @@ class Origin(_ParsedText):
         return f"{self.scheme}://{Address(self.host, self.port)}"
 
 
-def _split_at_commas(value: Any) -> Any:
+def split_at_commas(value: Any) -> Any:
+    """Return the words of a string that commas separate; anything else as it is."""
     return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
 
 
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+CommaList = Annotated[tuple[str, ...], BeforeValidator(split_at_commas)]
 """Words separated by commas; the empty string is the empty list."""
 
 

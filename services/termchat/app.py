@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.termchat.exit_codes import Exit
+from services.termchat.files import NotReadable, path_of, read_text
 from services.termchat.gateway import Gateway
 from services.termchat.options import STOP, STREAMS, CommandLine, Misused, read_options
 from services.termchat.session import Session, ask_once
@@ -60,7 +61,7 @@ def _question(options: CommandLine) -> str:
 
 
 async def _run(options: CommandLine, question: str, out: Terminal, err: Terminal, environ: Mapping[str, str]) -> int:
-    gateway = Gateway(options.server, options.header, _trust(options))
+    gateway = Gateway(options.server, {**options.header, **_key(options)}, _trust(options))
     session = Session(options, gateway, out, err)
     try:
         if options.operation in {STREAMS, STOP}:
@@ -75,6 +76,23 @@ async def _run(options: CommandLine, question: str, out: Terminal, err: Terminal
         return await chat(session, environ)
     finally:
         await gateway.close()
+
+
+def _key(options: CommandLine) -> dict[str, str]:
+    """Return the header that brings the key, if there is one.
+
+    Raises:
+        Misused: its file cannot be read, or holds no key.
+    """
+    if not options.key_file:
+        return {}
+    try:
+        key = read_text(path_of(options.key_file)).strip()
+    except NotReadable as exc:
+        raise Misused(f"--key-file: {exc}") from exc
+    if not key.isascii() or not key.isprintable() or " " in key or not key:
+        raise Misused("--key-file: expected a file that holds one key and nothing else")
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _trust(options: CommandLine) -> ssl.SSLContext | None:

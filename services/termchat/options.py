@@ -30,12 +30,14 @@ class CommandLine:
         words: the question, or what an operator wants; empty for a chat.
         server: the server: for operators the proxy, else the gateway.
         header: sent with every request.
+        key_file: what holds the key that is sent, too; "" for none.
         cacert: a file; "" trusts what the system trusts.
     """
 
     words: str
     server: ServerUrl
     header: Mapping[str, str]
+    key_file: str = ""
     cacert: str = ""
     parameters: Parameters = field(default_factory=Parameters)
     is_streaming: bool = True
@@ -72,6 +74,7 @@ def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> CommandLine
         words=asked.question[1] if operation == STOP else "" if operation else " ".join(asked.question),
         server=_server(asked.url or default_server),
         header=dict(_header(text) for text in headers if text),
+        key_file=asked.key_file or environ.get(settings.KEY_FILE, ""),
         cacert=asked.cacert or environ.get(settings.CACERT, ""),
         parameters=parameters,
         is_streaming=not asked.no_stream,
@@ -94,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("question", nargs="*", help="answered once, and printed; without it a chat begins")
     add("--url", metavar="URL", help=f"the gateway [{settings.GATEWAY}]; for operators the proxy [{settings.PROXY}]")
+    add("--key-file", metavar="FILE", help="holds the key that the gateway asks for")
     add("--header", metavar="TEXT", action="append", help="'Name: value', sent with every request; may be given again")
     add("--cacert", metavar="FILE", help="certificates to trust instead of the system's")
     add("--model", metavar="NAME", help="the model [the gateway's default]")

@@ -10,11 +10,14 @@ from typing import Final
 from services.runtime.environment import LOG_FORMAT, LOG_LEVEL, SettingRow, unknown_names
 
 PREFIX: Final = "SLUICE_TERM_"
-URL, HEADER, CACERT, MODEL, SYSTEM = (PREFIX + name for name in ("URL", "HEADER", "CACERT", "MODEL", "SYSTEM"))
+URL, KEY_FILE, HEADER, CACERT, MODEL, SYSTEM = (
+    PREFIX + name for name in ("URL", "KEY_FILE", "HEADER", "CACERT", "MODEL", "SYSTEM")
+)
 GATEWAY: Final = "http://127.0.0.1:3001"
 PROXY: Final = "http://127.0.0.1:8080"
 ROWS: Final = (
     SettingRow(URL, GATEWAY, "the gateway, as the terminal chat reaches it: http(s)://host[:port][/path]"),
+    SettingRow(KEY_FILE, "", "a file with the key that the terminal chat sends; empty = none"),
     SettingRow(HEADER, "", "a header that the terminal chat sends with every request: Name: value"),
     SettingRow(CACERT, "", "a file of certificates that the terminal chat trusts instead of the system's"),
     SettingRow(MODEL, "", "the model that the terminal chat asks; empty = the gateway's default"),

@@ -48,12 +48,18 @@ class Held:
 
 
 @contextlib.contextmanager
-def common_gate(chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES) -> Iterator[None]:
-    """Hold ``chain`` to the gate: nothing leaks, every stream ended once and was counted once, the next one works."""
-    warm_up(chain)
+def common_gate(
+    chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES, headers: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Hold ``chain`` to the gate: nothing leaks, every stream ended once and was counted once, the next one works.
+
+    Args:
+        headers: of the clean request, where a gateway asks for a key.
+    """
+    warm_up(chain, headers)
     before = {server.module: Held.by(server) for server in (chain.proxy, chain.gateway)}
     yield
-    warm_up(chain)
+    warm_up(chain, headers)
     for server in (chain.proxy, chain.gateway):
         eventually(partial(is_idle, server), f"{server.module} gave everything back", within_s=SETTLE_S)
         assert errors_logged(server) == []
@@ -64,12 +70,13 @@ def common_gate(chain: Chain, *, growth_bytes: int = MODULE_GROWTH_BYTES) -> Ite
     eventually(lambda: is_given_back(chain, before), "files and tasks are back at their baseline", within_s=SETTLE_S)
 
 
-def warm_up(chain: Chain) -> None:
+def warm_up(chain: Chain, headers: Mapping[str, str] | None = None) -> None:
     """A clean request succeeds."""
 
     async def ask() -> str:
         async with Client(chain.gateway.url) as client:
-            return (await client.chat("sim:tokens=3")).reason
+            question = {"model": "sim:tokens=3", "messages": [{"role": "user", "content": "hi"}]}
+            return (await client.ask("/api/chat/stream", question, headers)).reason
 
     assert asyncio.run(ask()) == "stop"
 

@@ -78,6 +78,16 @@ async def test_an_answer_that_is_not_held_any_more_is_interrupted() -> None:
     assert (done.code, done.out, done.err) == (1, "Hello\n", "No. [interrupted]\n")
 
 
+async def test_the_key_of_a_file_is_sent_with_every_request(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("sk_live_1\n")
+    async with scripted(lambda _: HELLO) as gateway:
+        done = await run("hi", "--key-file", str(key), url=gateway.url)
+
+    assert done.code == 0
+    assert [head.split("\r\n").count("Authorization: Bearer sk_live_1") for head in gateway.requests] == [1]
+
+
 @needs("openssl")
 async def test_over_tls_a_certificate_that_is_named_is_trusted_and_another_is_not(tmp_path: Path) -> None:
     certificate, tls = make_certificate(tmp_path)

@@ -107,6 +107,8 @@ def test_a_gateway_that_is_away_is_3(options: list[str]) -> None:
         (["--header", "Host: x", "hi"], "--header: expected 'Name: value'"),
         (["--header", "a\r\nb: c", "hi"], "--header: expected 'Name: value'"),
         (["--model", "x" * 300, "hi"], "--model: expected a name"),
+        (["--key-file", "/nowhere", "hi"], "--key-file: no such file or directory"),
+        (["--key-file", "LICENSE", "hi"], "--key-file: expected a file that holds one key and nothing else"),
         (["--url", "https://localhost", "--cacert", "/nowhere", "hi"], "--cacert: expected a file of certificates"),
     ],
 )

@@ -1,0 +1,94 @@
+"""The guard of the gateway's routes: who asks, and may they? No handler sees a request that may not be.
+
+request -> credential -> Keyring -> Principal -> the scope that its route demands -> the handler
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+
+from gateway.guard.address import Network, client_address
+from gateway.guard.credential import credential_of
+from gateway.guard.keyring import ANYBODY, Keyring, Principal
+from gateway.guard.scopes import Scope
+from gateway.guard.wrong_keys import WrongKeys
+from services.wire.events import ApiError, Code, Failed
+
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+"""Who asks."""
+Access = Mapping[str, Scope | None]
+"""What a route demands of a key, by its path as the router writes it; None: not even that there is one."""
+_UNAUTHORIZED: Final = Failed(Code.UNAUTHORIZED, "Send a key that is good here, as Authorization: Bearer <key>.")
+_TOO_MANY: Final = Failed(Code.RATE_LIMITED, "Too many wrong keys came from this address.")
+_NOT_THIS: Final = Failed(Code.FORBIDDEN, "This key may not do this. Ask the operator for the scope.")
+
+
+class Guard:
+    """Lets in whom the keyring knows, as far as their key goes.
+
+    Args:
+        ring: the keys, or None: everybody is let in, and nobody is known.
+        access: of all routes that there are.
+        edges: whose word for a client's address is believed.
+    """
+
+    def __init__(self, ring: Keyring | None, access: Access, edges: Sequence[Network]) -> None:
+        self.ring = ring
+        self._access = access
+        self._edges = edges
+        self._wrong = WrongKeys()
+
+    def demand_access_of_all(self, router: web.UrlDispatcher) -> None:
+        """Let no process start with a route of which nobody said who may use it.
+
+        Raises:
+            LookupError: with their paths.
+        """
+        paths = {resource.canonical for resource in router.resources()}
+        if missing := sorted(paths - self._access.keys()):
+            raise LookupError(f"who may use {', '.join(missing)}?")
+
+    def still_lets_in(self, principal: Principal) -> bool:
+        """Return whether who was let in would be now."""
+        return self.ring is None or principal is ANYBODY or self.ring.still_lets_in(principal, datetime.now(UTC))
+
+    def check(self, request: web.Request) -> None:
+        """Note who asks, for the handler.
+
+        Raises:
+            ApiError: they may not: 400, 401, 403 or 429.
+        """
+        resource = request.match_info.route.resource
+        scope = None if resource is None else self._access[resource.canonical]
+        if self.ring is None or scope is None:
+            request[PRINCIPAL] = ANYBODY
+        else:
+            request[PRINCIPAL] = self._let_in(self.ring, request, scope)
+
+    @staticmethod
+    async def challenge(_request: web.Request, response: web.StreamResponse) -> None:
+        """Say with a 401 what is wanted: for ``on_response_prepare``."""
+        if response.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+
+    def _let_in(self, ring: Keyring, request: web.Request, scope: Scope) -> Principal:
+        headers = request.headers
+        credential = credential_of(headers.getall("Authorization", ()), headers.getall("X-Api-Key", ()))
+        principal = ring.principal_of(credential, datetime.now(UTC)) if credential else None
+        if principal is None:
+            raise self._refused(request, is_guess=bool(credential))
+        if scope not in principal.key.scopes:
+            raise ApiError(_NOT_THIS)
+        return principal
+
+    def _refused(self, request: web.Request, *, is_guess: bool) -> ApiError:
+        """Return the refusal of who has no good key; who has one is served from any address."""
+        if not is_guess:
+            return ApiError(_UNAUTHORIZED)
+        address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", ()), self._edges)
+        wait_s = self._wrong.wait_s(address, time.monotonic())
+        return ApiError(_TOO_MANY, retry_after_s=math.ceil(wait_s)) if wait_s else ApiError(_UNAUTHORIZED)

@@ -1,0 +1,16 @@
+"""What a key may be used for. Pure."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """One thing that a key may be used for; a route demands one of them, any key, or none at all."""
+
+    CHAT = "chat"
+    """Every route that generates; and to follow, look at and cancel one's own streams."""
+    MODELS = "models"
+    """Lists of models, what a model can do, what is loaded, the version."""
+    STREAMS = "streams"
+    """The list of one's own live streams."""
+    ADMIN = "admin"
+    """What all principals used."""

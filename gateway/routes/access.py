@@ -1,0 +1,28 @@
+"""What each route demands of a key: a gateway with a route that is not in the table does not start. Pure."""
+
+from typing import Final
+
+from gateway.guard.scopes import Scope
+
+ACCESS: Final[dict[str, Scope | None]] = {
+    "/api/chat/stream": Scope.CHAT,
+    "/api/generate/stream": Scope.CHAT,
+    "/api/chat": Scope.CHAT,
+    "/api/chat/stream/{id}": Scope.CHAT,
+    "/api/chat/stream/{id}/cancel": Scope.CHAT,
+    "/api/chat/streams": Scope.STREAMS,
+    "/api/models": Scope.MODELS,
+    "/api/beacon": None,  # sent while a page closes, when no header can be; it says a number
+    "/ollama/": None,  # that something is here
+    "/ollama/api/chat": Scope.CHAT,
+    "/ollama/api/generate": Scope.CHAT,
+    "/ollama/api/embed": Scope.CHAT,
+    "/ollama/api/embeddings": Scope.CHAT,
+    "/ollama/api/tags": Scope.MODELS,
+    "/ollama/api/ps": Scope.MODELS,
+    "/ollama/api/version": Scope.MODELS,
+    "/ollama/api/show": Scope.MODELS,
+    "/livez": None,
+    "/readyz": None,
+    "/health": None,
+}
