@@ -84,7 +84,7 @@ class FollowedHop:
     async def let_end(self) -> None:
         """Wait a moment for the end of its body: nothing more is due, and its silence means nothing."""
         self._watchdog.stop()
-        if self._hop is not None and self._hop.call is not None:
+        if self._hop is not None and self._hop.call is not None and not self._hop.call.released.done():
             await asyncio.wait([self._hop.call.released], timeout=LAST_CHUNK_S)
 
     def close(self) -> None:

@@ -201,11 +201,14 @@ async def read_body(request: web.Request, *, limit_bytes: int, patience_s: float
     body = bytearray()
     began = asyncio.get_running_loop().time()
     try:
+        if request.content.is_eof():  # all of it came with the headers, as nearly every body: nothing to wait for
+            whole = request.content.read_nowait()
+            _refuse_longer(whole, limit_bytes)
+            return whole
         async with asyncio.timeout(patience_s) as limit:
             while piece := await request.content.readany():
                 body += piece
-                if len(body) > limit_bytes:
-                    raise _too_large(limit_bytes)
+                _refuse_longer(body, limit_bytes)
                 limit.reschedule(began + body_time_s(patience_s, len(body)))
     except TimeoutError as exc:
         words = f"The body came too slowly: it has {patience_s:g} s, and one more for each 64 KiB that came."
@@ -214,6 +217,11 @@ async def read_body(request: web.Request, *, limit_bytes: int, patience_s: float
         close = {"Connection": "close"}  # where the body ends, and what stands behind it, nobody can say
         raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.", headers=close) from exc
     return bytes(body)
+
+
+def _refuse_longer(body: bytes | bytearray, limit_bytes: int) -> None:
+    if len(body) > limit_bytes:
+        raise _too_large(limit_bytes)
 
 
 def _too_large(limit_bytes: int) -> web.HTTPRequestEntityTooLarge:

@@ -198,8 +198,10 @@ class SinkWatch:
             return None
 
     def _looked(self, now: float) -> float | None:
-        unsent = self.unsent = self._sink.unsent
-        owed = unsent > 0 or self._owes()
+        behind = self._owes()
+        # all was taken and nothing written since: nobody need ask the kernel
+        unsent = self.unsent = self._sink.unsent if behind or self._sink.written != self._taken else 0
+        owed = behind or unsent > 0
         taken = self._sink.written - unsent
         if not owed or taken != self._taken:
             self._taken, self._taken_at = taken, now

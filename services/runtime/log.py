@@ -57,8 +57,10 @@ class LogWriter:
             if full or self._closed:
                 self.dropped += 1
                 return
-            self._lines.append(line)  # no notify: it would wake the thread, and take the GIL, for every line
+            self._lines.append(line)
             self.held_bytes += len(line)
+            if len(self._lines) == 1:  # for every line it would wake the thread, and take the GIL
+                self._changed.notify()
 
     def close(self) -> None:
         """Write what is held, for ``FLUSH_S`` at most; later lines are dropped."""
@@ -76,8 +78,9 @@ class LogWriter:
                     self.dropped += len(lines)
 
     def _take(self) -> list[bytes]:
-        """Return what has gathered in a period; the closed writer's last lines at once."""
+        """Return what has gathered within a period of the first line; the closed writer's last lines at once."""
         with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._closed)  # a process with nothing to say sleeps
             self._changed.wait_for(lambda: self._closed, PERIOD_S)
             lines = list(self._lines)
             self._lines.clear()
