@@ -4,6 +4,7 @@ Images of others that cannot be had here are replaced by stand-ins, which SLUICE
 left out by name.
 """
 
+import datetime as dt
 import functools
 import json
 import os
@@ -54,6 +55,11 @@ def printed(done: subprocess.CompletedProcess[str]) -> str:
     """
     assert done.returncode == 0, f"{' '.join(done.args)}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def seconds(moment: str) -> float:
+    """Return a time of the engine's in seconds."""
+    return dt.datetime.fromisoformat(moment).timestamp()
 
 
 @functools.cache
@@ -155,14 +161,15 @@ class Stack:
         assert len(children) == 1, f"the init of {service} has one child"
         os.kill(int(children[0]), 9)
 
-    def came_back(self, service: str, since: str, *, within_s: float) -> None:
-        """Wait until a service's container runs again that had started at ``since``."""
+    def away_s(self, service: str, since: str) -> float:
+        """Wait until a service's container that had started at ``since`` runs again; return how long it did not."""
 
-        def again() -> bool:
-            state = self.inspect(service)["State"]
-            return bool(state["Running"] and state["StartedAt"] != since)
+        def again() -> dict[str, Any] | None:
+            state: dict[str, Any] = self.inspect(service)["State"]
+            return state if state["Running"] and state["StartedAt"] != since else None
 
-        eventually(again, f"{service} runs again", within_s=within_s)
+        state = eventually(again, f"{service} runs again", within_s=STEP_S)
+        return seconds(state["StartedAt"]) - seconds(state["FinishedAt"])
 
     def calls(self, model: str) -> list[dict[str, Any]]:
         """Return the calls that asked for ``model``, as the simulator has them."""
