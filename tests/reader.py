@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -107,6 +108,11 @@ class Reading:
                 break
         return self.answer
 
+    async def some(self) -> bytes:
+        """Read what comes next, and return the body so far, whatever its type."""
+        await self._more()
+        return bytes(self.answer.wire)
+
     async def until_end(self) -> Answer:
         """Read to the end of the body."""
         while await self._more():
@@ -140,14 +146,15 @@ def _is_content(event: ServerSentEvent) -> bool:
 
 
 class Client:
-    """Asks one server; ``async with Client(url) as client``."""
+    """Asks one server; ``async with Client(url) as client``, and with ``tls`` if it speaks that."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
+        self._tls = tls
 
     async def __aenter__(self) -> Self:
         """Open."""
-        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._tls or True)
         self.session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=1 << 16
         )

@@ -2,18 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.chain import Chain
+from tests.throwaway import INSTALL_TIMEOUT_S, environment
 
 pytestmark = pytest.mark.network
 
 OLD: Final = "langchain-ollama==0.2.*"
-INSTALL_TIMEOUT_S: Final = 240.0
 ASK_TIMEOUT_S: Final = 60.0
 PROGRAM: Final = """
 import json, sys
@@ -34,11 +33,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a virtual environment that has the old one."""
-    folder = tmp_path_factory.mktemp("old")
-    python = folder / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=INSTALL_TIMEOUT_S)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", OLD], check=True, timeout=INSTALL_TIMEOUT_S)
-    return python
+    return environment(tmp_path_factory.mktemp("old"), OLD) / "python"
 
 
 def said(python: Path, host: str) -> dict[str, Any]:
