@@ -27,8 +27,8 @@ from tests.bench.load import LoadFailed
 from tests.bench.long_experiments import LONG
 from tests.bench.machine import head
 from tests.bench.model_server import ModelServer
-from tests.bench.native_programs import CannotBuild, Programs, build
 from tests.bench.nginx import HOW_TO_GET, nginx_program, nginx_twice
+from tests.bench.programs import CannotBuild, Programs, build, in_python
 from tests.bench.results import Results
 from tests.bench.sluice import Checkout, sluice
 from tests.bench.stage import Stage
@@ -46,9 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     _raise_file_limit()
     try:
-        programs = build(FOLDER)
-        report = _measured(asked, programs, console)
-    except (CannotBuild, CannotStart, LoadFailed) as exc:
+        report = _measured(asked, _programs(console), console)
+    except (CannotStart, LoadFailed) as exc:
         print(f"make bench: {exc}", file=sys.stderr)
         return 1
     for failure in report["failures"]:
@@ -72,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, default=FOLDER / "report.json", help="where the report is written")
     return parser
+
+
+def _programs(console: Console) -> Programs:
+    try:
+        return build(FOLDER)
+    except CannotBuild as exc:
+        console.print(f"{exc}: the load generator and the model server are Python")
+        return in_python()
 
 
 def _measured(asked: argparse.Namespace, programs: Programs, console: Console) -> dict[str, Any]:

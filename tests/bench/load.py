@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.bench.contender import Contender
 from tests.bench.cores import Cores, pinned
-from tests.bench.native_programs import Programs
+from tests.bench.programs import Programs
 from tests.bench.tally import Run
 
 GRACE_S: Final = 10.0
@@ -59,10 +59,14 @@ def run(programs: Programs, cores: Cores, contender: Contender, load: Load, more
     asking = [f"port={contender.port}", f"path={contender.path}", f"body={contender.body}"]
     command = [*programs.readers, *asking, *load.orders(), *(f"cpu={pid}" for pid in pids)]
     with pinned(cores.load):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    report, words = process.communicate(timeout=load.deadline_ms / 1000 + GRACE_S)
-    if process.returncode != 0:
-        raise LoadFailed(f"the load generator ended with {process.returncode}: {words[-200:]}")
+        generator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with generator:
+        try:
+            report, words = generator.communicate(timeout=load.deadline_ms / 1000 + GRACE_S)
+        finally:
+            generator.kill()  # it has ended, unless we are on our way out
+    if generator.returncode != 0:
+        raise LoadFailed(f"the load generator ended with {generator.returncode}: {words[-200:]}")
     told = Run.of(report, words)
     whole = told["whole"]
     if told.unfinished or whole.broken or whole.refused:

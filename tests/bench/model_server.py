@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.bench.cores import Cores, pinned
-from tests.bench.native_programs import Programs
+from tests.bench.programs import Programs
 from tests.bench.tally import moments
 from tests.eventually import eventually
 

@@ -8,7 +8,7 @@ from tests.bench.cores import Cores
 from tests.bench.foreign import MachineTime, Others
 from tests.bench.load import Load, run
 from tests.bench.model_server import ModelServer
-from tests.bench.native_programs import Programs
+from tests.bench.programs import Programs
 from tests.bench.tally import Run, Tally
 
 Figures = dict[str, float]

@@ -11,8 +11,8 @@ from tests.bench.contender import NGINX, CannotStart, Contender, process, wait_f
 from tests.bench.cores import Cores
 from tests.bench.load import Load
 from tests.bench.model_server import ModelServer
-from tests.bench.native_programs import build
 from tests.bench.nginx import nginx_program, nginx_twice
+from tests.bench.programs import build
 from tests.bench.sluice import Checkout, sluice
 from tests.bench.stage import Stage, by_hop
 from tests.machine import needs

@@ -1,7 +1,8 @@
-"""The load generator and the model server, built from native/ when the bench starts."""
+"""The load generator and the model server: built from native/ when the bench starts, or their stand-ins in Python."""
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ def build(into: Path) -> Programs:
     into.mkdir(parents=True, exist_ok=True)
     built = [_compile(compiler, into / name, files) for name, files in (("source", SOURCE), ("readers", READERS))]
     return Programs([built[0]], [built[1]], f"C, {Path(compiler).name} {' '.join(FLAGS)}")
+
+
+def in_python() -> Programs:
+    """Return their stand-ins, which need nothing, and can be what is measured."""
+    source, readers = ([sys.executable, "-m", f"tests.bench.python_{name}"] for name in ("source", "readers"))
+    return Programs(source, readers, "Python, at a tenth of the speed of C: firehose and delays may be its own")
 
 
 def _compile(compiler: str, program: Path, files: Sequence[str]) -> str:

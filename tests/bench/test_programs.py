@@ -1,4 +1,4 @@
-"""The model server and the load generator, against each other: what they say they saw is what was asked for."""
+"""Model server and load generator, in C and in Python, against each other: what they saw is what was asked for."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +9,16 @@ from tests.bench.contender import Contender
 from tests.bench.cores import Cores
 from tests.bench.load import Load, LoadFailed, run
 from tests.bench.model_server import ModelServer
-from tests.bench.native_programs import CannotBuild, Programs, build
+from tests.bench.programs import CannotBuild, Programs, build, in_python
 from tests.bench.tally import Run
 from tests.machine import needs
 
-pytestmark = needs("cc")
 ANYWHERE = Cores.of([0])
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    return build(tmp_path_factory.mktemp("bench"))
+@pytest.fixture(scope="module", params=[pytest.param("C", marks=needs("cc")), "Python"])
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    return in_python() if request.param == "Python" else build(tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture
