@@ -5,7 +5,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tests.bench.contender import Contender
@@ -27,17 +27,24 @@ class Plan:
         contenders: how each is started, by name.
         fresh: experiments that want servers which have just been started.
         lasting: those that one set of servers runs through, round by round.
+        bears: the experiments, by name, of a contender that cannot bear all of them.
     """
 
     contenders: Mapping[str, Start]
     fresh: Mapping[str, Experiment]
     lasting: Mapping[str, Experiment]
     rounds: int
+    bears: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """How many figures are taken: how often ``told`` hears of it."""
-        return self.rounds * len(self.contenders) * (len(self.fresh) + len(self.lasting))
+        asked = [len(self.among(experiment, list(self.contenders))) for experiment in (*self.fresh, *self.lasting)]
+        return self.rounds * sum(asked)
+
+    def among(self, experiment: str, contenders: Sequence[str]) -> list[str]:
+        """Return those of ``contenders`` that are asked."""
+        return [name for name in contenders if experiment in self.bears.get(name, (experiment,))]
 
 
 def measure(stage: Stage, plan: Plan, told: Callable[[str], None]) -> Results:
@@ -50,7 +57,7 @@ def measure(stage: Stage, plan: Plan, told: Callable[[str], None]) -> Results:
     for number in range(plan.rounds):
         turn = _turned(list(plan.contenders), number)
         for name, experiment in plan.fresh.items():
-            for contender in turn:
+            for contender in plan.among(name, turn):
                 told(f"{name}: {contender}")
                 with _running(stage, plan.contenders[contender]) as running:
                     _add(results, name, experiment, stage, running)
@@ -59,7 +66,7 @@ def measure(stage: Stage, plan: Plan, told: Callable[[str], None]) -> Results:
                 contender: stack.enter_context(_running(stage, plan.contenders[contender])) for contender in turn
             }
             for name, experiment in plan.lasting.items():
-                for contender in turn:
+                for contender in plan.among(name, turn):
                     told(f"{name}: {contender}")
                     _add(results, name, experiment, stage, running_by_name[contender])
     return results

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import table
+from tests.bench import litellm, table
 from tests.bench.bench import Plan, Start, measure
 from tests.bench.contender import NGINX, CannotStart, Contender
 from tests.bench.cores import Cores, available
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against", type=Path, action="append", default=[], help="another checkout, measured in turn with this one"
     )
+    parser.add_argument("--peers", action="store_true", help=f"also {litellm.NAME}, in an environment of its own")
     parser.add_argument("--output", type=Path, default=FOLDER / "report.json", help="where the report is written")
     return parser
 
@@ -118,13 +119,16 @@ def _contenders(
         found[NGINX] = functools.partial(nginx_twice, program, port, cores, folder)
     for name, root in {OURS: ROOT, **{path.resolve().name: path.resolve() for path in asked.against}}.items():
         found[name] = functools.partial(sluice, name, Checkout(root, python), port, cores, folder)
+    if asked.peers:
+        found[litellm.NAME] = functools.partial(litellm.litellm, litellm.environment(FOLDER), port, cores, folder)
     return found
 
 
 def _plan(asked: argparse.Namespace, contenders: Mapping[str, Start]) -> Plan:
-    only = asked.only.split(",") if asked.only else [*FRESH, *(LONG if asked.full else SHORT)]
+    usual = [*FRESH, *(LONG if asked.full else SHORT), *(litellm.BEARS if asked.peers else ())]
+    only = asked.only.split(",") if asked.only else usual
     fresh, lasting = ({name: one for name, one in some.items() if name in only} for some in (FRESH, LONG))
-    return Plan(contenders, fresh, lasting, asked.rounds)
+    return Plan(contenders, fresh, lasting, asked.rounds, {litellm.NAME: litellm.BEARS})
 
 
 def _with_a_bar(stage: Stage, plan: Plan, console: Console) -> Results:

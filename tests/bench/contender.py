@@ -71,13 +71,13 @@ def process(
             child.wait()
 
 
-def wait_for_answer(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_answer(url: str, child: subprocess.Popen[bytes], log: Path, *, within_s: float = START_S) -> None:
     """Return when ``url`` is answered with 200.
 
     Raises:
-        CannotStart: the process ended, or it takes longer than START_S.
+        CannotStart: the process ended, or it takes longer than ``within_s``.
     """
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 ours
             if answer.status == 200:

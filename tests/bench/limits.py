@@ -58,6 +58,7 @@ class Row:
 
 
 ROWS: Final = (
+    Row("token_cpu_us.10", "CPU a token, 10 streams at 50/s, µs", against=NGINX, digits=1),
     Row("token_cpu_us.50", "CPU a token, 50 streams at 50/s, µs", 2.0, 1.5, against=NGINX, digits=1),
     Row("token_cpu_us.200", "CPU a token, 200 streams at 50/s, µs", 2.0, 1.5, against=NGINX, digits=1),
     Row("token_cpu_us.500", "CPU a token, 500 streams at 50/s, µs", 2.0, 1.5, against=NGINX, digits=1),
