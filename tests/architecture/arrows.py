@@ -86,4 +86,9 @@ PURE: Final = (
     "gateway.guard.keys",
     "gateway.guard.scopes",
     "gateway.guard.wrong_keys",
+    "deploy.grafana.promql",
+    "deploy.grafana.panel",
+    "deploy.grafana.json_model",
+    "deploy.grafana.limits",
+    "deploy.grafana.rows",
 )

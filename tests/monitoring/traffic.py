@@ -5,12 +5,13 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import aiohttp
 
-from tests.chain import Chain
+from tests.behaviour.socket_client import SocketClient
+from tests.chain import Chain, Server
 from tests.reader import Client
 
 READERS: Final = 6
@@ -29,10 +30,16 @@ MODELS: Final = (
     "sim",
     "sim:fault=error,at=12",
     "story",
-    "sim:fault=refuse,times=1",
+    "sim:status=503,times=1,seed={number}",
     "no-such-model",
 )
-"""What is asked for, in turn: rather more than half of it is answered as it should be."""
+"""What is asked for, in turn: rather more than half of it is answered as it should be. A seed makes a name new."""
+SERVED: Final = ("sim", "thinker", "story")
+"""What is asked for on a good day."""
+SLOW_READER: Final = "story:tokens=100,rate=50,size=16000"
+"""More text than fits into all buffers on the way."""
+TUNNEL_S: Final = 0.5
+PATIENCE_S: Final = 8.0
 LEAVES_EVERY: Final = 7
 """One reader in so many closes the tab at its first token."""
 PAGE: Final = "http://localhost:3000"
@@ -40,10 +47,10 @@ PAGE: Final = "http://localhost:3000"
 
 
 @contextlib.contextmanager
-def traffic(chain: Chain) -> Iterator[None]:
-    """Ask the gateway, with six readers at a time, until the block ends."""
+def traffic(chain: Chain, models: Sequence[str] = MODELS) -> Iterator[None]:
+    """Ask the gateway, with six readers at a time and now and then a slow one, until the block ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_all_read(chain.gateway.url, stop)), name="traffic")
+    thread = threading.Thread(target=lambda: asyncio.run(_all_read(chain.gateway, models, stop)), name="traffic")
     thread.start()
     try:
         yield
@@ -52,17 +59,18 @@ def traffic(chain: Chain) -> Iterator[None]:
         thread.join()
 
 
-async def _all_read(url: str, stop: threading.Event) -> None:
+async def _all_read(gateway: Server, models: Sequence[str], stop: threading.Event) -> None:
     asked = itertools.count()
-    async with Client(url) as client, asyncio.TaskGroup() as readers:
+    async with Client(gateway.url) as client, asyncio.TaskGroup() as readers:
+        readers.create_task(_read_slowly(gateway.port, stop))
         for _ in range(READERS):
-            readers.create_task(_read(client, asked, stop))
+            readers.create_task(_read(client, models, asked, stop))
 
 
-async def _read(client: Client, asked: Iterator[int], stop: threading.Event) -> None:
+async def _read(client: Client, models: Sequence[str], asked: Iterator[int], stop: threading.Event) -> None:
     while not stop.is_set():
         number = next(asked)
-        body = {"model": MODELS[number % len(MODELS)], "message": f"question {number}"}
+        body = {"model": models[number % len(models)].format(number=number), "message": f"question {number}"}
         with contextlib.suppress(aiohttp.ClientError):  # a gateway that is being stopped: whoever stops it knows
             began = time.monotonic()
             async with client.open("POST", "/api/chat/stream", body) as reading:
@@ -75,3 +83,14 @@ async def _read(client: Client, asked: Iterator[int], stop: threading.Event) -> 
             if answer.stream_id:
                 told = {"stream_id": answer.stream_id, "ttft_ms": waited_ms}
                 await client.ask("/api/beacon", told, {"Origin": PAGE})
+
+
+async def _read_slowly(port: int, stop: threading.Event) -> None:
+    """Read as a phone does that goes into a tunnel now and then: a little, nothing for half a second, the rest."""
+    while not await asyncio.to_thread(stop.wait, PATIENCE_S):
+        with contextlib.suppress(OSError):  # a gateway that is being stopped, likewise
+            async with SocketClient.connected(port, receive_buffer_bytes=4096) as client:
+                await client.chat(SLOW_READER)
+                await client.until_tokens(1)
+                await asyncio.sleep(TUNNEL_S)
+                await client.until_end()

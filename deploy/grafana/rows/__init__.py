@@ -1,0 +1,15 @@
+"""The dashboard's rows, top to bottom: from whether people are served down to the processes that serve them. Pure.
+
+glance      are people being served, how fast is the first word, how fast are the others?
+time_spent  where does the time go?           (glance and this are the first screen, without scrolling)
+tokens      how smoothly do words come, how many, how long?
+outcomes    how do answers end?
+model_side  how are the model server, its models and the waiting line?
+processes   how are the gateways and proxies themselves?
+"""
+
+from typing import Final
+
+from deploy.grafana.rows import glance, model_side, outcomes, processes, time_spent, tokens
+
+ROWS: Final = (glance.ROW, time_spent.ROW, tokens.ROW, outcomes.ROW, model_side.ROW, processes.ROW)
