@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.relay.hop import Hop
+from gateway.relay.hop import BytesCarrier, Hop
 from services.http.connection import ResponseEnd
 from services.runtime.watchdog import Watchdog
 
@@ -29,7 +29,7 @@ class FollowedHop:
 
     def __init__(
         self,
-        on_bytes: Callable[[bytes], None],
+        on_bytes: BytesCarrier,
         on_over: Callable[[], None],
         again: Callable[[int], Awaitable[Hop | None]],
     ) -> None:

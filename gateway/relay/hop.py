@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from services.http.connection import HttpCall, ResponseEnd
 
@@ -22,6 +22,14 @@ class Head:
     end: ResponseEnd | None = None
 
 
+class BytesCarrier(Protocol):
+    """Who takes a hop's bytes to the client."""
+
+    def __call__(self, data: bytes, framed: bytes = b"", /) -> None:
+        """Take what one read brought; ``framed`` is the same as one HTTP chunk, where it came as one."""
+        ...
+
+
 class Hop:
     """One call of the proxy: its head, then bytes for whoever carries them (it is the connection's ``Reader``)."""
 
@@ -29,7 +37,7 @@ class Hop:
         self.head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self.call: HttpCall | None = None
         self.kept_at: float | None = None  # when the newest of what is kept came
-        self.on_bytes: Callable[[bytes], None] = self._keep
+        self.on_bytes: BytesCarrier = self._keep
         self._on_end: Callable[[ResponseEnd], None] = lambda _end: None
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -49,7 +57,7 @@ class Hop:
             self.head.set_result(Head(self._status, self._headers, bytes(self._kept), end))
         self._on_end(end)
 
-    def carry(self, on_bytes: Callable[[bytes], None], on_end: Callable[[ResponseEnd], None]) -> None:
+    def carry(self, on_bytes: BytesCarrier, on_end: Callable[[ResponseEnd], None]) -> None:
         """From now on hand bytes to ``on_bytes``, first those that are here already."""
         self.on_bytes, self._on_end = on_bytes, on_end
         if kept := bytes(self._kept):
@@ -62,7 +70,7 @@ class Hop:
         if self.call is not None:
             self.call.abort()
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, _framed: bytes = b"") -> None:
         """Hold what comes before the client's headers are out; past a small amount it waits in the socket."""
         self.kept_at = time.monotonic()
         self._kept += data

@@ -1,6 +1,7 @@
 """From a hop's bytes to a client's frames: as they are, or translated into another dialect; and what passed.
 
     PassThrough   native frames, bytes untouched, but for `start` and the end, which get the gateway's own fields
+                  (the usual read, one frame of text, is only recognised, and written with the framing it came in)
     Translated    frames -> events -> the frames of a dialect
 
 Both know frames by :class:`services.wire.native.NativeReader`; what is no content is taken out by it.
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from gateway.relay.content_meter import ContentMeter
 from services.dialects.dialect import Dialect
-from services.wire.events import Content, Event, Failed, Finished, Status, Terminal, Thinking
+from services.wire.events import Content, Event, Failed, Finished, Status, Terminal, Thinking, Token
 from services.wire.native import ControlFrame, NativeFrames, NativeReader, control_frame
 from services.wire.native_events import decoded, events_of
 
@@ -60,6 +61,13 @@ class Passage(Protocol):
     passed: Passed
     can_resume: bool
 
+    def passes(self, data: bytes, now: float) -> bool:
+        """Take in a read of the hop if it is for the client as it came; on the token path.
+
+        False for any other read: nothing was noted, and :meth:`take` has to make frames of it.
+        """
+        ...
+
     def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
         """Append to ``frames`` what a read of the hop is for the client; on the token path.
 
@@ -93,15 +101,23 @@ class PassThrough:
         self._began = began
         self._start_fields = start_fields
 
+    def passes(self, data: bytes, now: float) -> bool:
+        """Whether ``data`` is exactly one frame of text, as nearly every read is: it is noted."""
+        kind = self.passed.reader.text_frame(data)
+        if kind is None:
+            return False
+        gap_s = self._timeline.content_came(now, kind is Token)  # not by the meter: a call less for each token
+        if gap_s is not None:
+            self._gap_seen(gap_s)
+        return True
+
     def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
         """Append the whole frames that ``data`` completes."""
         for run in self.passed.reader.feed(data):
             if isinstance(run, bytes):
                 answers = b"event: token\n" in run or b"event: tool_call\n" in run
                 if answers or b"event: thinking\n" in run:
-                    gap_s = self._timeline.content_came(now, answers)  # not by the meter: a call less for each token
-                    if gap_s is not None:
-                        self._gap_seen(gap_s)
+                    self._meter.content_came(now, answers=answers)
                 frames.append(run)
             else:
                 frames.append(self._rewritten(run))
@@ -135,6 +151,10 @@ class Translated:
         self.end: Terminal | None = None
         self._meter = meter
         self._dialect = dialect
+
+    def passes(self, _data: bytes, _now: float) -> bool:
+        """Nothing is in this dialect as it came."""
+        return False
 
     def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
         """Append what the events of ``data`` are in the dialect."""

@@ -29,8 +29,12 @@ class RelaySink(Protocol):
         """Bytes so far."""
         ...
 
-    def write(self, frames: bytes) -> bool:
-        """Take whole frames; False asks for a pause."""
+    def write(self, frames: bytes, framed: bytes = b"") -> bool:
+        """Take whole frames; False asks for a pause.
+
+        Args:
+            framed: the same as one HTTP chunk, where they came as one.
+        """
         ...
 
     async def drain(self) -> None:
@@ -160,25 +164,31 @@ class Relay:
 
     # --- the token path
 
-    def _carry(self, data: bytes) -> None:
+    def _carry(self, data: bytes, framed: bytes = b"") -> None:
         now = self._hop.heard_at = time.monotonic()
         if self.end_reason is not None or self._failure is not None:
             return
-        frames: list[bytes] = []
         try:
-            try:
-                self._passage.take(data, now, frames)
-            except HopBroken:
-                self.violations += 1
-                self._hop.break_off()
-            if frames:
+            if self._passage.passes(data, now):
+                self._pass_on(data, now, framed)
+            elif frames := self._made_of(data, now):
                 self._pass_on(frames[0] if len(frames) == 1 else b"".join(frames), now)
         except Exception as exc:  # noqa: BLE001 ours, not the hop's, which would be followed again: `run` raises it
             self._failure = exc
             self._wake.set()
 
-    def _pass_on(self, frames: bytes, now: float) -> None:
-        takes_more = self._write(frames)
+    def _made_of(self, data: bytes, now: float) -> list[bytes]:
+        """Return the frames that ``data`` is for the client; an end that says nothing there is an empty one."""
+        frames: list[bytes] = []
+        try:
+            self._passage.take(data, now, frames)
+        except HopBroken:
+            self.violations += 1
+            self._hop.break_off()
+        return frames
+
+    def _pass_on(self, frames: bytes, now: float, framed: bytes = b"") -> None:
+        takes_more = self._write(frames, framed)
         timeline, end = self._meter.timeline, self._passed.end
         if timeline.content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
             self._meter.handed_on(now)
@@ -190,9 +200,9 @@ class Relay:
         elif not takes_more:
             self._pause(now)
 
-    def _write(self, frames: bytes) -> bool:
+    def _write(self, frames: bytes, framed: bytes = b"") -> bool:
         if self._sink is not None:
-            return self._sink.write(frames)
+            return self._sink.write(frames, framed)
         self._early.append(frames)
         self._wake.set()
         return sum(map(len, self._early)) < KEPT_BYTES

@@ -202,7 +202,9 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, Any]:
 def _is_number(name: str, value: object) -> bool:
     if not name.endswith(_NUMBERS) or len(name) > NUMBER_NAME_MAX or isinstance(value, bool):
         return False
-    return isinstance(value, int if name in _INTEGERS else int | float) and value >= 0
+    if name in _INTEGERS:
+        return isinstance(value, int) and value >= 0
+    return isinstance(value, int | float) and value >= 0
 
 
 def _seconds(ns: int | None) -> float | None:

@@ -129,13 +129,18 @@ class Follower:
 
     def push(self) -> None:
         """Hand on what is new, in the tick in which it came; called for every chunk."""
-        sink = self._sink
+        sink, stream_log = self._sink, self._log
         if not self._live or sink is None:
             return
         try:
-            events = self._after()
-            takes_more = not events or self._write(sink, self.dialect.frames(events), events[-1][0])
-            if not takes_more or self.position < self._log.last:  # a chunk may bring more than one piece
+            if stream_log.newest_text is not None and self.position == stream_log.last - 1:
+                # one part of text is new, as at nearly every read: it need not be taken out of the log again
+                frames = self.dialect.text(stream_log.newest_kind, stream_log.last, stream_log.newest_text)
+                takes_more = self._write(sink, frames, stream_log.last)
+            else:
+                events = self._after()
+                takes_more = not events or self._write(sink, self.dialect.frames(events), events[-1][0])
+            if not takes_more or self.position < stream_log.last:  # a chunk may bring more than one piece
                 self._fall_behind()
         except Exception as exc:  # noqa: BLE001 logged there
             self._failed(exc)

@@ -7,12 +7,11 @@ holds some 80,000 tokens and merging is slicing. Event objects are made when som
 from array import array
 from collections import deque
 from dataclasses import dataclass, field
-from math import inf
 from typing import Final, assert_never
 
 from services.wire.events import Failed, Finished, Started, Terminal, Thinking, Token, ToolCall, ToolResult
 from services.wire.ids import BadPosition
-from services.wire.native import Numbered
+from services.wire.native import Numbered, TextKind
 
 RUN_BYTES: Final = 10_240
 """Most text of a run, and so of a merged frame: escaped by JSON at six to one it still fits 64 KiB."""
@@ -23,8 +22,9 @@ BATCH_BYTES: Final = 65_536
 _OFFSET_BYTES: Final = 4
 _EVENT_BYTES: Final = 256
 """What an event that is not text is taken to weigh; a tool call adds its arguments."""
+_NEVER: Final = 1 << 62
+"""A number that no event reaches; not infinity, which is no int: compiled code tells them apart."""
 
-TextKind = type[Token] | type[Thinking]
 NotText = Started | ToolCall | ToolResult | Terminal
 """What a log holds as it is: one by one, and by its kind."""
 
@@ -94,6 +94,8 @@ class StreamLog:
         self._runs: deque[_TextRun | _Single] = deque()
         self._left: dict[TextKind, int] = {Token: 0, Thinking: 0}  # characters that are no longer held
         self._open_run: _TextRun | None = None  # the newest, if more text may join it
+        self.newest_text: str | None = None  # the newest event, where it is text: as it was told
+        self.newest_kind: TextKind = Token
         self.last = 0  # the number of the newest event
         self.size = 0  # bytes held
         self.chunks = 0  # content events, exact
@@ -103,7 +105,7 @@ class StreamLog:
         self.skipped_lines = 0  # lines of the model server of which something could not be read
         self.late = 0  # events that came after the terminal one, and were dropped
         self.end: Terminal | None = None
-        self.kept_after: float = inf
+        self.kept_after = _NEVER
 
     def text(self, kind: TextKind, part: str) -> None:
         """Append a part of the answer; empty text is no event, and text over 64 KiB is several."""
@@ -124,6 +126,7 @@ class StreamLog:
             self._runs.append(run)
         run.text += data
         run.ends.append(len(run.text))
+        self.newest_text, self.newest_kind = part, kind
         self.last += 1
         self.chunks += 1
         if kind is Thinking:
@@ -154,7 +157,7 @@ class StreamLog:
             case _:
                 assert_never(event)
         self._runs.append(_Single(self.last, event, _EVENT_BYTES + weight))
-        self._open_run = None
+        self._open_run = self.newest_text = None
         self.size += _EVENT_BYTES + weight
         self._make_room()
         return True
@@ -173,7 +176,7 @@ class StreamLog:
         if position >= self.last:
             return []
         newest = self._runs[-1]
-        if newest.first <= position + 1:  # the live follower's case
+        if newest.first <= position + 1:  # a live follower's case
             return [newest.after(position)]
         if position + 1 < self.first:
             raise LeftTheLog

@@ -97,7 +97,7 @@ class UpstreamCall:
         if status == 200 and coding not in {"", "identity"}:
             self._tell(_encoded(coding))
 
-    def on_bytes(self, data: bytes) -> None:
+    def on_bytes(self, data: bytes, _framed: bytes = b"") -> None:
         """The token path: from one read of the socket to the sinks of all live followers."""
         now = self.last_byte_at = time.monotonic()
         log = self._stream.log

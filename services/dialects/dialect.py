@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from services.wire.events import ApiError, Finished, Started, Status, Terminal
-from services.wire.native import Numbered
+from services.wire.native import Numbered, TextKind
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers and body."""
@@ -40,6 +40,10 @@ class Dialect(Protocol):
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         """Return the frames of numbered events, back to back: start and end, too, as open and close write them."""
+        ...
+
+    def text(self, kind: TextKind, number: int, content: str) -> bytes:
+        """Return what :meth:`frames` makes of one part of text, without an event object: on the token path."""
         ...
 
     def status(self, status: Status) -> bytes:

@@ -19,7 +19,7 @@ from services.wire.events import (
     ToolCall,
     ToolResult,
 )
-from services.wire.native import LOST_HOP, Numbered
+from services.wire.native import LOST_HOP, Numbered, TextKind
 
 GATHERED_BYTES: Final = 8 << 20
 """Most text and arguments of an answer in one object; a longer one has to be read as a stream."""
@@ -77,6 +77,10 @@ class Gathering:
             for number, event in events:
                 self._keep(number, event)
         return b""
+
+    def text(self, kind: TextKind, number: int, content: str) -> bytes:
+        """Keep a part of text."""
+        return self.frames([(number, kind(content))])
 
     def status(self, _status: Status) -> bytes:
         """Return nothing."""

@@ -28,7 +28,7 @@ from services.wire.events import (
     ToolResult,
     skipped,
 )
-from services.wire.native import Numbered
+from services.wire.native import Numbered, TextKind
 
 NDJSON: Final = "application/x-ndjson"
 STOPPED: Final = "The answer was stopped."
@@ -69,6 +69,10 @@ class OllamaLines:
         """Return the lines of ``events``."""
         return b"".join([self._line(event) for _, event in events])
 
+    def text(self, kind: TextKind, _number: int, content: str) -> bytes:
+        """Return the line of one part of text."""
+        return json_line(self._part(content) if kind is Token else self._part("", thinking=content))
+
     def status(self, _status: Status) -> bytes:
         """Return nothing: Ollama's clients know no such line."""
         return b""
@@ -86,10 +90,8 @@ class OllamaLines:
 
     def _line(self, event: Logged) -> bytes:
         match event:
-            case Token(content):
-                return json_line(self._part(content))
-            case Thinking(content):
-                return json_line(self._part("", thinking=content))
+            case Token() | Thinking():
+                return self.text(type(event), 0, event.content)
             case ToolCall():
                 self._calls += 1
                 return json_line(self._part("", tool_calls=[tool_call(event, self._calls - 1)]))

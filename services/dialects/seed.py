@@ -25,7 +25,7 @@ from services.wire.events import (
     error_object,
     skipped,
 )
-from services.wire.native import Numbered, done_data, status_data
+from services.wire.native import Numbered, TextKind, done_data, status_data
 
 _UNNAMED = (Token, Finished)
 
@@ -52,6 +52,12 @@ class SeedFrames:
         """Return the frames of ``events``, back to back."""
         return b"".join(self._frame(number, event) for number, event in events)
 
+    def text(self, kind: TextKind, number: int, content: str) -> bytes:
+        """Return the frame of one part of text."""
+        if kind is Token:
+            return self._token % (number, orjson.dumps(content))
+        return self._frame(number, Thinking(content))
+
     def status(self, status: Status) -> bytes:
         """Return a `status` frame: without an id, for it is not in the log."""
         data = {"token": "", "done": False, **_without_type(status_data(status))}
@@ -63,7 +69,8 @@ class SeedFrames:
 
     def _frame(self, number: int | None, event: Logged) -> bytes:
         if isinstance(event, Token):
-            return self._token % (number, orjson.dumps(event.content))
+            assert number is not None
+            return self.text(Token, number, event.content)
         name = None if isinstance(event, _UNNAMED) else EVENT_NAMES[type(event)]
         data = {"token": "", "done": isinstance(event, Finished | Failed), **self._data(event)}
         frame_id = None if number is None else f"{self._id}{number}"

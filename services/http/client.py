@@ -177,7 +177,7 @@ class _Gatherer:
     def on_head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
 
-    def on_bytes(self, data: bytes) -> None:
+    def on_bytes(self, data: bytes, _framed: bytes = b"") -> None:
         self._body += data
         if len(self._body) > self._max_bytes and not self.answer.done():
             self.answer.set_exception(TransportError("too_large"))

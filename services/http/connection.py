@@ -13,6 +13,8 @@ from typing import Final, Protocol, cast
 
 import httptools
 
+from services.http import chunk
+
 OVERHEAD_BYTES: Final = 65_536
 """Most bytes in a row that are no body: a head, trailers, chunk sizes. Node, nginx and Apache take 8-64 KiB of head."""
 
@@ -57,8 +59,12 @@ class ResponseReader(Protocol):
         """Status and headers came; header names are in lower case."""
         ...
 
-    def on_bytes(self, data: bytes) -> None:
-        """Body bytes came, all that one read brought."""
+    def on_bytes(self, data: bytes, framed: bytes = b"") -> None:
+        """Body bytes came, all that one read brought.
+
+        Args:
+            framed: the same as one HTTP chunk, where that is how they came: whoever passes them on need not frame them.
+        """
         ...
 
     def on_end(self, end: ResponseEnd) -> None:
@@ -78,10 +84,26 @@ class Pool(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """What a call needs of the connection that carries it."""
+
+    def abort(self) -> None:
+        """Close without waiting for anything."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from the socket."""
+        ...
+
+    def resume(self) -> None:
+        """Read from the socket again."""
+        ...
+
+
 class HttpCall:
     """One request on its way; ``released`` resolves when its connection is closed or back in the pool."""
 
-    def __init__(self, connection: "HttpConnection", reader: ResponseReader) -> None:
+    def __init__(self, connection: Carrier, reader: ResponseReader) -> None:
         self._connection = connection
         self.reader = reader
         self.ended = False
@@ -131,6 +153,7 @@ class HttpConnection(asyncio.Protocol):
         self._keeps_alive = False
         self._close_delimited = False
         self._body: list[bytes] = []
+        self._between_chunks = False  # the next byte begins a chunk
         self._overhead = 0
         self._any_byte = False
         self._verdict: ResponseEnd | None = None
@@ -173,16 +196,25 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what one read brought, then hand it on: never from inside the parser."""
-        if self._call is None:  # nobody asked: what follows could be taken for the next answer
+        call = self._call
+        if call is None:  # nobody asked: what follows could be taken for the next answer
             self.abort()
             return
+        # llhttp is the same between two chunks whether or not it has seen one more, so it need not see it: 1 us a token
+        if self._between_chunks and (body := chunk.body_of(data)) is not None:
+            self._overhead = 0
+            if not call.ended:
+                call.reader.on_bytes(body, data)
+            return
         self._any_byte = True
-        error = False
+        self._between_chunks = error = False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             error = True
             self._keeps_alive = False
+        # part of a size line is told by no callback: such a read does not end as a chunk does
+        self._between_chunks = self._between_chunks and not error and data.endswith(chunk.LINE_END)
         self._count_overhead(len(data))
         self._hand_on()
         if self._complete:  # what is wrong behind a whole answer ends the connection, not the answer
@@ -223,6 +255,14 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Note a piece of the body."""
         self._body.append(body)
+
+    def on_chunk_header(self) -> None:
+        """Note that a chunk has begun."""
+        self._between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        """Note that a chunk is over."""
+        self._between_chunks = True
 
     def on_message_complete(self) -> None:
         """Note the proper end of the answer, and what only llhttp knows and forgets behind it."""

@@ -11,11 +11,11 @@ import struct
 import sys
 import termios
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
-from services.http import edge
+from services.http import chunk, edge
 from services.runtime.watchdog import Watchdog
 
 WRITE_BUFFER_BYTES: Final = 65_536
@@ -92,14 +92,17 @@ class ChunkedSink:
         self.written = 0
         self.last_write_at = self._loop.time()
 
-    def write(self, frames: bytes) -> bool:
+    def write(self, frames: bytes, framed: bytes = b"") -> bool:
         """Write whole frames by one write, and return whether the transport takes more.
 
         A closing transport takes nothing and asks for nothing: who waits for its client is cancelled anyway.
+
+        Args:
+            framed: the same as one HTTP chunk, where they came as one.
         """
         if not frames or self._transport.is_closing():  # an empty chunk would be the last one
             return True
-        data = b"%x\r\n%b\r\n" % (len(frames), frames) if self._chunked else frames
+        data = (framed or chunk.chunk_of(frames)) if self._chunked else frames
         self._transport.write(data)
         self.written += len(data)
         self.last_write_at = self._loop.time()
@@ -151,6 +154,26 @@ class ChunkedSink:
         return int(struct.unpack("i", packed)[0])
 
 
+class WatchedSink(Protocol):
+    """What a watch looks at, and does."""
+
+    written: int
+    last_write_at: float
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has still to take."""
+        ...
+
+    def write(self, frames: bytes) -> bool:
+        """Write a heartbeat."""
+        ...
+
+    def break_off(self) -> None:
+        """Abort because of a failure of ours."""
+        ...
+
+
 class SinkWatch:
     """One client's two deadlines: the heartbeat it is due, and the patience we have when it takes nothing.
 
@@ -168,7 +191,7 @@ class SinkWatch:
 
     def __init__(
         self,
-        sink: ChunkedSink,
+        sink: WatchedSink,
         *,
         heartbeat: bytes,
         heartbeat_s: float,

@@ -63,7 +63,7 @@ class AnswerConnection:
         self.status, self.headers = status, headers
         self._touch()
 
-    def on_bytes(self, data: bytes) -> None:
+    def on_bytes(self, data: bytes, _framed: bytes = b"") -> None:
         """Decode frames; keep the beginning of a refusal."""
         if not self.carries_frames:
             self.body += data[: REFUSAL_BYTES - len(self.body)]

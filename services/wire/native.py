@@ -46,6 +46,8 @@ JSON_HEADERS: Final[Mapping[str, str]] = {"Content-Type": "application/json; cha
 LOST_HOP: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The answer broke off and could not be taken up again. Ask again.")
 """The one end that is in no log: the proxy cannot be reached again (PROTOCOL.md, "Ids")."""
 
+TextKind = type[Token] | type[Thinking]
+"""Of what is text by itself: it goes the token path without an event object."""
 Numbered = tuple[int, Logged]
 """An event and its number; that of a merged run is its last part's."""
 
@@ -67,9 +69,11 @@ def start_data(started: Started, *, request_id: str, heartbeat_s: float, **more:
     }
 
 
-def plain(seconds: float) -> float:
+def plain(seconds: float) -> int | float:  # both: compiled code returns no int where a float is declared
     """Return whole seconds as an integer: 5, not 5.0, is what the protocol's readers expect to see."""
-    return int(seconds) if seconds == int(seconds) else seconds
+    if seconds == int(seconds):
+        return int(seconds)
+    return seconds
 
 
 def done_data(done: Finished) -> dict[str, Any]:
@@ -141,6 +145,10 @@ class NativeFrames:
             return self._frame(*events[0])
         return b"".join(self._frame(number, event) for number, event in events)
 
+    def text(self, kind: TextKind, number: int, content: str) -> bytes:
+        """Return the frame of one part of text."""
+        return (self._token if kind is Token else self._thinking) % (number, orjson.dumps(content))
+
     def status(self, status: Status) -> bytes:
         """Return a `status` frame: without an id, for it is not in the log."""
         return sse.encode(orjson.dumps(status_data(status)), event="status")
@@ -150,10 +158,9 @@ class NativeFrames:
         return self._frame(number, end)
 
     def _frame(self, number: int | None, event: Logged) -> bytes:
-        if isinstance(event, Token):
-            return self._token % (number, orjson.dumps(event.content))
-        if isinstance(event, Thinking):
-            return self._thinking % (number, orjson.dumps(event.content))
+        if isinstance(event, Token | Thinking):
+            assert number is not None
+            return self.text(type(event), number, event.content)
         retry = RETRY_MS if isinstance(event, Started) else None
         frame_id = None if number is None else f"{self._id}{number}"
         return sse.encode(orjson.dumps(self._data(event)), id=frame_id, event=EVENT_NAMES[type(event)], retry=retry)
@@ -237,6 +244,22 @@ class NativeReader:
         """Take what comes next for another body: half a frame that the last one left is dropped."""
         self._buffer = b""
 
+    def text_frame(self, chunk: bytes) -> TextKind | None:
+        """Take in ``chunk`` if it is exactly one frame of text, as nearly every read is, and return of which kind.
+
+        None for any other read: :meth:`feed` takes it. What both take they note alike; this way costs a token half.
+        """
+        if self._buffer or not chunk.startswith(b"id: ") or chunk.find(b"\n\n") != len(chunk) - 2:
+            return None
+        second_line = chunk.find(b"\n") + 1
+        if chunk.startswith(_TOKEN_LINE, second_line):
+            self._numbered = chunk
+            return Token
+        if chunk.startswith(_THINKING_LINE, second_line):
+            self._numbered = chunk
+            return Thinking
+        return None
+
     @property
     def last_number(self) -> int:
         """The number of the newest event that was handed out."""
@@ -261,6 +284,8 @@ class NativeReader:
             self._numbered = block
 
 
+_TOKEN_LINE: Final = b"event: token\n"
+_THINKING_LINE: Final = b"event: thinking\n"
 _NUMBERED_CONTROLS: Final = [EVENT_NAMES[kind].encode() for kind in get_args(Control) if kind is not Status]
 # One search of one expression: 0.17 us a read, where looking for each line in turn takes 0.65.
 _control_in: Final = re.compile(b"event: (?:%b)\n" % b"|".join(_NUMBERED_CONTROLS)).search

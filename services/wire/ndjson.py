@@ -4,7 +4,7 @@ A line that is no JSON is a value like any other (:class:`BadLine`), not an exce
 the reader's rule, and the lines behind it are still good.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -45,10 +45,12 @@ class NdjsonDecoder:
         self._unended = bytearray()
         self._dead = False
 
-    def feed(self, chunk: bytes) -> Iterator[object]:
+    def feed(self, chunk: bytes) -> Iterable[object]:
         """Return the values that ``chunk`` completes, in order, a BadLine among them; drain it before the next call."""
         if chunk.endswith(b"\n") and not self._unended and len(chunk) <= self._max_line_bytes and not self._dead:
             # Ollama flushes after every line, so nearly every chunk is whole lines: nothing to keep, none too long.
+            if chunk.find(b"\n") == len(chunk) - 1:  # and nearly always one, for which an iterator is too much
+                return _values_of(chunk)
             return chain.from_iterable(map(_values_of, chunk[:-1].split(b"\n")))
         return self._joined(chunk)
 

@@ -53,6 +53,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 # These say "Pure." in their docstrings, and a package says it for all that is in it. Others may say it, too.
 PURE: Final = (
     "services.wire",
+    "services.http.chunk",
     "services.telemetry.stages",
     "services.telemetry.timeline",
     "services.runtime.environment",

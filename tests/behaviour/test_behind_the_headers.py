@@ -63,10 +63,10 @@ FOLLOWER: Final = {
 RELAY: Final = {
     "the relay begins": Step(Relay, "run"),
     "the relay writes": Step(Relay, "_write", 2),
-    "the hop is read": Step(NativeReader, "feed", 3),
+    "the hop is read": Step(NativeReader, "text_frame", 3),
     "the connection is told": Step(ConnectionLog, "started"),
 }
-DIALECTS: Final = {"a frame": Step(SeedFrames, "frames", 3), "a line": Step(OllamaLines, "frames", 3)}
+DIALECTS: Final = {"a frame": Step(SeedFrames, "text", 2), "a line": Step(OllamaLines, "text", 2)}
 READING: Final = {
     "the first read": Step(OllamaAdapter, "feed"),
     "a later read": Step(OllamaAdapter, "feed", 3),

@@ -62,6 +62,13 @@ def test_neighbouring_text_is_kept_as_one_event_under_its_last_number() -> None:
     assert gathering.end == END
 
 
+def test_text_without_an_event_is_kept_as_the_event_is() -> None:
+    gathering = gathered((1, STARTED), (2, Token("Hel")))
+
+    assert gathering.text(Token, 3, "lo") == b""
+    assert gathering.events == [(1, STARTED), (3, Token("Hello"))]
+
+
 def test_what_is_kept_is_counted_in_bytes() -> None:
     gathering = gathered((2, Token("\u0451")), (3, Thinking("\U0001f30a")), (4, ToolCall("c", "f", {"a": 1})))
 

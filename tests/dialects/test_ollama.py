@@ -117,6 +117,13 @@ def test_an_answer_without_a_hole_does_not_speak_of_one() -> None:
     assert "skipped_lines" not in whole_of("chat")[1]
 
 
+@pytest.mark.parametrize("event", [Token("Hello 🌊"), Thinking('"\n')])
+def test_text_without_an_event_is_the_event_s_line(event: Token | Thinking) -> None:
+    dialect: Dialect = OllamaLines("chat", "llama3.2", lambda: MOMENT)
+
+    assert dialect.text(type(event), 7, event.content) == dialect.frames([(7, event)])
+
+
 def test_ollama_s_clients_are_told_of_no_status() -> None:
     assert OllamaLines("chat", "m", lambda: MOMENT).status(Status(Phase.LOADING)) == b""
 

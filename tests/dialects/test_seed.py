@@ -61,6 +61,11 @@ def test_a_frame_is_that_of_the_protocol_s_example(event: Numbered, frame: str) 
     assert SEED.frames([event]) == frame.encode()
 
 
+@pytest.mark.parametrize("event", [Token("Hello 🌊"), Thinking('"\n')])
+def test_text_without_an_event_is_the_event_s_frame(event: Token | Thinking) -> None:
+    assert SEED.text(type(event), 7, event.content) == SEED.frames([(7, event)])
+
+
 def test_the_final_frame_is_that_of_the_protocol_s_example() -> None:
     (event,) = dispatched(SEED.frames([EVENTS[5]]))
     data = orjson.loads(event.data)

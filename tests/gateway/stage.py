@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.relay.hop import Hop
-from services.http.connection import HttpCall, HttpConnection, ResponseEnd
+from services.http.connection import HttpCall, ResponseEnd
 from services.wire.events import (
     Code,
     Failed,
@@ -75,7 +75,7 @@ class ListSink:
     def body(self) -> bytes:
         return b"".join(self.writes)
 
-    def write(self, frames: bytes) -> bool:
+    def write(self, frames: bytes, _framed: bytes = b"") -> bool:
         self.writes.append(frames)
         self.written += len(frames)
         return len(self.writes) < self.room
@@ -120,7 +120,7 @@ class ListHop(Hop):
     def __init__(self, *, heartbeat: str = "10", headers: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.connection = ListConnection()
-        self.call = HttpCall(cast("HttpConnection", self.connection), self)
+        self.call = HttpCall(self.connection, self)
         self.on_head(200, {"sluice-heartbeat": heartbeat, **(headers or {})})
 
     def brings(self, *events: Numbered | Sequence[Numbered]) -> None:

@@ -165,7 +165,7 @@ class Heard:
         self.heads.append(status)
         self.headers = headers
 
-    def on_bytes(self, data: bytes) -> None:
+    def on_bytes(self, data: bytes, _framed: bytes = b"") -> None:
         assert data
         assert not self.ends
         self.chunks.append(data)

@@ -100,6 +100,14 @@ async def test_frames_leave_whole_one_chunk_a_write() -> None:
         assert takes_more == [True, True]
 
 
+async def test_frames_that_came_as_one_chunk_leave_as_it() -> None:
+    async with a_sink() as stage:
+        await stage.client.until(b"\r\n\r\n")
+        stage.sink.write(FRAME, b"009\r\n" + FRAME + b"\r\n")
+
+        assert await stage.client.until(b"\n\n\r\n") == b"009\r\ndata: x\n\n\r\n"
+
+
 async def test_a_body_that_ends_has_its_last_chunk_and_its_connection_carries_another() -> None:
     async with a_sink() as stage:
         await stage.client.until(b"\r\n\r\n")
@@ -116,7 +124,7 @@ async def test_http_1_0_gets_no_chunks_and_a_close() -> None:
     async with a_sink(b"GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n") as stage:
         head = await stage.client.until(b"\r\n\r\n")
         stage.sink.write(FRAME)
-        stage.sink.write(FRAME)
+        stage.sink.write(FRAME, b"9\r\n" + FRAME + b"\r\n")
         stage.go_on.set()
 
         assert b"chunked" not in head

@@ -13,7 +13,7 @@ from proxy.streams.stream import Stream
 from proxy.streams.timeline import StreamTimeline
 from services.runtime.tasks import Tasks
 from services.wire.events import EVENT_NAMES, Failed, Finished, Started, Status, Terminal, Thinking, Token
-from services.wire.native import Numbered
+from services.wire.native import Numbered, TextKind
 from services.wire.request import Asked, ChatRequest, Message, ModelRequest, Wishes
 
 STREAM_ID = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -38,6 +38,9 @@ class Words:
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         return b"".join(f"{number}={_word(event)} ".encode() for number, event in events)
+
+    def text(self, kind: TextKind, number: int, content: str) -> bytes:
+        return self.frames([(number, kind(content))])
 
     def status(self, status: Status) -> bytes:
         return f"({status.phase}{'' if status.position is None else status.position}) ".encode()

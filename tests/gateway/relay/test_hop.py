@@ -44,7 +44,7 @@ async def test_what_comes_before_somebody_carries_it_is_kept_in_order() -> None:
     ends: list[ResponseEnd] = []
     hop.on_bytes(b"a")
     hop.on_bytes(b"b")
-    hop.carry(carried.append, ends.append)
+    hop.carry(lambda data, _framed=b"": carried.append(data), ends.append)
     hop.on_bytes(b"c")
     hop.ends(ResponseEnd.COMPLETE)
 
@@ -54,7 +54,7 @@ async def test_what_comes_before_somebody_carries_it_is_kept_in_order() -> None:
 async def test_an_end_before_somebody_carried_it_is_told_then_once() -> None:
     hop, ends = ListHop(), list[ResponseEnd]()
     hop.ends(ResponseEnd.DISCONNECTED)
-    hop.carry(lambda _data: None, ends.append)
+    hop.carry(lambda _data, _framed=b"": None, ends.append)
 
     assert ends == [ResponseEnd.DISCONNECTED]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.streams.log import BATCH_BYTES, PART_BYTES, RUN_BYTES, LeftTheLog, StreamLog, TextKind
+from proxy.streams.log import BATCH_BYTES, PART_BYTES, RUN_BYTES, LeftTheLog, StreamLog
 from services.wire.events import (
     Code,
     Failed,
@@ -20,7 +20,7 @@ from services.wire.events import (
     ToolCall,
 )
 from services.wire.ids import BadPosition
-from services.wire.native import NativeFrames, Numbered
+from services.wire.native import NativeFrames, Numbered, TextKind
 
 MIB = 1 << 20
 FRAME_BYTES = 65_536

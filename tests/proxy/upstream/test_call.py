@@ -11,6 +11,7 @@ from services.http.connection import ResponseEnd, ResponseReader
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Completion, Failed, Finished, Stage, Token
 from tests.proxy.stage import REQUEST, StreamStage, a_stream
+from tests.proxy.upstream.broken_adapter import Broken
 
 TIMED_OUT = Failed(Code.UPSTREAM_TIMEOUT, "words", Stage.IDLE)
 
@@ -316,18 +317,6 @@ async def test_a_refusal_whose_body_broke_off_is_still_a_refusal(body: bytes, co
 
 
 # --- failures of ours
-
-
-class Broken(OllamaAdapter):
-    """An adapter with a bug in one of its methods."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__(REQUEST)
-        setattr(self, where, self._raise)
-
-    @staticmethod
-    def _raise(*_arguments: object, **_named: object) -> None:
-        raise RuntimeError("a bug")
 
 
 @pytest.mark.parametrize(("where", "status"), [("feed", 200), ("end", 200), ("refused", 500)])
