@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos up down setup clean
+.PHONY: help run build test check bench chaos up down setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -12,6 +12,9 @@ help: ## list these targets
 
 run: $(RUNTIME) ## the whole chain in this terminal, with a simulated model if no Ollama answers
 	@$(PYTHON) -m deploy.local
+
+build: $(DEVELOPMENT) ## the token path, compiled to C into .compiled, which `make run` then takes: a minute, and a C compiler
+	@$(PYTHON) -m deploy.compiling
 
 # What `make test` leaves to .ci/run: the markers of pyproject.toml.
 CI_ONLY := root or network or container or edge or chaos or monitoring
@@ -44,7 +47,7 @@ down: ## away with those containers and networks; models, metrics and passwords 
 setup: $(DEVELOPMENT) ## the virtual environment for development, from its lock file
 
 clean: ## away with what was built, the virtual environment included
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part .bench .soak.json .soak.png
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .libraries .libraries.part .compiled .compiled.part .bench .soak.json .soak.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements.lock deploy/setup.sh

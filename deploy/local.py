@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Final
 
+from deploy.compiling import current_tree
 from deploy.libraries import Fetching
 from deploy.plan import CannotRun, Plan
 from deploy.processes import Processes
@@ -81,7 +82,8 @@ def main() -> int:
     except CannotRun as exc:
         print(exc, file=sys.stderr)  # noqa: T201 the user reads it
         return 1
-    processes = Processes(plan.modules, plan.environ)
+    tree = current_tree()
+    processes = Processes(plan.modules, plan.environ, {"proxy": tree, "gateway": tree})
     threading.Thread(target=_announce, args=(plan, processes), daemon=True).start()
     with Fetching(processes.write):
         return processes.run()

@@ -21,6 +21,7 @@ LINE_BYTES: Final = 64 << 10  # a longer line is printed in parts
 KILL_AFTER_S: Final = 2  # drains are 1 s: who is still there then will not end by itself
 KILLED_S: Final = 0.5
 LAST_LINES_S: Final = 0.2  # for what they said at last; a stalled terminal is not waited for
+_NONE: Final[Mapping[str, Path]] = {}
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
@@ -30,11 +31,15 @@ class Processes:
     Args:
         modules: the processes to start, by the name that their lines bear.
         environ: their environment.
+        folders: where a process's modules are, by its name, if not in the checkout.
     """
 
-    def __init__(self, modules: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, modules: Mapping[str, str], environ: Mapping[str, str], folders: Mapping[str, Path] = _NONE
+    ) -> None:
         self._modules = modules
         self._environ = environ
+        self._folders = folders
         self._children: list[subprocess.Popen[bytes]] = []
         self._printers: list[threading.Thread] = []
         self._printing = threading.Lock()
@@ -62,7 +67,7 @@ class Processes:
         # a session of its own: Ctrl-C in the terminal is told to the child by us, once
         child = subprocess.Popen(  # noqa: S603 our own modules
             command,
-            cwd=ROOT,
+            cwd=self._folders.get(name, ROOT),
             env=dict(self._environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
