@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from proxy.streams.log import StreamLog
 from services.wire.events import Completion, Failed
@@ -37,7 +37,7 @@ class AttemptFailed:
 class Adapter(Protocol):
     """One upstream call in one language; made anew for each call."""
 
-    name: str
+    name: ClassVar[str]
 
     def request(self) -> UpstreamRequest:
         """Return what asks the model."""

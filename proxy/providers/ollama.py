@@ -7,7 +7,7 @@ Recorded from v0.33.0-rc2 (tests/captures). An error line under status 200 is fi
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from proxy.providers import ollama_refusal, ollama_request
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
@@ -51,7 +51,7 @@ class OllamaAdapter:
         none_installed: the server lists no model at all: a 404 then says what to do.
     """
 
-    name = "ollama"
+    name: ClassVar = "ollama"  # said, since compiled code takes an attribute for an instance's otherwise
 
     def __init__(
         self, request: ModelRequest, let_through: Mapping[str, Any] = _NOTHING, *, none_installed: bool = False

@@ -1,6 +1,7 @@
 """An adapter that fails: one around a whole one, for a compiled class can neither be inherited from nor patched."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from proxy.providers.ollama import OllamaAdapter
@@ -12,7 +13,7 @@ from tests.proxy.stage import REQUEST
 class Broken:
     """An adapter with a bug in one of its methods."""
 
-    name = "broken"
+    name: ClassVar = "broken"
     silent = True
 
     def __init__(self, where: str) -> None:
