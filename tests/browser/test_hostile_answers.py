@@ -1,4 +1,4 @@
-"""A hostile answer is text: no script, no request to anybody else, no element that the page did not choose."""
+"""A hostile answer is text: no script, no request to others, no element that the page did not choose (T23)."""
 
 import pytest
 from playwright.async_api import BrowserContext
