@@ -1,8 +1,9 @@
 """HTTP's chunked coding where it needs no parser: one chunk is written, and a read that is exactly one is known. Pure.
 
 Both of our servers, and Ollama, write a chunk a token, so nearly every read of a streamed answer is one whole chunk.
-llhttp takes 1.2 us of a hop's time to say so; the comparison below takes 0.4. It knows the one plain form that those
-servers write. Whatever else a chunk may look like, and whatever is no chunk, is left to llhttp: to refuse, too.
+Knowing it takes 0.15 us compiled (0.5 not), about what llhttp takes (0.3); it spares what stands around a parser, and
+the gateway's framing of what came framed. Only the one plain form that those servers write is known. Whatever else a
+chunk may look like, and whatever is no chunk, is left to llhttp: to refuse, too.
 """
 
 from typing import Final

@@ -200,7 +200,7 @@ class HttpConnection(asyncio.Protocol):
         if call is None:  # nobody asked: what follows could be taken for the next answer
             self.abort()
             return
-        # llhttp is the same between two chunks whether or not it has seen one more, so it need not see it: 1 us a token
+        # llhttp is the same between two chunks whether or not it has seen one more, so it need not see it
         if self._between_chunks and (body := chunk.body_of(data)) is not None:
             self._overhead = 0
             if not call.ended:
