@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench chaos up down setup clean
+.PHONY: help run build test check bench chaos mutants up down setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -37,6 +37,9 @@ bench: $(DEVELOPMENT) ## what a token and a request cost, beside two chained ngi
 # SEED and RUNS for random runs alone, SOAK=30m for a soak: tests/faults/__main__.py
 chaos: $(DEVELOPMENT) ## faults against real processes: the measured cases, and 200 random runs; SEED=7 RUNS=1 replays one, SOAK=30m soaks
 	@$(PYTHON) -m tests.faults
+
+mutants: $(DEVELOPMENT) ## whether the suite can see a bug: thirty are planted in a copy of the tree, one at a time
+	@$(PYTHON) -m tests.mutants
 
 up: ## docker compose with what this machine has; SIMULATOR=1: without a model
 	@sh deploy/compose.sh up

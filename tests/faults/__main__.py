@@ -14,7 +14,7 @@ from typing import Final
 from tests.faults.arena import running_arena
 from tests.faults.cases import CASES, Case
 from tests.faults.injections import INJECTIONS
-from tests.faults.report import case_lines, walk_lines
+from tests.faults.report import case_lines, failure_lines, walk_lines
 from tests.faults.soak import soak
 from tests.faults.walk import Walked, walk
 from tests.machine import lacking
@@ -40,7 +40,7 @@ def main() -> int:
     if seed is None:
         seed = int(time.time()) % 1_000_000 * 50  # where a batch begins
     with running_arena() as arena:
-        walked = walk(arena, seed, runs or RUNS, told=_progress)
+        walked = walk(arena, seed, runs or RUNS, told=Progress())
     print("\n".join(walk_lines(walked)))
     return int(bool(failed) or walked.failed)
 
@@ -85,9 +85,19 @@ def seconds_of(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _progress(walked: Walked) -> None:
-    wrong = len(walked.failures) + len(walked.breaches)
-    print(f"\r{walked.runs} runs, {wrong} failures, {walked.took_s:.0f} s ", end="", file=sys.stderr, flush=True)
+class Progress:
+    """Shows how far a walk is, and each failure at once: a long one may be stopped."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def __call__(self, walked: Walked) -> None:
+        """Show what is new."""
+        for judged in walked.failures[self._shown :]:
+            print("\n".join(failure_lines(judged)), flush=True)
+        self._shown = len(walked.failures)
+        wrong = self._shown + len(walked.breaches)
+        print(f"\r{walked.runs} runs, {wrong} failures, {walked.took_s:.0f} s ", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ PROXY: Final[Mapping[str, str]] = {
     "PERMITS": "1",
     "CONNECT_TIMEOUT_S": "3",
     "QUEUE_TIMEOUT_S": "15",
-    "IDLE_TIMEOUT_S": "1.5",
-    "FIRST_TOKEN_TIMEOUT_S": "2",
+    "IDLE_TIMEOUT_S": "2",
+    "FIRST_TOKEN_TIMEOUT_S": "2.5",
     "TOTAL_TIMEOUT_S": "20",
-    "HEARTBEAT_S": "0.4",
+    "HEARTBEAT_S": "0.6",
     "GRACE_S": "2",
     "KEEP_S": "6",
     "LOG_BYTES": str(4 << 20),
     "DRAIN_S": "0.5",
 }
-GATEWAY: Final[Mapping[str, str]] = {"HEARTBEAT_S": "0.4", "WRITE_TIMEOUT_S": "1.5", "DRAIN_S": "0.5"}
+GATEWAY: Final[Mapping[str, str]] = {"HEARTBEAT_S": "0.6", "WRITE_TIMEOUT_S": "1.5", "DRAIN_S": "0.5"}
 SIMULATOR: Final[Mapping[str, str]] = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64", "KEEP_ALIVE_S": "2"}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -18,6 +19,7 @@ from tests.faults.oracle import complaints
 
 LINES_WITHIN_S: Final = 8.0  # a stream that nobody follows is abandoned after five
 EXIT_WITHIN_S: Final = 10.0
+WATCH_EVERY_S: Final = 0.05
 LONG_ENOUGH: Final = 9  # characters of a said word that no line has by accident
 
 
@@ -30,17 +32,45 @@ class Judged:
     complaints: list[str]
 
 
-async def run_batch(arena: Arena, runs: Sequence[Composition], mortal: Mortal) -> tuple[list[Judged], list[str]]:
-    """Let all runs live; return the verdict on each, and what was wrong with a server that was to end."""
-    disaster = runs[0].disaster
-    ending = asyncio.get_running_loop().create_future()
+@dataclass
+class Watch:
+    """How long the machine lets this process wait, at most: the servers beside it wait as long."""
 
-    async def ends() -> None:
-        ending.set_result(await _strike(mortal, disaster, runs[0].seed))
+    longest_s: float = 0.0
 
-    seen = await asyncio.gather(*(live(run, arena.doors(run.door, mortal)) for run in runs), ends())
-    histories = [one for one in seen if one is not None]
-    await _settled(arena)
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            due = time.monotonic() + WATCH_EVERY_S
+            await asyncio.sleep(WATCH_EVERY_S)
+            self.longest_s = max(self.longest_s, time.monotonic() - due)
+
+
+@dataclass(frozen=True)
+class Batched:
+    """What a batch came to.
+
+    Args:
+        wrong: how a server that was to end did not end as it must.
+        held_up_s: the longest time for which the machine let this process wait.
+    """
+
+    judged: list[Judged]
+    wrong: list[str]
+    held_up_s: float
+
+
+async def run_batch(arena: Arena, runs: Sequence[Composition], mortal: Mortal) -> Batched:
+    """Let all runs live, and judge them."""
+    async with asyncio.TaskGroup() as tasks:
+        watch = Watch()
+        watching = tasks.create_task(watch.run())
+        striking = tasks.create_task(_strike(mortal, runs[0].disaster, runs[0].seed))
+        living = [tasks.create_task(live(run, arena.doors(run.door, mortal))) for run in runs]
+        await asyncio.wait(living)
+        await _settled(arena)
+        watching.cancel()
+    histories = [one.result() for one in living]
     servers = [arena.chain.proxy, arena.chain.gateway, arena.wired]
     servers += [server for server in (mortal.gateway, mortal.proxy) if server is not None and server not in servers]
     lines = [(server, server.events("stream.finished")) for server in servers]
@@ -48,7 +78,7 @@ async def run_batch(arena: Arena, runs: Sequence[Composition], mortal: Mortal) -
     for run, history in zip(runs, histories, strict=True):
         _complete(run, history, lines, calls, mortal)
     judged = [Judged(run, history, complaints(run, history)) for run, history in zip(runs, histories, strict=True)]
-    return judged, ending.result()
+    return Batched(judged, striking.result(), watch.longest_s)
 
 
 def words_of(runs: Sequence[Composition]) -> list[str]:

@@ -7,6 +7,7 @@ does, and so does one who was told by a gateway, not by the log, that the answer
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -282,11 +283,13 @@ async def _read_by_two(run: Composition, doors: Doors, seen: History) -> None:
 
 
 async def _ask_twice(run: Composition, doors: Doors, seen: History) -> None:
+    own_key = secrets.token_urlsafe(24)  # not the run's: a batch may be repeated while its first answers are kept
+
     async def ask(port: int, delay_s: float) -> None:
         reader = Reader()
         seen.readers.append(reader)
         await asyncio.sleep(delay_s)  # the second comes while the first is answered, or after it: what is tested
-        key = {"Idempotency-Key": f"chaos-walk-of-random-{run.seed:08}"}
+        key = {"Idempotency-Key": own_key}
         with contextlib.suppress(ConnectionError):
             async with _asking(run, port, headers=key) as client:
                 await _to_end(client)

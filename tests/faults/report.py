@@ -28,13 +28,13 @@ def case_lines(case: Case, measured: Mapping[str, float], trouble: str) -> Itera
 
 def walk_lines(walked: Walked) -> Iterable[str]:
     """Yield the lines of a walk."""
-    yield f"{walked.runs:,} random runs from SEED={walked.seed} in {walked.batches} batches, {walked.took_s:.0f} s"
+    repeated = f", {walked.repeated} of them repeated on a machine that held them up" if walked.repeated else ""
+    runs = f"{walked.runs:,} random runs from SEED={walked.seed}"
+    yield f"{runs}, {walked.batches} batches{repeated}, {walked.took_s:.0f} s"
     yield f"     ends    {_counted(walked.ends)}"
     yield f"     readers {_counted(walked.ways)}"
     yield f"     met     {_counted(walked.met)}"
     yield f"     most    {', '.join(f'{what} {value:.1f}' for what, value in sorted(walked.most.items()))}"
-    for judged in walked.failures[:_SHOWN_FAILURES]:
-        yield from failure_lines(judged)
     for breach in walked.breaches[:_SHOWN_FAILURES]:
         yield f"     NO  gate: {breach}"
     seeds = [judged.run.seed for judged in walked.failures]

@@ -1,7 +1,6 @@
 """The soak: one run in a hundred with a fault, for a long time, with what the servers hold sampled meanwhile. L10."""
 
 import asyncio
-import itertools
 import json
 import threading
 import time
@@ -26,7 +25,6 @@ from tests.faults.walk import Walked
 FAULTY: Final = 0.01
 SAMPLE_EVERY_S: Final = 5.0
 WARM_UP: Final = 0.2  # of the time, which the slopes leave out: pools and kept logs fill
-GATE_EVERY: Final = 20  # batches
 RESULT: Final = ROOT / ".soak.json"
 PICTURE: Final = ROOT / ".soak.png"
 _MIB: Final = 1 << 20
@@ -95,18 +93,15 @@ def soak(duration_s: float) -> int:
 
 
 def _walk_for(arena: Arena, duration_s: float) -> Walked:
-    gate, began, seed = Gate(arena), time.monotonic(), int(time.time()) % 1_000_000 * BATCH
-    walked = Walked(seed)
-    for number in itertools.count():
-        first = seed + number * BATCH
+    gate, began = Gate(arena), time.monotonic()
+    walked = Walked(int(time.time()) % 1_000_000 * BATCH)
+    while walked.took_s < duration_s:
+        first = walked.seed + walked.runs
         runs = batch(first, BATCH, faulty=FAULTY, disasters=False)
-        judged, _ = asyncio.run(run_batch(arena, runs, Mortal(arena.chain.gateway, None, None)))
-        is_last = time.monotonic() - began >= duration_s
-        walked.add(judged, gate.breaches(words_of(runs)), first)
+        batched = asyncio.run(run_batch(arena, runs, Mortal(arena.chain.gateway, None, None)))
+        walked.add(batched.judged, gate.breaches(words_of(runs)), first)
         walked.took_s, walked.most = time.monotonic() - began, gate.most
-        if is_last:
-            return walked
-    raise AssertionError("counting has no end")
+    return walked
 
 
 def draw(all_samples: Sequence[Samples], path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.faults.arena import running_arena
 from tests.faults.cases import CASES, Case
 from tests.faults.injections import INJECTIONS
-from tests.faults.report import walk_lines
+from tests.faults.report import failure_lines, walk_lines
 from tests.faults.walk import walk
 from tests.machine import lacking
 
@@ -34,4 +34,5 @@ def test_five_hundred_random_runs_keep_every_promise() -> None:
     with running_arena() as arena:
         walked = walk(arena, SEED, RUNS)
 
-    assert not walked.failed, "\n".join(walk_lines(walked))
+    wrong = [line for judged in walked.failures for line in failure_lines(judged)]
+    assert not walked.failed, "\n".join([*walk_lines(walked), *wrong])
