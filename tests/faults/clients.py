@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.wire.events import FinishReason
 from tests.behaviour.socket_client import SocketClient
 from tests.faults.composition import Composition, Way
 from tests.faults.history import History, Part, Reader
@@ -128,8 +129,10 @@ def _part_of_lines(answer: Answer) -> Part:
     messages = [line["message"] for line in lines if "message" in line]
     text, thinking = ("".join(message.get(field) or "" for message in messages) for field in ("content", "thinking"))
     last: Mapping[str, Any] = lines[-1] if lines else {}
-    end = "error" if "error" in last else str(last.get("done_reason", "")) if last.get("done") else ""
-    return Part(200, "", text, thinking, (), end, clean=answer.ended_cleanly)
+    reason = str(last.get("done_reason", "")) if last.get("done") else ""
+    if reason and reason not in set(FinishReason):
+        reason = "stop"  # the model server's own word, which this dialect carries as it came
+    return Part(200, "", text, thinking, (), "error" if "error" in last else reason, clean=answer.ended_cleanly)
 
 
 def _part_of_object(answer: Answer) -> Part:

@@ -199,7 +199,7 @@ def _of_connections(run: Composition, seen: History) -> Iterator[str]:
     allowed = set(told(run, seen))
     if run.plan.way in _GOING or run.plan.way is Way.DIRECT or breaks_off(run):
         allowed.add(ConnectionEnd.CLIENT_GONE)
-    if run.plan.way is Way.STUCK:
+    if run.plan.way is Way.STUCK or (run.plan.way is Way.SLOW and breaks_off(run)):  # a hop that it held up is lost
         allowed |= {ConnectionEnd.SLOW_CLIENT, ConnectionEnd.CLIENT_GONE}
     if _is_in_disaster(run):
         allowed.add(ConnectionEnd.HANDED_OVER)

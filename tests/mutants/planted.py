@@ -178,7 +178,7 @@ MUTANTS: Final = (
         "services/http/sink.py",
         "        if self.is_whole:\n",
         "        if True:\n",
-        ("tests/http/test_sink.py", "tests/behaviour/test_behind_the_headers.py"),
+        ("tests/http/test_sink.py",),
     ),
     Mutant(
         "num_predict has no cap",

@@ -289,8 +289,11 @@ def test_a_heartbeat_in_front_of_a_control_frame_does_not_hide_it() -> None:
     assert rejoined(runs) == token + done
 
 
-def test_a_heartbeat_alone_is_nothing() -> None:
+def test_a_heartbeat_alone_is_nothing_and_stands_in_no_later_frame() -> None:
+    frame = frames_of([(2, Token("a"))])
+
     assert read([sse.HEARTBEAT, sse.HEARTBEAT * 3]) == []
+    assert read([sse.HEARTBEAT, sse.HEARTBEAT * 3, frame]) == [frame]
 
 
 def test_a_done_in_the_text_is_not_the_end() -> None:
