@@ -52,6 +52,7 @@ WITHOUT_VALUE: Final = {
         "llm_protocol_violations_total": "our proxy keeps the protocol: behaviour/test_broken_hop",
         "llm_log_dropped_total": "somebody reads the log: runtime/test_log",
         "llm_browser_time_to_first_token_seconds": "no page is open: gateway/routes/test_beacon",
+        "llm_keys_reload_failed_total": "there are no keys: behaviour/test_owners",
     },
 }
 
