@@ -66,7 +66,8 @@ def common_gate(
         eventually(
             partial(every_stream_ended_once, server), f"{server.module} ended every stream once", within_s=SETTLE_S
         )
-        assert server.resident_bytes() - before[server.module].memory_bytes < growth_bytes
+        grown = server.resident_bytes() - before[server.module].memory_bytes
+        assert grown < growth_bytes, f"{server.module} grew by {grown >> 20} MiB"
     eventually(lambda: is_given_back(chain, before), "files and tasks are back at their baseline", within_s=SETTLE_S)
 
 

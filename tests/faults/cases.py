@@ -48,7 +48,9 @@ class Case:
 
 MIB: Final = float(1 << 20)
 LOGS_TOTAL_BYTES: Final = 128 << 20
-STREAM_BYTES: Final = 100_000  # what a stream costs beside its log: objects, and its two sockets' buffers
+STREAM_BYTES: Final = (
+    200_000  # beside its log: most of a line of 64 KiB, a write buffer of as much, and a frame over it
+)
 
 CASES: Final = (
     Case(

@@ -22,7 +22,7 @@ from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.chain import ROOT, Chain, Server, running_chain
 from tests.eventually import soon
-from tests.faults.cases import LOGS_TOTAL_BYTES, MIB
+from tests.faults.cases import LOGS_TOTAL_BYTES, MIB, STREAM_BYTES
 from tests.reader import Answer, Client
 
 Measured = dict[str, float]
@@ -359,7 +359,7 @@ INJECTIONS: Final[Mapping[str, Injection]] = {
         huge_tokens,
         proxy={**PATIENT, "KEEP_S": "60", "LOG_BYTES": str(1 << 18), "LOGS_TOTAL_BYTES": str(LOGS_TOTAL_BYTES)},
         gateway={"MAX_STREAMS": "1100"},
-        growth_bytes=LOGS_TOTAL_BYTES + (64 << 20),  # the kept logs
+        growth_bytes=LOGS_TOTAL_BYTES + 500 * STREAM_BYTES,  # the kept logs, and what the allocator keeps
     ),
     "starved_processor": Injection(starved_processor, proxy=PATIENT),
     "half_of_all_fail": Injection(half_of_all_fail, proxy=PATIENT),
