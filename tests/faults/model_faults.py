@@ -51,7 +51,9 @@ def _broken(script: str, code: Code, shown: Shown = Shown.FIRST, calls: int = ON
 SOUND: Final = (
     ModelFault(""),
     ModelFault("rate=300"),
-    ModelFault("load=0.3,prefill=0.2"),
+    ModelFault(
+        "load=0.05,prefill=0.2"
+    ),  # models load one after another: fifty must not wait for the first token's limit
     ModelFault("piece=5"),
     ModelFault("burst=5,rate=300"),
 )

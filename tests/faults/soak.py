@@ -123,4 +123,4 @@ def draw(all_samples: Sequence[Samples], path: Path) -> None:
     axes[0].set_title("Soak: one run in a hundred with a fault")
     axes[-1].set_xlabel("minutes")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=80)
