@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from deploy.healthcheck import PROCESSES
+from services.runtime.version import VERSION
 from tests.chain import ROOT
 from tests.containers import base_image, docker, image, printed
 from tests.machine import needs
@@ -78,3 +79,5 @@ def test_it_says_what_it_is() -> None:
     assert labels["title"] == "Sluice"
     assert labels["base.name"] == base_image()
     assert {"version", "revision", "created", "licenses"} <= set(labels)
+    said = printed(docker("run", *LOCKED, image(), "python", "-m", "proxy", "--version"))
+    assert said.strip() == f"proxy {VERSION} ({labels['revision']})"
