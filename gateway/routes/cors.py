@@ -8,7 +8,9 @@ from aiohttp import web
 from services.http import edge
 
 _METHODS: Final = "GET, POST, OPTIONS"
-_ALLOWED: Final = "Content-Type, Authorization, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
+_ALLOWED: Final = (
+    "Content-Type, Authorization, X-Api-Key, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
+)
 _EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After"
 _MAX_AGE_S: Final = 600
 

@@ -102,6 +102,7 @@ async def test_a_preflight_is_granted_to_the_listed_origins_alone(client: Client
         assert listed(answer, "Access-Control-Allow-Methods") >= {"get", "post"}
         assert listed(answer, "Access-Control-Allow-Headers") == {
             *("content-type", "authorization", "idempotency-key", "last-event-id", "x-request-id"),
+            *("x-api-key", "traceparent", "tracestate"),
         }
         assert "access-control-allow-credentials" not in cors_headers(answer)
 

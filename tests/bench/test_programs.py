@@ -79,7 +79,7 @@ def test_who_stalls_reads_nothing_and_leaves_and_the_others_read_on(
     whole = ask(programs, model_server, load)["whole"]
 
     assert (whole.left, whole.whole) == (1, 2)
-    assert 80 < whole.tokens < 400
+    assert 80 <= whole.tokens < 400  # those of the two, and of the third what came before it stalled
 
 
 def test_all_are_cut_at_the_end_of_the_phases_if_that_was_ordered(

@@ -70,7 +70,7 @@ async def test_a_preflight_is_answered_with_what_may_be_sent(path: str) -> None:
     assert status == 204
     assert headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
     assert set(headers["access-control-allow-headers"].split(", ")) == {
-        *("Content-Type", "Authorization", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"),
+        *("Content-Type", "Authorization", "X-Api-Key", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"),
         *("Traceparent", "Tracestate"),
     }
     assert headers["access-control-max-age"] == "600"
