@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from string import ascii_uppercase
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from deploy.grafana.panel import Limit, Panel, Query, Row, View
 from deploy.grafana.promql import PROCESSES
@@ -144,6 +144,8 @@ def _steps(panel: Panel) -> list[Json]:
             return _colours("red", "green", value)
         case Limit(value):
             return _colours("green", "red", value)
+        case _:
+            assert_never(panel.limit)
 
 
 def _colours(below: str, above: str, value: float) -> list[Json]:
@@ -172,6 +174,8 @@ def _fields(panel: Panel) -> Json:
                     "thresholdsStyle": {"mode": "line" if panel.limit else "off"},
                 },
             }
+        case _:
+            assert_never(panel.view)
 
 
 def _options(panel: Panel) -> Json:
@@ -201,6 +205,8 @@ def _options(panel: Panel) -> Json:
                 "legend": {"displayMode": "list", "placement": "right" if beside else "bottom", "showLegend": True},
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
+        case _:
+            assert_never(panel.view)
 
 
 def _overrides(panel: Panel) -> Iterator[Json]:

@@ -184,7 +184,7 @@ async def test_an_answer_that_was_held_back_is_as_fast_as_the_model_server_says(
     assert timing["decode_ms"] > 50
     assert timing["tokens_per_s"] == pytest.approx(1000 * tokens / timing["decode_ms"], rel=0.02)
     assert [proxys["rate_tps"], gateways["rate_tps"]] == [pytest.approx(timing["tokens_per_s"], rel=0.02)] * 2
-    assert proxys["stages"]["decode_ms"] == pytest.approx(timing["decode_ms"], abs=0.1)
+    assert proxys["stages"]["decode_ms"] == pytest.approx(timing["decode_ms"], rel=0.02)  # no more than it waited for
     assert proxys["stages"]["backend_queue_ms"] < timing["decode_ms"] / 2
     assert "model_server" not in done(answer)
 

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.guard.keys import FILE_BYTES, BadKeysFile, Key, read_keys
 from gateway.guard.scopes import Scope
+from services.wire.events import ApiError, Code
 
 HASH = "0" * 64
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -52,6 +53,15 @@ def test_a_model_is_allowed_in_every_spelling(asked: str) -> None:
     (key,) = read(table(models='["llama3.2"]'))
 
     assert (key.allows(asked), key.allows(asked + "x")) == (True, False)
+
+
+def test_a_model_that_is_not_allowed_is_refused() -> None:
+    (key,) = read(table(models='["llama3.2"]'))
+
+    key.demand("llama3.2:latest")
+    with pytest.raises(ApiError) as refused:
+        key.demand("qwen3")
+    assert refused.value.failed.code is Code.MODEL_NOT_ALLOWED
 
 
 def test_an_empty_list_of_models_allows_none() -> None:
