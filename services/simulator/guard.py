@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from services.runtime.settings import Address
+
 _LOCAL_SUFFIXES: Final = (".localhost", ".local", ".internal")
 _LOCAL_ORIGINS: Final = frozenset({"localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104 compared with, not listened on
 _APP_SCHEMES: Final = ("app", "file", "tauri", "vscode-webview", "vscode-file")
 
 
-def may_ask(fields: Mapping[str, str], listen_host: str) -> bool:
+def may_ask(fields: Mapping[str, str], listens: Address) -> bool:
     """Return whether a request with these header fields (lower case names) is heard."""
     host = fields.get("host", "")
-    return _origin_ok(fields.get("origin", ""), host) and (not _is_loopback(listen_host) or _host_ok(host))
+    return _origin_ok(fields.get("origin", ""), host) and (not listens.is_loopback or _host_ok(host))
 
 
 def _origin_ok(origin: str, host: str) -> bool:
@@ -38,10 +40,3 @@ def _host_ok(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_private or address.is_unspecified
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -100,7 +100,7 @@ class Simulator:
             exchange.reply(self._testify(request.method, target.number("after")))
             return
         exchange.call = self.witness.opened(request.method, target.path, request.fields, len(request.body))
-        if not may_ask(request.fields, self.address.host):
+        if not may_ask(request.fields, self.address):
             exchange.reply(replies.forbidden())
         elif (reply := routes.misrouted(request.method, target.path)) is not None:
             exchange.reply(reply)

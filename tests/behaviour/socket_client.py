@@ -14,6 +14,8 @@ import httptools
 from services.wire.sse import SseDecoder
 from tests.reader import Answer
 
+TINY_BUFFER_BYTES: Final = 4096
+"""Of a client that stops reading: the servers notice after a few frames."""
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _WIDE_BYTES: Final = 1 << 20
 _CONTENT: Final = frozenset({"token", "thinking", "tool_call"})

@@ -15,11 +15,11 @@ import pytest
 
 from services.wire.events import Code
 from tests.behaviour.connections import gateway_beside, reasons, sample
-from tests.behaviour.crowd import bytes_held, open_files_at_most, processor_s
+from tests.behaviour.crowd import SlowReaders, open_files_at_most, processor_s
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused
 from tests.behaviour.script import Scripted, scripted
-from tests.behaviour.socket_client import SocketClient
+from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import Chain, Server, running_chain
 from tests.eventually import soon
 from tests.reader import Answer, Client
@@ -28,7 +28,6 @@ SLOW_READERS: Final = 50
 SLOW_READER_BYTES: Final = 400_000
 WRITE_TIMEOUT_S: Final = 1.0
 SLACK_S: Final = 3.0
-TINY_BUFFER_BYTES: Final = 4096
 LEAVERS: Final = 1000
 AT_ONCE: Final = 100
 IDLE_POOL: Final = 100
@@ -57,26 +56,16 @@ def chain() -> Iterator[Chain]:
 async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Chain) -> None:
     """C5: each at most 400 KB, in memory and sockets together, beside its log, which has a bound of its own."""
     names = [f"slow-in-a-crowd-{n}" for n in range(SLOW_READERS)]
-    most = 0.0
-
-    def held() -> float:
-        return bytes_held(chain) - sample(chain.proxy, "llm_stream_log_bytes")
-
-    def all_are_cut() -> bool:
-        nonlocal most
-        most = max(most, held())
-        return all(reasons(chain.gateway, name) for name in names)
-
     async with AsyncExitStack() as stack, Client(chain.gateway.url) as other:
         await asyncio.gather(*(other.chat("sim:tokens=200") for _ in names))  # the same crowd, but reading
-        before = most = held()
+        slow = SlowReaders(chain, names)
         tiny = [SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) for _ in names]
         clients = [await stack.enter_async_context(client) for client in tiny]
         for client, name in zip(clients, names, strict=True):
             await client.chat(scripted(tokens=3000, size=2048, rate=50).name, name)  # 100 KB/s: all buffers fill
         await asyncio.gather(*(client.until_tokens(1) for client in clients))
         stopped_at = time.monotonic()
-        await soon(all_are_cut, "all are cut", within_s=15.0)
+        await soon(slow.all_are_cut, "all are cut", within_s=15.0)
         took_s = time.monotonic() - stopped_at
         good = await other.chat("sim:tokens=20")
         for client in clients:
@@ -84,7 +73,7 @@ async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Ch
 
     assert {reason for name in names for reason in reasons(chain.gateway, name)} == {"slow_client"}
     assert took_s <= WRITE_TIMEOUT_S + SLACK_S
-    assert most - before < SLOW_READERS * SLOW_READER_BYTES
+    assert slow.bytes_each < SLOW_READER_BYTES
     assert good.reason == "stop"
 
 

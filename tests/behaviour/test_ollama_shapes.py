@@ -19,7 +19,7 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.ollama_client import SHAPES, asking, lines_of, said
 from tests.behaviour.refusals import refused_as_ollama
 from tests.behaviour.script import Scripted, scripted
-from tests.behaviour.socket_client import SocketClient
+from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import Chain, Server, running_chain
 from tests.eventually import soon
 from tests.reader import Answer, Client
@@ -29,7 +29,6 @@ QUEUE_TIMEOUT_S: Final = 0.5
 FIRST_TOKEN_TIMEOUT_S: Final = 1.3  # past the commit of an event stream
 WRITE_TIMEOUT_S: Final = 1.0
 SLACK_S: Final = 3.0
-TINY_BUFFER_BYTES: Final = 4096
 KINDS: Final = ("chat", "generate")
 STOPPED: Final = "The answer was stopped."
 LINE_ENDS: Final = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # to str.splitlines, besides the one that is meant

@@ -12,7 +12,7 @@ from tests.behaviour.connections import gateway_beside, reasons, sample, told
 from tests.behaviour.gate import common_gate
 from tests.behaviour.private_network import private_network
 from tests.behaviour.script import Scripted, scripted
-from tests.behaviour.socket_client import SocketClient
+from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import Chain, running_chain
 from tests.eventually import soon
 from tests.machine import needs
@@ -21,7 +21,6 @@ from tests.reader import Client
 WRITE_TIMEOUT_S: Final = 1.0
 USER_TIMEOUT_S: Final = WRITE_TIMEOUT_S + 5.0
 SLACK_S: Final = 3.0
-TINY_BUFFER_BYTES: Final = 4096
 RSS_GROWTH_BYTES: Final = 64 << 20  # P3
 
 

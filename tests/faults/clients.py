@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from services.wire.events import FinishReason
@@ -302,20 +303,12 @@ async def _ask_twice(run: Composition, doors: Doors, seen: History) -> None:
     await asyncio.gather(ask(doors.ask, 0.0), ask(doors.again, run.plan.after / 40))
 
 
-async def _read_whole(run: Composition, doors: Doors, seen: History) -> None:
+async def _read_unresumed(run: Composition, doors: Doors, seen: History, *, path: str) -> None:
+    """Read an answer by a route whose clients cannot come back for the rest."""
     reader = Reader()
     seen.readers.append(reader)
     with contextlib.suppress(ConnectionError):
-        async with _asking(run, doors.ask, path="/api/chat") as client:
-            await _to_end(client)
-            reader.parts.append(part_of(client.answer))
-
-
-async def _read_lines(run: Composition, doors: Doors, seen: History) -> None:
-    reader = Reader()
-    seen.readers.append(reader)
-    with contextlib.suppress(ConnectionError):
-        async with _asking(run, doors.ask, path="/ollama/api/chat") as client:
+        async with _asking(run, doors.ask, path=path) as client:
             await _to_end(client)
             reader.parts.append(part_of(client.answer))
 
@@ -343,7 +336,7 @@ _WAYS: Final[Mapping[Way, Callable[[Composition, Doors, History], Awaitable[None
     Way.STUCK: _get_stuck,
     Way.TWO: _read_by_two,
     Way.REPEAT: _ask_twice,
-    Way.WHOLE: _read_whole,
-    Way.OLLAMA: _read_lines,
+    Way.WHOLE: partial(_read_unresumed, path="/api/chat"),
+    Way.OLLAMA: partial(_read_unresumed, path="/ollama/api/chat"),
     Way.DIRECT: _read_directly,
 }

@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.behaviour.connections import reasons, sample
-from tests.behaviour.crowd import bytes_held
+from tests.behaviour.crowd import SlowReaders
 from tests.behaviour.gate import common_gate, total
 from tests.behaviour.script import scripted
-from tests.behaviour.socket_client import SocketClient
+from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import ROOT, Chain, Server, running_chain
 from tests.eventually import soon
 from tests.faults.cases import LOGS_TOTAL_BYTES, MIB, STREAM_BYTES
 from tests.reader import Answer, Client
 
 Measured = dict[str, float]
-TINY_BUFFER_BYTES: Final = 4096
 HEARTBEAT_S: Final = 0.3
 SPEAKS_AFTER_S: Final = 2.0  # by then everybody has asked
 UID: Final = 65532
@@ -72,30 +71,20 @@ def _count(answers: Sequence[Answer], reason: str) -> int:
 async def readers_that_stop(chain: Chain) -> Measured:
     """Let two hundred readers of big answers stop reading in the same moment."""
     names = [f"case-slow-reader-{number:03}" for number in range(200)]
-    most = 0.0
-
-    def held() -> float:
-        return bytes_held(chain) - sample(chain.proxy, "llm_stream_log_bytes")
-
-    def all_are_cut() -> bool:
-        nonlocal most
-        most = max(most, held())
-        return all(reasons(chain.gateway, name) for name in names)
-
     async with AsyncExitStack() as stack, Client(chain.gateway.url) as other:
         await asyncio.gather(*(other.chat("sim:tokens=200") for _ in names))  # the same crowd, but reading
-        before = most = held()
+        slow = SlowReaders(chain, names)
         tiny = [SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) for _ in names]
         clients = [await stack.enter_async_context(client) for client in tiny]
         for client, name in zip(clients, names, strict=True):
             await client.chat(scripted(tokens=200, size=2048, prefill=SPEAKS_AFTER_S).name, name)
         spoken_at = time.monotonic() + SPEAKS_AFTER_S
         good = await asyncio.gather(*(other.chat("sim:tokens=20") for _ in range(10)))
-        await soon(all_are_cut, "all are cut", within_s=30.0)
+        await soon(slow.all_are_cut, "all are cut", within_s=30.0)
         took_s = time.monotonic() - spoken_at
     cut = sum(reasons(chain.gateway, name) == ["slow_client"] for name in names)
     return {
-        "bytes held for each": (most - before) / len(names),
+        "bytes held for each": slow.bytes_each,
         "readers cut": cut,
         "seconds until all are cut": took_s,
         "others served meanwhile": _count(good, "stop"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.runtime.settings import Address
 from services.simulator.guard import may_ask
 from services.simulator.routes import ROUTES, WITNESS
 from services.simulator.simulator import Simulator
@@ -224,13 +225,13 @@ async def test_cutting_connections_leaves_the_listener(simulator: Simulator) -> 
 
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:80", "10.1.2.3", "box.local", "a.localhost", ""])
 def test_names_of_this_machine_and_network_may_ask(host: str) -> None:
-    assert may_ask({"host": host}, "127.0.0.1")
+    assert may_ask({"host": host}, Address("127.0.0.1", 11434))
 
 
 @pytest.mark.parametrize("host", ["example.com", "8.8.8.8", "local.example", "[::1", "localhost.example:80"])
 def test_other_hosts_may_not_unless_it_listens_for_all(host: str) -> None:
-    assert not may_ask({"host": host}, "127.0.0.1")
-    assert may_ask({"host": host}, "0.0.0.0")
+    assert not may_ask({"host": host}, Address("127.0.0.1", 11434))
+    assert may_ask({"host": host}, Address("0.0.0.0", 11434))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_other_hosts_may_not_unless_it_listens_for_all(host: str) -> None:
     ],
 )  # fmt: skip
 def test_an_origin_is_heard_if_it_is_local_or_the_host_itself(origin: str, heard: bool) -> None:
-    assert may_ask({"host": "me.local:1", "origin": origin}, "127.0.0.1") is heard
+    assert may_ask({"host": "me.local:1", "origin": origin}, Address("127.0.0.1", 11434)) is heard
 
 
 def _bytes_of(request: Any) -> bytes:
