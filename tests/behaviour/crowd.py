@@ -3,11 +3,10 @@
 import contextlib
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.behaviour.connections import reasons, sample
 from tests.chain import Chain, Server
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -28,28 +27,6 @@ def bytes_held(chain: Chain) -> int:
     """Return what the servers hold: their memory, and what waits in sockets on either side of their ports."""
     ports = {server.port for server in chain.servers}
     return sum(server.resident_bytes() for server in (chain.proxy, chain.gateway)) + _queued_bytes(ports)
-
-
-class SlowReaders:
-    """Readers of one gateway that stop reading, by their request ids: what they cost at most, and when all are cut."""
-
-    def __init__(self, chain: Chain, names: Sequence[str]) -> None:
-        self._chain = chain
-        self._names = names
-        self._before = self._most = self._held()
-
-    @property
-    def bytes_each(self) -> float:
-        """What each cost at most so far, beside its stream's log, which has a bound of its own."""
-        return (self._most - self._before) / len(self._names)
-
-    def all_are_cut(self) -> bool:
-        """Look at what they cost now, and whether each has its end."""
-        self._most = max(self._most, self._held())
-        return all(reasons(self._chain.gateway, name) for name in self._names)
-
-    def _held(self) -> float:
-        return bytes_held(self._chain) - sample(self._chain.proxy, "llm_stream_log_bytes")
 
 
 def _queued_bytes(ports: set[int]) -> int:

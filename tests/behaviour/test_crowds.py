@@ -14,12 +14,13 @@ import aiohttp
 import pytest
 
 from services.wire.events import Code
-from tests.behaviour.connections import gateway_beside, reasons, sample
-from tests.behaviour.crowd import SlowReaders, open_files_at_most, processor_s
+from tests.behaviour.connections import gateway_beside, sample
+from tests.behaviour.crowd import open_files_at_most, processor_s
 from tests.behaviour.gate import common_gate
 from tests.behaviour.refusals import refused
 from tests.behaviour.script import Scripted, scripted
-from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
+from tests.behaviour.slow_crowd import readers_that_stop
+from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, Server, running_chain
 from tests.eventually import soon
 from tests.reader import Answer, Client
@@ -56,25 +57,13 @@ def chain() -> Iterator[Chain]:
 async def test_fifty_readers_that_stop_at_once_are_cut_and_cost_little(chain: Chain) -> None:
     """C5: each at most 400 KB, in memory and sockets together, beside its log, which has a bound of its own."""
     names = [f"slow-in-a-crowd-{n}" for n in range(SLOW_READERS)]
-    async with AsyncExitStack() as stack, Client(chain.gateway.url) as other:
-        await asyncio.gather(*(other.chat("sim:tokens=200") for _ in names))  # the same crowd, but reading
-        slow = SlowReaders(chain, names)
-        tiny = [SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) for _ in names]
-        clients = [await stack.enter_async_context(client) for client in tiny]
-        for client, name in zip(clients, names, strict=True):
-            await client.chat(scripted(tokens=3000, size=2048, rate=50).name, name)  # 100 KB/s: all buffers fill
-        await asyncio.gather(*(client.until_tokens(1) for client in clients))
-        stopped_at = time.monotonic()
-        await soon(slow.all_are_cut, "all are cut", within_s=15.0)
-        took_s = time.monotonic() - stopped_at
-        good = await other.chat("sim:tokens=20")
-        for client in clients:
-            await other.ask(f"{client.answer.path}/cancel")
 
-    assert {reason for name in names for reason in reasons(chain.gateway, name)} == {"slow_client"}
-    assert took_s <= WRITE_TIMEOUT_S + SLACK_S
-    assert slow.bytes_each < SLOW_READER_BYTES
-    assert good.reason == "stop"
+    stopped = await readers_that_stop(chain, names, within_s=15.0)
+
+    assert stopped.ends == [["slow_client"]] * SLOW_READERS
+    assert stopped.took_s <= WRITE_TIMEOUT_S + SLACK_S
+    assert stopped.bytes_each < SLOW_READER_BYTES
+    assert set(stopped.others) == {"stop"}
 
 
 @pytest.mark.parametrize("side", ["gateway", "proxy"])

@@ -60,7 +60,7 @@ CASES: Final = (
         (
             Expect("bytes held for each", "<", 400_000),
             Expect("readers cut", "=", 200),
-            Expect("seconds until all are cut", "<=", 10),  # 1 after its last byte; 80 MB have to be passed first
+            Expect("seconds until all are cut", "<=", 10),  # 1 after its last byte, on a machine that is busy as well
             Expect("others served meanwhile", "=", 10),
         ),
     ),

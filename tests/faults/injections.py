@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.behaviour.connections import reasons, sample
-from tests.behaviour.crowd import SlowReaders
+from tests.behaviour.connections import sample
 from tests.behaviour.gate import common_gate, total
 from tests.behaviour.script import scripted
+from tests.behaviour.slow_crowd import readers_that_stop
 from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import ROOT, Chain, Server, running_chain
 from tests.eventually import soon
@@ -68,26 +68,14 @@ def _count(answers: Sequence[Answer], reason: str) -> int:
     return sum(answer.status == 200 and answer.reason == reason for answer in answers)
 
 
-async def readers_that_stop(chain: Chain) -> Measured:
-    """Let two hundred readers of big answers stop reading in the same moment."""
-    names = [f"case-slow-reader-{number:03}" for number in range(200)]
-    async with AsyncExitStack() as stack, Client(chain.gateway.url) as other:
-        await asyncio.gather(*(other.chat("sim:tokens=200") for _ in names))  # the same crowd, but reading
-        slow = SlowReaders(chain, names)
-        tiny = [SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) for _ in names]
-        clients = [await stack.enter_async_context(client) for client in tiny]
-        for client, name in zip(clients, names, strict=True):
-            await client.chat(scripted(tokens=200, size=2048, prefill=SPEAKS_AFTER_S).name, name)
-        spoken_at = time.monotonic() + SPEAKS_AFTER_S
-        good = await asyncio.gather(*(other.chat("sim:tokens=20") for _ in range(10)))
-        await soon(slow.all_are_cut, "all are cut", within_s=30.0)
-        took_s = time.monotonic() - spoken_at
-    cut = sum(reasons(chain.gateway, name) == ["slow_client"] for name in names)
+async def two_hundred_stop(chain: Chain) -> Measured:
+    """Let two hundred readers of long answers stop reading in the same moment."""
+    stopped = await readers_that_stop(chain, [f"case-slow-reader-{number:03}" for number in range(200)], within_s=30.0)
     return {
-        "bytes held for each": slow.bytes_each,
-        "readers cut": cut,
-        "seconds until all are cut": took_s,
-        "others served meanwhile": _count(good, "stop"),
+        "bytes held for each": stopped.bytes_each,
+        "readers cut": stopped.ends.count(["slow_client"]),
+        "seconds until all are cut": stopped.took_s,
+        "others served meanwhile": stopped.others.count("stop"),
     }
 
 
@@ -339,7 +327,7 @@ async def forged_addresses(chain: Chain) -> Measured:
 
 INJECTIONS: Final[Mapping[str, Injection]] = {
     "readers_that_stop": Injection(
-        readers_that_stop,
+        two_hundred_stop,
         proxy={**PATIENT, "PERMITS": "256"},
         gateway={"MAX_STREAMS": "1100"},
         growth_bytes=(200 * 400_000) + (64 << 20),  # the kept logs
