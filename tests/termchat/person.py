@@ -58,9 +58,7 @@ class Person:
             timeout=10,
         )
         self._program.delaybeforesend = None
-        # pexpect's pauses between signals, of a tenth of a second each, at the end of every test
-        self._program.delayafterclose = self._program.ptyproc.delayafterclose = 0.01
-        self._program.delayafterterminate = self._program.ptyproc.delayafterterminate = 0.01
+        self._program.delayafterclose = self._program.ptyproc.delayafterclose = 0.0  # it is gone by then
 
     @property
     def screen(self) -> str:
@@ -130,13 +128,16 @@ class Person:
             while time.monotonic() < deadline:
                 self._read()
             raise AssertionError(f"it did not leave; the screen: {self.screen}")
-        self._program.close()
+        self._program.wait()
         status: int | None = self._program.exitstatus
         return -int(self._program.signalstatus) if status is None else status
 
     def gone(self) -> None:
-        """Take the terminal away, whatever the program does."""
-        self._program.close(force=True)
+        """Take the program and its terminal away, whatever it does and however long the machine takes."""
+        if self._program.isalive():
+            self.signal(signal.SIGKILL)
+            self._program.wait()
+        self._program.close()
 
     def _read_until(self, condition: Callable[[], bool], within_s: float, what: str) -> str:
         deadline = time.monotonic() + within_s
