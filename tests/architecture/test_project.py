@@ -37,8 +37,15 @@ def test_the_version_stands_in_one_place_and_the_changelog_s_newest_release_has_
     assert re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", read("CHANGELOG.md"), re.MULTILINE)[0] == VERSION
 
 
+COMPILE = "requirements-compile.lock"
 BUILDING = {"deploy.compiling"}
-"""Run by `make build` alone, with what development has."""
+"""Run by `make build` and an image's build alone, with what they have."""
+
+
+def tools_of(project: dict[str, Any]) -> list[str]:
+    """Return what development needs beside what runs: the group `dev`, which includes `compile`."""
+    groups = project["dependency-groups"]
+    return [*groups["compile"], *(tool for tool in groups["dev"] if isinstance(tool, str))]
 
 
 def undeclared(modules: Iterable[Module], requirements: Iterable[str]) -> set[str]:
@@ -52,7 +59,7 @@ def undeclared(modules: Iterable[Module], requirements: Iterable[str]) -> set[st
 
 def test_whatever_is_imported_is_declared_and_not_only_brought_by_something_else(project: dict[str, Any]) -> None:
     needed = project["project"]["dependencies"]
-    tools = project["dependency-groups"]["dev"]
+    tools = tools_of(project)
 
     running = (module for name, module in source().items() if name not in BUILDING)
 
@@ -62,20 +69,22 @@ def test_whatever_is_imported_is_declared_and_not_only_brought_by_something_else
     assert "pytest" in undeclared(suite().values(), needed)
 
 
-def test_both_locks_pin_every_dependency_to_a_version_that_pyproject_allows(project: dict[str, Any]) -> None:
+def test_the_locks_pin_every_dependency_to_a_version_that_pyproject_allows(project: dict[str, Any]) -> None:
     needed = [Requirement(text) for text in project["project"]["dependencies"]]
-    tools = [Requirement(text) for text in project["dependency-groups"]["dev"]]
+    tools = [Requirement(text) for text in tools_of(project)]
+    compiling = [Requirement(text) for text in project["dependency-groups"]["compile"]]
 
-    for lock, requirements in (("requirements.lock", needed), ("requirements-dev.lock", needed + tools)):
+    locks = {"requirements.lock": needed, "requirements-dev.lock": needed + tools, COMPILE: needed + compiling}
+    for lock, requirements in locks.items():
         refused = [str(one) for one in requirements if not one.specifier.contains(pins(lock)[one.name])]
         assert refused == [], lock
 
 
 def test_the_locks_agree() -> None:
-    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+    assert pins("requirements.lock").items() <= pins(COMPILE).items() <= pins("requirements-dev.lock").items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", COMPILE])
 def test_every_pin_has_a_hash(lock: str) -> None:
     """T22: what was swapped at the registry is not installed."""
     entries = re.split(r"^(?=[a-z0-9._-]+==)", read(lock), flags=re.MULTILINE)[1:]
@@ -92,6 +101,6 @@ def test_aiohttp_is_not_older_than_the_version_its_rules_were_measured_on(projec
 
 def test_the_architecture_names_every_distribution_that_runs_and_every_tool(project: dict[str, Any]) -> None:
     text = read("ARCHITECTURE.md").lower()
-    names = [*pins("requirements.lock"), *(Requirement(tool).name for tool in project["dependency-groups"]["dev"])]
+    names = [*pins("requirements.lock"), *(Requirement(tool).name for tool in tools_of(project))]
 
     assert [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)] == []

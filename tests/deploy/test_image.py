@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from deploy.compiling import MODULES
 from deploy.healthcheck import PROCESSES
 from services.runtime.version import VERSION
 from tests.chain import ROOT
@@ -81,3 +82,10 @@ def test_it_says_what_it_is() -> None:
     assert {"version", "revision", "created", "licenses"} <= set(labels)
     said = printed(docker("run", *LOCKED, image(), "python", "-m", "proxy", "--version"))
     assert said.strip() == f"proxy {VERSION} ({labels['revision']})"
+
+
+def test_the_token_path_is_compiled_in_it() -> None:
+    names = [module.removesuffix(".py").replace("/", ".") for module in MODULES]
+    look = f"import importlib; print([n for n in {names} if not importlib.import_module(n).__file__.endswith('.so')])"
+
+    assert printed(docker("run", *LOCKED, image(), "python", "-c", look)).strip() == "[]"
