@@ -24,6 +24,9 @@ from services.runtime.settings import Address
 
 READ_BUFFER_BYTES: Final = 64 << 10
 LINGERING_S: Final = 0.5  # a refused body: at 0 the 413 is lost in a reset, at the default 10 s the socket is kept
+ACCEPTED_A_TURN: Final = 8
+"""uvloop accepts one connection of a listening socket in a turn of its loop, and beside a thousand streams a turn is
+long: so many descriptors of the same socket take so many."""
 HANDLERS_END_S: Final = 1.0  # aiohttp waits this long twice: for handlers to end, and after it cancelled them
 
 Refusal = Callable[[int, str, str], edge.Answer]
@@ -50,7 +53,7 @@ class HttpPort:
         self.name = name
         self._listener = listener
         self._socket: socket.socket | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
         self._runner = web.AppRunner(
             app,
             handler_cancellation=True,  # a client that left cancels its handler: off by default
@@ -87,15 +90,17 @@ class HttpPort:
         assert server is not None
         connect = partial(self._connect, server, loop=loop)
         try:
-            self._listening = await loop.create_server(connect, sock=self._socket, backlog=BACKLOG)
+            for _ in range(ACCEPTED_A_TURN):
+                taking = await loop.create_server(connect, sock=self._socket.dup(), backlog=BACKLOG)
+                self._listening.append(taking)
         except OSError as exc:
             raise CannotListen(self._listener.address, exc) from exc
         return bound_address(self._socket)
 
     async def close(self) -> None:
         """Take no more connections, close idle ones, and give handlers ``HANDLERS_END_S`` to end."""
-        if self._listening is not None:
-            self._listening.close()
+        for taking in self._listening:
+            taking.close()
         await self._runner.cleanup()
         if self._socket is not None:
             self._socket.close()

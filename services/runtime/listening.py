@@ -6,7 +6,7 @@ from typing import Final
 
 from services.runtime.settings import Address
 
-BACKLOG: Final = 4096  # uvloop accepts one connection per turn of the loop: a burst waits here
+BACKLOG: Final = 4096  # a burst of connections waits here
 SEND_BUFFER_BYTES: Final = 64 << 10  # the default grows to megabytes, which hide a slow reader for minutes
 
 

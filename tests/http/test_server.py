@@ -6,6 +6,7 @@ Each of these hangs on how aiohttp works inside (ARCHITECTURE.md): a new aiohttp
 import asyncio
 import json
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -275,3 +276,29 @@ async def test_a_failure_before_any_header_that_no_middleware_takes_is_a_500_in_
     assert b"X-Shape: ours\r\n" in raw
     assert b"canary" not in raw
     assert [line["event"] for line in lines] == ["request.failed"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_burst_of_connections_is_accepted_several_in_each_turn_of_the_loop(loop: str) -> None:
+    """One a turn is what uvloop takes: beside a thousand streams a turn is long, and who came last waited seconds."""
+    answered = 0
+
+    async def count(_request: web.Request) -> web.Response:
+        nonlocal answered
+        answered += 1
+        return web.Response()
+
+    async def burst() -> None:
+        async with served(lambda router: router.add_get("/", count)) as address:
+            clients = [socket.create_connection((address.host, address.port)) for _ in range(64)]
+            for client in clients:
+                client.sendall(GET)
+            for _ in range(32):
+                await asyncio.sleep(0)
+            at_once = answered
+            for client in clients:
+                client.close()
+        assert at_once == 64
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(burst())
