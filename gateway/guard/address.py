@@ -1,9 +1,12 @@
 """Whose address a request comes from, where an edge that is trusted stands in between. Pure."""
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+_LINE_LENGTH: Final = 32
+"""Hex digits: 128 bits, as an owner's name."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _IPV6_PREFIX: Final = 64
 """One household: within it everybody can take any address."""
@@ -27,6 +30,11 @@ def client_address(peer: str, forwarded: Sequence[str], edges: Iterable[Network]
             break
         client = hop
     return _grouped(client)
+
+
+def line_of(address: str) -> str:
+    """Return as whom an address takes turns in a waiting line: the same at every gateway, and not the address."""
+    return hashlib.sha256(address.encode()).hexdigest()[:_LINE_LENGTH]
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

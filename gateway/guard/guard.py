@@ -6,6 +6,7 @@ request -> credential -> Keyring -> Principal -> the scope that its route demand
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -64,8 +65,10 @@ class Guard:
         """
         resource = request.match_info.route.resource
         scope = None if resource is None else self._access[resource.canonical]
-        if self.ring is None or scope is None:
+        if scope is None:
             request[PRINCIPAL] = ANYBODY
+        elif self.ring is None:
+            request[PRINCIPAL] = replace(ANYBODY, address=self._address_of(request))
         else:
             request[PRINCIPAL] = self._let_in(self.ring, request, scope)
 
@@ -89,6 +92,8 @@ class Guard:
         """Return the refusal of who has no good key; who has one is served from any address."""
         if not is_guess:
             return ApiError(_UNAUTHORIZED)
-        address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", ()), self._edges)
-        wait_s = self._wrong.wait_s(address, time.monotonic())
+        wait_s = self._wrong.wait_s(self._address_of(request), time.monotonic())
         return ApiError(_TOO_MANY, retry_after_s=math.ceil(wait_s)) if wait_s else ApiError(_UNAUTHORIZED)
+
+    def _address_of(self, request: web.Request) -> str:
+        return client_address(request.remote or "", request.headers.getall("X-Forwarded-For", ()), self._edges)

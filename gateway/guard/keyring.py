@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from gateway.guard.address import line_of
 from gateway.guard.key_text import KeyText, hash_of, owner_of
 from gateway.guard.keys import Key, Keys
 from gateway.guard.scopes import Scope
@@ -15,10 +16,16 @@ _NOBODYS: Final = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: whose streams they are on the hop (``owner``), and by which key."""
+    """Who asks: whose streams they are on the hop (``owner``), and by which key; where there are none, from where."""
 
     owner: str
     key: Key
+    address: str = ""
+
+    @property
+    def line(self) -> str:
+        """As whom they take turns in a waiting line where they have no owner's name."""
+        return line_of(self.address) if self.address else ""
 
 
 ANYBODY: Final = Principal("", Key.model_construct(id="", hash="", name="", scopes=frozenset(Scope)))

@@ -136,7 +136,9 @@ class Hops:
         return hop, head
 
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
-        hop, follower = Hop(), HopFollower.new(connection.request_id, connection.trace, connection.principal.owner)
+        principal = connection.principal
+        hop = Hop()
+        follower = HopFollower.new(connection.request_id, connection.trace, principal.owner, principal.line)
         connection.follower = follower
         try:
             async with asyncio.timeout(HEADERS_S):

@@ -42,11 +42,17 @@ class HopFollower:
     request_id: str
     trace: Trace | None = None
     owner: str = ""
+    line: str = ""
 
     @classmethod
-    def new(cls, request_id: str, trace: Trace | None = None, owner: str = "") -> "HopFollower":
-        """Return one with a fresh name; ``owner`` is whose streams it may follow, "" where nobody is known."""
-        return cls(secrets.token_urlsafe(24), request_id, trace, owner)
+    def new(cls, request_id: str, trace: Trace | None = None, owner: str = "", line: str = "") -> "HopFollower":
+        """Return one with a fresh name.
+
+        Args:
+            owner: whose streams it may follow, "" where nobody is known.
+            line: as whom it takes turns then.
+        """
+        return cls(secrets.token_urlsafe(24), request_id, trace, owner, line)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -82,6 +88,7 @@ class Upstream:
             TransportError: nothing was sent.
         """
         headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
+        headers |= _turning(follower.line)
         if key is not None:
             headers["Idempotency-Key"] = key
         request = HttpRequest("POST", PATHS[asked.kind], headers, bodies.written(asked))
@@ -148,13 +155,23 @@ class Upstream:
         request = HttpRequest("POST", "/api/show", headers, orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=READ_S)
 
-    async def ollama(self, name: str, body: bytes | None, request_id: str, trace: Trace | None = None) -> HttpResponse:
+    async def ollama(
+        self,
+        name: str,
+        body: bytes | None,
+        request_id: str,
+        trace: Trace | None = None,
+        *,
+        owner: str = "",
+        line: str = "",
+    ) -> HttpResponse:
         """Return what the proxy answers under one of :data:`OLLAMA_PATHS`; with a JSON body it is a POST.
 
         Raises:
             TransportError: no answer came.
         """
         headers = {"X-Request-Id": request_id, "Content-Type": "application/json", **(trace.headers if trace else {})}
+        headers |= {**_owned(owner), **_turning(line)}
         request = HttpRequest("GET" if body is None else "POST", OLLAMA_PATHS[name], headers, body or b"")
         timeout_s = EMBED_S if name in {"embed", "embeddings"} else PASSED_S
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=timeout_s)
@@ -170,3 +187,7 @@ class Upstream:
 
 def _owned(owner: str) -> dict[str, str]:
     return {"Sluice-Owner": owner} if owner else {}
+
+
+def _turning(line: str) -> dict[str, str]:
+    return {"Sluice-Line": line} if line else {}

@@ -144,7 +144,15 @@ class OllamaMount:
     ) -> web.Response:
         """Pass on what the proxy answers in Ollama's shape, refusals too; ``less`` takes out what is not for people."""
         try:
-            answer = await self._upstream.ollama(name, body, request[edge.REQUEST_ID], trace_of(request.headers))
+            principal = request[PRINCIPAL]
+            answer = await self._upstream.ollama(
+                name,
+                body,
+                request[edge.REQUEST_ID],
+                trace_of(request.headers),
+                owner=principal.owner,
+                line=principal.line,
+            )
         except TransportError as exc:
             raise ApiError(UNAVAILABLE) from exc
         headers = {shown: answer.headers[shown.lower()] for shown in _PASSED_HEADERS if shown.lower() in answer.headers}

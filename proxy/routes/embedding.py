@@ -9,10 +9,11 @@ from aiohttp import web
 
 from proxy.providers import ollama_refusal
 from proxy.providers.ollama_request import EMBED_PATHS, embed_request
+from proxy.routes.headers import caller_of
 from proxy.routes.responder import Parse, StreamResponder, refused
 from proxy.settings import ProxySettings
 from proxy.streams.permits import Admission, Place
-from proxy.streams.registry import Streams
+from proxy.streams.registry import LINE_FULL, Streams
 from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT, QUEUE_TIMEOUT
 from proxy.upstream.transport import UNAVAILABLE, Transport
 from services.dialects import ollama_request
@@ -59,7 +60,8 @@ class EmbeddingRoutes:
     async def _answer(self, request: web.Request, parse: Parse[EmbedRequest]) -> web.Response:
         asked = await self._responder.read_request(request, parse)
         model = asked.request.model
-        place, answered_s = self._streams.enter(model), None
+        place, answered_s = self._streams.enter(model, caller_of(request)), None
+        place.displaced = partial(_displace, place)
         try:
             await self._permitted(place)
             permitted = time.monotonic()
@@ -87,3 +89,9 @@ class EmbeddingRoutes:
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
             raise ApiError(failed) from exc
+
+
+def _displace(place: Place, retry_after_s: int) -> None:
+    """Let who waits for ``place`` hear that it is lost."""
+    if not place.granted.done():  # else whoever waited has left
+        place.granted.set_exception(ApiError(LINE_FULL, retry_after_s=retry_after_s))

@@ -38,10 +38,12 @@ def caller_of(request: web.Request) -> Caller:
     follower, owner = headers.get("Sluice-Follower", ""), headers.get("Sluice-Owner", ANONYMOUS)
     leave = headers.get("Sluice-Leave")
     key = idempotency_key(headers.get("Idempotency-Key"))
-    well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner)
+    line = headers.get("Sluice-Line", owner)
+    well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner) and _OWNER.fullmatch(line)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
         raise ApiError(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
-    return Caller(request[edge.REQUEST_ID], owner, Leave(leave or Leave.DIRECT), follower, key or "", trace_of(headers))
+    left = Leave(leave or Leave.DIRECT)
+    return Caller(request[edge.REQUEST_ID], owner, left, follower, key or "", trace_of(headers), line)
 
 
 def is_hop(request: web.Request) -> bool:

@@ -4,7 +4,8 @@ stream      one answer from its acceptance until it is forgotten: states, who ma
 log         its numbered, byte-bounded events; replay; the first terminal event wins. Pure
 follower    one reader of a log: a position and a sink; live or behind
 registry    stream id -> stream: start, find, idempotency, and when a finished one is forgotten
-permits     permits for each model, and the waiting queue in front of them
+permits     permits for each model, and the waiting line in front of them
+fair_line   whose turn it is in that line. Pure
 milestone   a moment of it for which requests may wait
 timeline    the moments of a stream, and where its time went. Pure
 

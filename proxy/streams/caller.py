@@ -22,6 +22,7 @@ class Leave(StrEnum):
 class Caller:
     """Who asks: a gateway's word for its client, or a direct client.
 
+    ``owner`` is whose streams they are, ``line`` as whom they take turns in a waiting line: two, where many are nobody.
     ``key`` is the client's Idempotency-Key, "" if it has none.
     """
 
@@ -31,6 +32,7 @@ class Caller:
     follower: str
     key: str = ""
     trace: Trace | None = None
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)

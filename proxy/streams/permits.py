@@ -1,4 +1,4 @@
-"""Permits for each model, and the waiting line in front of them: first come, first served."""
+"""Permits for each model, and the waiting line in front of them: fair by owner."""
 
 import asyncio
 import math
@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from typing import Final
 
+from proxy.streams.fair_line import FairLine
 from services.wire.model_names import canonical
 
 RETRY_AFTER_S: Final = (1, 30)
@@ -60,18 +61,18 @@ def too_long_by_s(expected_s: float | None, limit_s: float) -> float | None:
 class Place:
     """One stream's permit, or its place in line.
 
-    ``granted`` resolves when it has the permit; ``moved`` is told its new position in line, from 1.
+    ``granted`` resolves when it has the permit. ``moved`` is told its new position in line, from 1: back, too, when
+    others come whose turn is before. ``displaced`` is told the seconds after which to ask again, when it lost its place
+    in a full line to somebody who had fewer.
     """
 
-    def __init__(self, line: "_Line") -> None:
+    def __init__(self, line: "_Line", owner: str) -> None:
         self._line = line
+        self.owner = owner
+        self.position: int | None = None  # in line, from 1; None for who is not in it
         self.moved: Callable[[int], None] = lambda _position: None
+        self.displaced: Callable[[int], None] = lambda _retry_after_s: None
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def position(self) -> int | None:
-        """Its position in line, from 1; None once it has its permit."""
-        return None if self.granted.done() else self._line.waiting.index(self) + 1
 
     def leave(self) -> None:
         """Give the permit back, or the place in line up; harmless when repeated."""
@@ -84,7 +85,7 @@ class _Line:
     def __init__(self, permits: int) -> None:
         self._permits = permits
         self._holders: set[Place] = set()
-        self.waiting: deque[Place] = deque()
+        self.waiting: FairLine[Place] = FairLine()
 
     @property
     def empty(self) -> bool:
@@ -96,26 +97,35 @@ class _Line:
 
     def enter(self, place: Place) -> None:
         if len(self._holders) < self._permits:
+            self.waiting.served(place.owner)
             self._grant(place)
         else:
-            self.waiting.append(place)
+            self.waiting.enter(place.owner, place)
+            self._tell_positions()
 
     def leave(self, place: Place) -> None:
         if place in self._holders:
             self._holders.remove(place)
-        elif place in self.waiting:
-            self.waiting.remove(place)
+        elif self.waiting.leave(place.owner, place):
+            place.position = None
         else:
             return
         while self.waiting and len(self._holders) < self._permits:
-            self._grant(self.waiting.popleft())
-        for position, waiting in enumerate(self.waiting, 1):
-            waiting.moved(position)
+            self._grant(self.waiting.next())
+        self._tell_positions()
 
     def _grant(self, place: Place) -> None:
         self._holders.add(place)
+        place.position = None
         if not place.granted.done():
             place.granted.set_result(None)
+
+    def _tell_positions(self) -> None:
+        moved = [(place, now) for now, place in enumerate(self.waiting, 1) if place.position != now]
+        for place, position in moved:
+            place.position = position
+        for place, position in moved:
+            place.moved(position)
 
 
 class Admission:
@@ -134,10 +144,13 @@ class Admission:
         self._lines: dict[str, _Line] = {}
         self._answers_s: OrderedDict[str, deque[float]] = OrderedDict()  # the model asked longest ago first
 
-    def enter(self, model: str, *, chance: float) -> Place:
+    def enter(self, model: str, owner: str, *, chance: float) -> Place:
         """Take a permit or a place in line.
 
+        Of a full line it is the last place of whoever waits with most, if ``owner`` has fewer: nobody fills it alone.
+
         Args:
+            owner: who takes turns with the others.
             chance: a random number in [0, 1): those who are refused together must not come back together.
 
         Raises:
@@ -146,11 +159,17 @@ class Admission:
         """
         name = canonical(model)
         line = self._lines.get(name) or _Line(self._permits)
+        greediest = None
         if line.held >= self._permits:
-            self._refuse_in_vain(name, len(line.waiting), chance)
+            if len(line.waiting) >= self._queue_length and (greediest := line.waiting.greediest_but(owner)) is None:
+                raise LineFull(self._full_for_s(name, chance))
+            self._refuse_in_vain(name, line.waiting.position_of_new(owner), chance)
         self._lines[name] = line
-        place = Place(line)
+        place = Place(line, owner)
         line.enter(place)
+        if greediest is not None:
+            greediest.leave()
+            greediest.displaced(self._full_for_s(name, chance))
         return place
 
     def left(self, model: str, answer_s: float | None) -> None:
@@ -184,13 +203,15 @@ class Admission:
         """How many permits are taken, by canonical name; who has none may be missing. Safe to read in any thread."""
         return {name: line.held for name, line in self._lines.copy().items()}
 
-    def _refuse_in_vain(self, model: str, waiting: int, chance: float) -> None:
+    def _full_for_s(self, model: str, chance: float) -> int:
         answers_s = self._answers_s.get(model, ())
-        if waiting >= self._queue_length:
-            mean_s = sum(answers_s) / len(answers_s) if answers_s else 1.0
-            shortest, longest = RETRY_AFTER_S
-            seconds = max(shortest, min(longest, waiting * mean_s / self._permits))
-            raise LineFull(max(1, round(seconds * (0.8 + 0.4 * chance))))
-        in_vain_for_s = too_long_by_s(expected_wait_s(waiting + 1, self._permits, answers_s), self._queue_timeout_s)
+        mean_s = sum(answers_s) / len(answers_s) if answers_s else 1.0
+        shortest, longest = RETRY_AFTER_S
+        seconds = max(shortest, min(longest, self._queue_length * mean_s / self._permits))
+        return max(1, round(seconds * (0.8 + 0.4 * chance)))
+
+    def _refuse_in_vain(self, model: str, position: int, chance: float) -> None:
+        expected_s = expected_wait_s(position, self._permits, self._answers_s.get(model, ()))
+        in_vain_for_s = too_long_by_s(expected_s, self._queue_timeout_s)
         if in_vain_for_s is not None:  # never sooner than said: who comes back must not be refused again
             raise WaitTooLong(math.ceil(in_vain_for_s * (1.0 + 0.2 * chance)))

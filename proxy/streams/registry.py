@@ -6,6 +6,7 @@ import secrets
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 from proxy.settings import ProxySettings
@@ -27,7 +28,7 @@ DEPARTED_S: Final = 10.0
 """How long a name is kept whose follower was said to have left before it arrived."""
 DEPARTED_MAX: Final = 10_000
 
-_LINE_FULL: Final = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
+LINE_FULL: Final = Failed(Code.OVERLOADED, "The model is busy and its waiting line is full. Ask again later.")
 _WAIT_TOO_LONG: Final = Failed(
     Code.OVERLOADED, "The model is busy and the wait in line would be too long. Ask again later."
 )
@@ -86,17 +87,18 @@ class Streams:
         """
         self._refuse_if_closed(caller)
         assert asked.request.model is not None
-        place = self.enter(asked.request.model)
+        place = self.enter(asked.request.model, caller)
         stream = self._create(asked, caller, accepted)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
+        place.displaced = partial(self._displace, stream)
         if (position := place.position) is not None:
             place.moved(position)
             stream.commit()
         self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
         return stream
 
-    def enter(self, model: str) -> Place:
-        """Take a permit of a model, or a place in its line.
+    def enter(self, model: str, caller: Caller) -> Place:
+        """Take a permit of a model, or a place in its line, where callers take turns.
 
         Raises:
             ApiError: draining, or the line is full.
@@ -104,9 +106,9 @@ class Streams:
         if self.draining:
             raise shutting_down(random.random())  # noqa: S311 a jitter
         try:
-            return self._admission.enter(model, chance=random.random())  # noqa: S311 a jitter
+            return self._admission.enter(model, caller.line, chance=random.random())  # noqa: S311 a jitter
         except NotAdmitted as full:
-            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else _LINE_FULL
+            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else LINE_FULL
             raise ApiError(failed, retry_after_s=full.retry_after_s) from full
 
     def keyed(self, asked: Asked[ModelRequest], caller: Caller) -> Stream | None:
@@ -179,6 +181,11 @@ class Streams:
     async def idle(self) -> None:
         """Return when no stream runs."""
         await self._idle.wait()
+
+    @staticmethod
+    def _displace(stream: Stream, retry_after_s: int) -> None:
+        stream.retry_after_s = retry_after_s
+        stream.fail(LINE_FULL)
 
     def _refuse_if_closed(self, caller: Caller) -> None:
         if self.draining:

@@ -75,6 +75,7 @@ PURE: Final = (
     "proxy.streams.presence",
     "proxy.streams.log",
     "proxy.streams.caller",
+    "proxy.streams.fair_line",
     "proxy.upstream.retry",
     "proxy.upstream.wedge",
     "proxy.streams.timeline",

@@ -23,10 +23,11 @@ from proxy.streams.permits import (
 from services.wire.model_names import canonical
 
 MODEL = "llama3.2"
+OWNER = "anonymous"
 
 
-def entered(admission: Admission, count: int, model: str = MODEL) -> list[Place]:
-    return [admission.enter(model, chance=0.5) for _ in range(count)]
+def entered(admission: Admission, count: int, model: str = MODEL, owner: str = OWNER) -> list[Place]:
+    return [admission.enter(model, owner, chance=0.5) for _ in range(count)]
 
 
 def granted(places: list[Place]) -> list[bool]:
@@ -119,16 +120,45 @@ async def test_a_place_left_twice_is_given_back_once() -> None:
     assert (admission.held, admission.waiting) == (1, 1)
 
 
+async def test_forty_requests_of_one_person_delay_another_by_one_answer() -> None:
+    admission = Admission(permits=1, queue_length=64, queue_timeout_s=120)
+    forty = entered(admission, 40, owner="Ada")
+    moves: list[tuple[int, int]] = []
+    forty[1].moved = noting(moves, 1)
+
+    [another] = entered(admission, 1, owner="Bob")
+
+    assert (another.position, forty[1].position, moves) == (1, 2, [(1, 2)])
+    forty[0].leave()
+    assert granted([another, forty[1]]) == [True, False]
+
+
+async def test_who_fills_the_line_loses_its_last_place_to_somebody_with_fewer() -> None:
+    admission = Admission(permits=1, queue_length=3, queue_timeout_s=120)
+    greedy = entered(admission, 4, owner="Ada")
+    told: list[int] = []
+    greedy[-1].displaced = told.append
+
+    others = entered(admission, 1, owner="Bob")
+
+    assert [place.position for place in others + greedy[1:3]] == [1, 2, 3]
+    assert (admission.waiting, told) == (3, [3])
+    with pytest.raises(LineFull):
+        entered(admission, 1, owner="Bob")
+    greedy[-1].leave()
+    assert admission.waiting == 3
+
+
 async def test_a_full_line_refuses_and_changes_nothing() -> None:
     admission = Admission(permits=1, queue_length=2, queue_timeout_s=120)
     places = entered(admission, 3)
 
     with pytest.raises(LineFull):
-        admission.enter(MODEL, chance=0.5)
+        admission.enter(MODEL, OWNER, chance=0.5)
 
     assert (admission.held, admission.waiting) == (1, 2)
     places[1].leave()
-    assert admission.enter(MODEL, chance=0.5).position == 2
+    assert admission.enter(MODEL, OWNER, chance=0.5).position == 2
 
 
 async def test_a_line_of_no_length_refuses_whoever_finds_no_permit() -> None:
@@ -136,7 +166,7 @@ async def test_a_line_of_no_length_refuses_whoever_finds_no_permit() -> None:
     entered(admission, 1)
 
     with pytest.raises(LineFull):
-        admission.enter(MODEL, chance=0.5)
+        admission.enter(MODEL, OWNER, chance=0.5)
 
 
 async def test_each_model_has_a_line_of_its_own() -> None:
@@ -184,7 +214,7 @@ async def test_retry_after_is_the_line_s_length_in_time_within_bounds_and_jitter
         admission.left(MODEL, mean_s)
 
     with pytest.raises(LineFull) as full:
-        admission.enter(MODEL, chance=chance)
+        admission.enter(MODEL, OWNER, chance=chance)
 
     assert full.value.retry_after_s == max(1, round(guess_s * (0.8 + 0.4 * chance)))
 
@@ -244,7 +274,7 @@ def served(people: int, *, answer_s: int, limit_s: int, known: bool = False) -> 
     here: list[Place] = []
     for _ in range(people):
         with contextlib.suppress(WaitTooLong):
-            here.append(admission.enter(MODEL, chance=0.0))
+            here.append(admission.enter(MODEL, OWNER, chance=0.0))
     answers = 0
     for now_s in range(0, len(here) * answer_s, answer_s):
         if now_s <= limit_s:  # who has its permit by now; the others' limit has passed
@@ -281,7 +311,7 @@ async def test_who_would_wait_in_vain_is_told_from_when_on_it_would_not(chance: 
         admission.left(MODEL, 5.0)
 
     with pytest.raises(WaitTooLong) as refused:
-        admission.enter(MODEL, chance=chance)
+        admission.enter(MODEL, OWNER, chance=chance)
 
     assert refused.value.retry_after_s == retry_after_s
     assert (admission.held, admission.waiting) == (1, 10)
@@ -344,15 +374,16 @@ def test_whatever_comes_and_goes_permits_are_full_while_somebody_waits(permits: 
         for step in steps:
             if step is None:
                 try:
-                    here.append(admission.enter(MODEL, chance=0.5))
+                    place = admission.enter(MODEL, f"owner-{len(here) % 3}", chance=0.5)
+                    here = [one for one in here if one.granted.done() or one.position is not None]  # one is displaced
+                    here.append(place)
                 except LineFull:
                     assert admission.waiting == 5
             elif here:
                 here.pop(step % len(here)).leave()
             holders = sum(granted(here))
             assert admission.held == holders == min(permits, len(here))
-            assert [place.position for place in here if not place.granted.done()] == [
-                *range(1, len(here) - holders + 1)
-            ]
+            positions = [place.position for place in here if place.position is not None]
+            assert sorted(positions) == [*range(1, len(here) - holders + 1)]
 
     asyncio.run(run())

@@ -26,6 +26,7 @@ from tests.proxy.upstream.scripted_transport import Attempt, Connects, ScriptedT
 
 LONG = Deadlines(queue_s=30, first_token_s=30, idle_s=30, total_s=30)
 MODEL = "llama3.2"
+OWNER = "anonymous"
 
 
 def line(content: str = "", *, done: bool = False) -> bytes:
@@ -86,8 +87,8 @@ class ProducerStage:
         self.tasks = self.scene.tasks
         self.transport = ScriptedTransport(*attempts)
         self.admission = Admission(permits=1, queue_length=8, queue_timeout_s=120)
-        self.before = self.admission.enter(MODEL, chance=0.5) if in_line else None
-        self.place = self.admission.enter(MODEL, chance=0.5)
+        self.before = self.admission.enter(MODEL, OWNER, chance=0.5) if in_line else None
+        self.place = self.admission.enter(MODEL, OWNER, chance=0.5)
         self.noted = Noted()
         self.wedged: list[list[str]] = []
         self.wedges = WedgeWatch(

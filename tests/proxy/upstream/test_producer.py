@@ -14,7 +14,7 @@ from services.wire.events import Code, Failed, Finished, FinishReason, ServedBy,
 from services.wire.request import ChatRequest, ModelRequest, Tool
 from tests.eventually import soon
 from tests.proxy.stage import REQUEST, turns
-from tests.proxy.upstream.production import BUSY_NOW, MODEL, WHOLE, ProducerStage, line, outcome_of, produced
+from tests.proxy.upstream.production import BUSY_NOW, MODEL, OWNER, WHOLE, ProducerStage, line, outcome_of, produced
 from tests.proxy.upstream.scripted_transport import Attempt, Connects, HangsConnecting, Refuses
 
 # --- an answer
@@ -38,7 +38,7 @@ async def test_the_permit_is_given_back_after_the_upstream_connection_is_closed_
         stage.transport.closing_s = 0.02
         await stage.begin()
         await soon(lambda: stage.text, "content came")
-        next_one: Place = stage.admission.enter(MODEL, chance=0.5)
+        next_one: Place = stage.admission.enter(MODEL, OWNER, chance=0.5)
         stage.stream.stop(FinishReason.CANCELLED)
         await turns(20)
         early = next_one.granted.done()
