@@ -3,10 +3,11 @@
 import asyncio
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -15,6 +16,8 @@ from gateway.errors import answer
 from gateway.guard.guard import Guard
 from gateway.guard.keys import BadKeysFile
 from gateway.guard.keys_files import PERIOD_S, KeysFiles
+from gateway.limits.limiter import Limiter
+from gateway.limits.place import tell_rate
 from gateway.metrics import GatewayMetrics
 from gateway.relay.connection import ClientConnections
 from gateway.relay.hops import Hops
@@ -27,6 +30,7 @@ from gateway.routes.cors import allow_origins
 from gateway.routes.native import NativeRoutes
 from gateway.routes.ollama import OllamaMount
 from gateway.routes.responder import RelayResponder
+from gateway.routes.usage import add_usage
 from gateway.settings import GatewaySettings
 from services.http import edge
 from services.http.client import TransportError
@@ -65,6 +69,12 @@ class GatewayService:
         self._keys = keys_files(settings, self.metrics.keys_not_read)
         ring = None if self._keys is None else self._keys.read()
         self._guard = Guard(ring, ACCESS, settings.trusted_edges)
+        self._limiter = Limiter(
+            ZoneInfo(settings.time_zone),
+            named=self.metrics.models.listed_as,
+            used=lambda key_id, spent: self.metrics.key_used(key_id, spent.tokens),
+        )
+        self._show_keys()
         self._catalog = Catalog(self._upstream, settings.default_model)
         self.connections = ClientConnections(most_streams(settings.max_streams))
         self._operations = Operations(
@@ -74,6 +84,7 @@ class GatewayService:
             look_at_models=self._look_at_models,
             active=lambda: len(self.connections.here),
             queued=lambda: 0,
+            more=self._told_of_keys,
         )
         self.metrics.slots.set(self.connections.most)
         self.metrics.show_connections(self._upstream.connections)
@@ -104,6 +115,7 @@ class GatewayService:
         self._operations.start()
         if self._keys is not None:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
+            self._tasks.spawn(self._keep_limits(), "limits")
         elif not self._settings.listen.is_loopback:
             log.warning("keys.none", advice="whoever reaches this gateway may use it: set SLUICE_GATEWAY_KEYS_FILE")
 
@@ -122,6 +134,7 @@ class GatewayService:
 
     async def close(self) -> None:
         """Give back what is held."""
+        self._limiter.tell_usage()
         await self._operations.close()
         await self._tasks.close()
         await self._departures.finish(DEPARTURES_S)
@@ -142,17 +155,20 @@ class GatewayService:
 
         app.middlewares.append(edge.error_middleware(answer, refused_by_status, door=door))
         app.on_response_prepare.append(self._guard.challenge)
+        app.on_response_prepare.append(tell_rate)
         self._operations.add_routes(app.router)
         responder = RelayResponder(
             self._settings,
             hops=Hops(self._upstream, self.metrics, self._departures),
             connections=self.connections,
+            limiter=self._limiter,
             catalog=self._catalog,
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        NativeRoutes(responder, self._upstream, self._catalog).add_routes(app.router)
-        OllamaMount(responder, self._upstream).add_routes(app.router)
+        NativeRoutes(responder, self._upstream, self._catalog, self._limiter).add_routes(app.router)
+        OllamaMount(responder, self._upstream, self._limiter).add_routes(app.router)
+        add_usage(app.router, self._limiter, self._guard)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         self._guard.demand_access_of_all(app.router)
@@ -164,9 +180,23 @@ class GatewayService:
             await asyncio.sleep(PERIOD_S)
             if (ring := await files.changed()) is not None:
                 self._guard.ring = ring
+                self._show_keys()
             for connection in self.connections.revoke(self._guard.still_lets_in):
                 stop = self._upstream.stop(connection.stream_id, connection.request_id, connection.principal.owner)
                 self._tasks.spawn(stop, "revoke")
+
+    def _show_keys(self) -> None:
+        if self._settings.key_metrics and self._guard.ring is not None:
+            self.metrics.show_keys(self._guard.ring.keys)
+
+    async def _keep_limits(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            self._limiter.sweep()
+
+    def _told_of_keys(self) -> Mapping[str, str]:
+        """Say on the health page what an operator should know of who may ask, and how much."""
+        return {"keys": "none"} if self._guard.ring is None else {"limits": "memory"}
 
     async def _probe(self) -> float | None:
         try:

@@ -1,6 +1,6 @@
 """What the gateway counts, by methods named for facts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gateway.relay.connection import ClientConnection
@@ -12,13 +12,16 @@ from services.telemetry.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, FinishReason
 from services.wire.model_names import canonical
 
+MAX_KEYS: Final = 200
+"""Series by key: an operator's own people, not a stranger's words."""
+OTHER_KEY: Final = "_OTHER"
+"""Of a key without a series: nobody asked for them, or there are too many."""
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
-_NOT_YET: Final = {Code.RATE_LIMITED}
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
     *FinishReason,
     *ConnectionEnd,
-    *(code for code in Code if code not in _NOT_YET and code not in _NEVER_A_CONNECTIONS),
+    *(code for code in Code if code not in _NEVER_A_CONNECTIONS),
 )
 
 
@@ -26,6 +29,7 @@ class GatewayMetrics(StreamMetrics):
     """The shared families, counted by connection."""
 
     def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
         super().__init__(
             canonical=canonical,
             provider="sluice",
@@ -41,6 +45,8 @@ class GatewayMetrics(StreamMetrics):
         self._keys_not_read = self.counter(
             "llm_keys_reload_failed", "times that a changed keys file could not be read", []
         )
+        self._key_tokens = self.counter("llm_key_tokens", "of answers, by the id of the key that asked", ["key_id"])
+        self._key_tokens.labels(OTHER_KEY)
         self._browser_ttft = self.histogram(
             "llm_browser_time_to_first_token_seconds", "Send to first text painted, as pages told", TTFT_BUCKETS_S
         ).child()
@@ -62,6 +68,16 @@ class GatewayMetrics(StreamMetrics):
     def keys_not_read(self) -> None:
         """The keys file was changed and cannot be used."""
         self._keys_not_read.inc()
+
+    def show_keys(self, ids: Iterable[str]) -> None:
+        """Let these keys have series of their own, as far as there is room; a key that is gone keeps its own."""
+        self._keys.update(dict.fromkeys([*self._keys, *ids][:MAX_KEYS]))
+        for key_id in self._keys:
+            self._key_tokens.labels(key_id)
+
+    def key_used(self, key_id: str, tokens: int) -> None:
+        """An answer that a key asked for is booked."""
+        self._key_tokens.labels(key_id if key_id in self._keys else OTHER_KEY).inc(tokens)
 
     def show_unsent(self, most: Callable[[], int]) -> None:
         """Let the scrape see the most that a client has still to take, in bytes."""

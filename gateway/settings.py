@@ -2,8 +2,9 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, ClassVar, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from services.runtime.settings import Address, CommaList, Origin, ProcessSettings, split_at_commas
 from services.wire.model_names import MAX_MODEL_CHARACTERS
@@ -26,6 +27,10 @@ class GatewaySettings(ProcessSettings):
     )
     keys_file: str = Field("", description="path of the keys; empty = whoever reaches the gateway may use it")
     pepper_file: str = Field("", description="path of at least 32 random bytes, under which the keys are hashed")
+    time_zone: str = Field("UTC", description="whose days are counted where keys have tokens a day: Europe/Berlin")
+    key_metrics: bool = Field(
+        False, description="true = llm_key_tokens_total counts by the ids of the first 200 keys; false = in one sum"
+    )
     trusted_edges: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split_at_commas)] = Field(
         (), description="addresses or networks of edges whose X-Forwarded-For is believed"
     )
@@ -51,6 +56,15 @@ class GatewaySettings(ProcessSettings):
     drain_s: float = Field(
         25.0, ge=0, description="seconds that running connections get after SIGTERM; 0 = they are handed over at once"
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("expected a time zone of this machine's list, for example Europe/Berlin or UTC") from None
+        return name
 
     @model_validator(mode="after")
     def _keys_have_their_pepper(self) -> Self:

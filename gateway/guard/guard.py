@@ -15,14 +15,14 @@ from aiohttp import web
 from gateway.guard.address import Network, client_address
 from gateway.guard.credential import credential_of
 from gateway.guard.keyring import ANYBODY, Keyring, Principal
-from gateway.guard.scopes import Scope
+from gateway.guard.scopes import ANY_KEY, Demand
 from gateway.guard.wrong_keys import WrongKeys
 from services.wire.events import ApiError, Code, Failed
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 """Who asks."""
-Access = Mapping[str, Scope | None]
-"""What a route demands of a key, by its path as the router writes it; None: not even that there is one."""
+Access = Mapping[str, Demand]
+"""What a route demands of a key, by its path as the router writes it."""
 _UNAUTHORIZED: Final = Failed(Code.UNAUTHORIZED, "Send a key that is good here, as Authorization: Bearer <key>.")
 _TOO_MANY: Final = Failed(Code.RATE_LIMITED, "Too many wrong keys came from this address.")
 _NOT_THIS: Final = Failed(Code.FORBIDDEN, "This key may not do this. Ask the operator for the scope.")
@@ -57,6 +57,11 @@ class Guard:
         """Return whether who was let in would be now."""
         return self.ring is None or principal is ANYBODY or self.ring.still_lets_in(principal, datetime.now(UTC))
 
+    def keys_of(self, principal: Principal) -> set[str]:
+        """Return the ids of the principal's own keys: the one that asks, and those of the same name."""
+        kept = {} if self.ring is None else self.ring.keys
+        return {principal.key.id, *(key.id for key in kept.values() if key.name == principal.key.name)}
+
     def check(self, request: web.Request) -> None:
         """Note who asks, for the handler.
 
@@ -64,13 +69,13 @@ class Guard:
             ApiError: they may not: 400, 401, 403 or 429.
         """
         resource = request.match_info.route.resource
-        scope = None if resource is None else self._access[resource.canonical]
-        if scope is None:
+        demand = None if resource is None else self._access[resource.canonical]
+        if demand is None:
             request[PRINCIPAL] = ANYBODY
         elif self.ring is None:
             request[PRINCIPAL] = replace(ANYBODY, address=self._address_of(request))
         else:
-            request[PRINCIPAL] = self._let_in(self.ring, request, scope)
+            request[PRINCIPAL] = self._let_in(self.ring, request, demand)
 
     @staticmethod
     async def challenge(_request: web.Request, response: web.StreamResponse) -> None:
@@ -78,13 +83,13 @@ class Guard:
         if response.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
 
-    def _let_in(self, ring: Keyring, request: web.Request, scope: Scope) -> Principal:
+    def _let_in(self, ring: Keyring, request: web.Request, demand: Demand) -> Principal:
         headers = request.headers
         credential = credential_of(headers.getall("Authorization", ()), headers.getall("X-Api-Key", ()))
         principal = ring.principal_of(credential, datetime.now(UTC)) if credential else None
         if principal is None:
             raise self._refused(request, is_guess=bool(credential))
-        if scope not in principal.key.scopes:
+        if demand != ANY_KEY and demand not in principal.key.scopes:
             raise ApiError(_NOT_THIS)
         return principal
 

@@ -1,6 +1,7 @@
 """What a key may be used for. Pure."""
 
 from enum import StrEnum
+from typing import Final, Literal
 
 
 class Scope(StrEnum):
@@ -14,3 +15,9 @@ class Scope(StrEnum):
     """The list of one's own live streams."""
     ADMIN = "admin"
     """What all principals used."""
+
+
+ANY_KEY: Final = "any key"
+"""Demanded of a route that tells somebody of their own doings: every key opens it."""
+Demand = Scope | Literal["any key"] | None
+"""What a route demands of a key; None: not even that there is one."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.guard.keyring import ANYBODY, Principal
+from gateway.limits.place import Place
+from gateway.limits.usage import Spent
 from gateway.relay.goodput import is_good
 from gateway.relay.relay import Relay
 from gateway.relay.timeline import ConnectionTimeline
@@ -39,7 +41,7 @@ class ClientConnection:
     ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
     stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens. One that ``asks`` for a
     new answer is judged by how it got it, a refusal included. ``label`` is its model in the metrics, decided once, when
-    its stream is here.
+    its stream is here. ``leave`` is what its client's leaving means, ``place`` what the limits of its key let it have.
     """
 
     request_id: str
@@ -58,6 +60,8 @@ class ClientConnection:
     relay: Relay | None = None
     watch: SinkWatch | None = None
     reason: str | None = None
+    leave: str = "continue"
+    place: Place | None = None
 
     @classmethod
     def begin(
@@ -80,6 +84,15 @@ class ClientConnection:
     def outcome(self) -> Outcome:
         """Whose doing its end was; one that had no stream needed none."""
         return Outcome.OK if self.reason is None else outcome_of(self.reason)
+
+    @property
+    def again_within_s(self) -> float | None:
+        """How long its stream goes on for a client that comes back; None for one that has ended, or cannot be had."""
+        if self.relay is None or self.relay.end is not None or self.reason not in set(ConnectionEnd):
+            return None
+        if self.reason == ConnectionEnd.CLIENT_GONE and self.leave == "cancel":
+            return 0.0
+        return self.relay.resume_window_s
 
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""
@@ -169,3 +182,14 @@ class ClientConnections:
         for connection in tuple(self.here):
             if connection.relay is not None:
                 connection.relay.cut(ConnectionEnd.HANDED_OVER)
+
+
+def spent_by(relay: Relay | None) -> Spent:
+    """Return the tokens of an answer, as far as it was read; one without a count is counted by its pieces."""
+    if relay is None:
+        return Spent()
+    data = {} if relay.end is None else relay.end.data
+    usage = data.get("usage") or {}
+    output_tokens = usage.get("output_tokens")
+    pieces = data.get("chunks", relay.chunks)
+    return Spent(usage.get("input_tokens") or 0, pieces if output_tokens is None else output_tokens)

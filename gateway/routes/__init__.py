@@ -3,6 +3,7 @@
 native      the gateway's own routes: start, follow, cancel, whole answers, lists
 ollama      Ollama's own API under /ollama/, for clients made for it
 responder   how a request becomes a connection with a stream and is served: the same for every route
+usage       what was used
 cors        which pages may ask
 catalog     which models there are, and which one is meant by a request that names none
 

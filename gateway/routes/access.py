@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from gateway.guard.scopes import Scope
+from gateway.guard.scopes import ANY_KEY, Demand, Scope
 
-ACCESS: Final[dict[str, Scope | None]] = {
+ACCESS: Final[dict[str, Demand]] = {
     "/api/chat/stream": Scope.CHAT,
     "/api/generate/stream": Scope.CHAT,
     "/api/chat": Scope.CHAT,
@@ -12,6 +12,7 @@ ACCESS: Final[dict[str, Scope | None]] = {
     "/api/chat/stream/{id}/cancel": Scope.CHAT,
     "/api/chat/streams": Scope.STREAMS,
     "/api/models": Scope.MODELS,
+    "/api/usage": ANY_KEY,  # one's own; everybody's with the scope `admin`
     "/api/beacon": None,  # sent while a page closes, when no header can be; it says a number
     "/ollama/": None,  # that something is here
     "/ollama/api/chat": Scope.CHAT,

@@ -11,7 +11,7 @@ _METHODS: Final = "GET, POST, OPTIONS"
 _ALLOWED: Final = (
     "Content-Type, Authorization, X-Api-Key, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
 )
-_EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After"
+_EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 _MAX_AGE_S: Final = 600
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.errors import UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
+from gateway.limits.limiter import Limiter
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.catalog import Catalog
@@ -30,9 +31,10 @@ _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
-    def __init__(self, responder: RelayResponder, upstream: Upstream, catalog: Catalog) -> None:
+    def __init__(self, responder: RelayResponder, upstream: Upstream, catalog: Catalog, limiter: Limiter) -> None:
         self._responder = responder
         self._upstream = upstream
+        self._limiter = limiter
         self._catalog = catalog
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -80,6 +82,7 @@ class NativeRoutes:
         )
         if answer.status not in {200, 202}:
             raise refused_by_proxy(answer.headers, answer.body)
+        self._limiter.stopped(request[PRINCIPAL], stream_id)
         word = "stopped" if answer.status == 202 else "finished"
         return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 

@@ -16,6 +16,9 @@ from aiohttp.typedefs import Handler
 
 from gateway.errors import OLLAMA, UNAVAILABLE
 from gateway.guard.guard import PRINCIPAL
+from gateway.limits.limiter import Limiter
+from gateway.limits.place import note_rate
+from gateway.limits.usage import Spent
 from gateway.relay.connection import ClientConnection
 from gateway.relay.upstream import Upstream
 from gateway.routes.responder import Parse, RelayResponder
@@ -50,9 +53,10 @@ def generate(raw: bytes) -> Asked[ModelRequest]:
 class OllamaMount:
     """What the gateway answers in Ollama's shapes."""
 
-    def __init__(self, responder: RelayResponder, upstream: Upstream) -> None:
+    def __init__(self, responder: RelayResponder, upstream: Upstream, limiter: Limiter) -> None:
         self._responder = responder
         self._upstream = upstream
+        self._limiter = limiter
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve PROTOCOL.md's rows under /ollama/."""
@@ -84,6 +88,9 @@ class OllamaMount:
                 asked = await self._responder.read_request(request, connection, parse)
                 if asked.wishes.order is not None:
                     connection.principal.key.demand(asked.request.model or "")
+                    counted = await self._limiter.count(connection.principal)
+                    note_rate(request, counted)
+                    counted.demand()
                     connection.reason = None  # it needs no stream
                     return await self._obeyed(request, asked, asked.wishes.order)
                 hop = await self._responder.started(request, connection, asked)
@@ -110,7 +117,16 @@ class OllamaMount:
             asked = parse(await self._responder.body_of(request))
             request[PRINCIPAL].key.demand(asked.request.model)
             edge.note_dropped(request, asked.wishes.dropped)
-            return await self._passed(request, name, bodies.written_embedding(asked.request))
+            place = await self._limiter.admit(request[PRINCIPAL], 0)
+            note_rate(request, place)
+            place.demand()
+            spent = Spent()
+            try:
+                response = await self._passed(request, name, bodies.written_embedding(asked.request))
+                spent = _embedded(response)
+            finally:
+                self._limiter.book(place, spent, asked.request.model)
+            return response
 
         return embed
 
@@ -169,6 +185,14 @@ def _lessened(answer: HttpResponse, less: Callable[[dict[str, Any]], None]) -> b
         raise ApiError(_NO_OBJECT)
     less(page)
     return orjson.dumps(page)
+
+
+def _embedded(response: web.Response) -> Spent:
+    """Return the tokens of an answer of embeddings; nothing where it says none, or is a refusal."""
+    assert isinstance(response.body, bytes)
+    page = orjson.loads(response.body) if response.status == 200 else {}
+    tokens = page.get("prompt_eval_count") if isinstance(page, dict) else None
+    return Spent(input_tokens=tokens) if isinstance(tokens, int) and tokens > 0 else Spent()
 
 
 def _without_modelfile(shown: dict[str, Any]) -> None:

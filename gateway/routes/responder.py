@@ -11,7 +11,9 @@ from aiohttp import web
 
 from gateway.errors import named
 from gateway.guard.guard import PRINCIPAL
-from gateway.relay.connection import ClientConnection, ClientConnections
+from gateway.limits.limiter import Limiter
+from gateway.limits.place import Place, note_rate
+from gateway.relay.connection import ClientConnection, ClientConnections, spent_by
 from gateway.relay.content_meter import ContentMeter
 from gateway.relay.gathering import GatheringSink
 from gateway.relay.hop import Hop
@@ -66,6 +68,7 @@ class RelayResponder:
         *,
         hops: Hops,
         connections: ClientConnections,
+        limiter: Limiter,
         catalog: Catalog,
         metrics: ConnectionMetrics,
         report: ConnectionReport,
@@ -73,6 +76,7 @@ class RelayResponder:
         self._settings = settings
         self._hops = hops
         self._connections = connections
+        self._limiter = limiter
         self._catalog = catalog
         self._metrics = metrics
         self._report = report
@@ -94,6 +98,8 @@ class RelayResponder:
             raise
         finally:
             self._connections.gone(connection)
+            if (place := connection.place) is not None:
+                self._limiter.left(place, spent_by(connection.relay), again_within_s=connection.again_within_s)
             connection.timeline.ended = time.monotonic()
             if connection.reason is not None:
                 self._report.ended(connection)
@@ -125,7 +131,7 @@ class RelayResponder:
         return await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
 
     async def started(self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]) -> Hop:
-        """Let the connection in, and start its stream.
+        """Let the connection in, as far as the limits of its key go, and start its stream.
 
         Raises:
             ApiError, BadBody: there is no stream.
@@ -135,12 +141,14 @@ class RelayResponder:
         key = connection.principal.key
         model = asked.request.model or await self._catalog.default(key.allows)
         key.demand(model)
-        connection.model = model
-        connection.timeline.admitted = time.monotonic()
+        connection.model, connection.leave = model, asked.wishes.on_disconnect
         most = min(self._settings.max_output_tokens, key.max_output_tokens or self._settings.max_output_tokens)
-        completed = asked.request.completed(model, most)
-        hop = await self._hops.start(connection, completed, asked.wishes.on_disconnect, key=idempotency)
-        connection.began = connection.asks = "sluice-joined" not in hop.head.result().headers
+        limited, place = await self._limited(request, connection, asked.request.completed(model, most))
+        connection.timeline.admitted = time.monotonic()
+        hop = await self._hops.start(connection, limited, connection.leave, key=idempotency)
+        headers = hop.head.result().headers
+        connection.began = connection.asks = "sluice-joined" not in headers
+        self._limiter.began(place, headers.get("x-stream-id", ""), model, joined=not connection.began)
         return hop
 
     async def followed(self, connection: ClientConnection, position: int) -> Hop | None:
@@ -152,7 +160,21 @@ class RelayResponder:
         connection.timeline.parsed = time.monotonic()
         self._connections.admit(connection, new_stream=False)
         connection.timeline.admitted = time.monotonic()
-        return await self._hops.follow(connection, position)
+        hop = await self._hops.follow(connection, position)
+        if hop is not None:
+            model = hop.head.result().headers.get("sluice-model", "")
+            connection.place = self._limiter.follows(connection.principal, connection.stream_id, model)
+        return hop
+
+    async def _limited(
+        self, request: web.Request, connection: ClientConnection, asked: ModelRequest
+    ) -> tuple[ModelRequest, Place]:
+        """Return what may be asked: with fewer tokens where the day has no more; and its place."""
+        assert asked.model is not None
+        assert asked.max_output_tokens is not None
+        place = connection.place = await self._limiter.admit(connection.principal, asked.max_output_tokens)
+        note_rate(request, place)
+        return asked.completed(asked.model, place.demand()), place
 
     async def carry(
         self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int
@@ -302,4 +324,7 @@ class RelayResponder:
         )
 
     def _relay(self, connection: ClientConnection, passage: Passage, meter: ContentMeter) -> Relay:
-        return Relay(passage, meter, again=lambda number: self._hops.follow_again(connection, number))
+        relay = Relay(passage, meter, again=lambda number: self._hops.follow_again(connection, number))
+        if (place := connection.place) is not None:  # given back before its end leaves: who reads that may ask at once
+            passage.passed.ended = lambda: self._limiter.left(place, spent_by(relay), again_within_s=None)
+        return relay

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -84,6 +84,7 @@ class Health:
         active: how many streams run.
         queued: how many wait.
         wedged: names of models that are loaded and give content to nobody.
+        more: what else the page for people says.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Health:
         active: Callable[[], int],
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
+        more: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._service = service
+        self._more = more
         self._upstream = upstream
         self._active, self._queued, self._wedged = active, queued, wedged
         self._started_at = time.monotonic()
@@ -136,6 +139,7 @@ class Health:
                 "checked_s_ago": self._upstream.checked_s_ago,
                 **({"wedged_models": wedged} if wedged else {}),
             },
+            **self._more(),
         }
         # 503 sends traffic elsewhere: the other models of an upstream with a wedged one still answer
         return json_response(page, status=200 if self.ready else 503)

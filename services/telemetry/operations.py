@@ -5,7 +5,7 @@ Prometheus ──▶ /metrics ───────────────┤ O
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -37,6 +37,7 @@ class Operations:
         active: how many streams run.
         queued: how many wait.
         wedged: names of models that are loaded and give content to nobody.
+        more: what else its health page says.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Operations:
         active: Callable[[], int],
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
+        more: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._metrics = metrics
         self._look_at_models = look_at_models
         self._tasks = Tasks()
         self._reachability = Reachability(probe, metrics.upstream_up.set)
-        self._health = Health(service, self._reachability, active=active, queued=queued, wedged=wedged)
+        self._health = Health(service, self._reachability, active=active, queued=queued, wedged=wedged, more=more)
         metrics.process.ready.set_function(lambda: self._health.ready)
 
     def add_routes(self, router: web.UrlDispatcher, *, allow_head: bool = False) -> None:

@@ -83,7 +83,9 @@ async def test_an_answer_can_be_read_by_the_listed_origins_alone(what: str, clie
     assert all("origin" in listed(answer, "Vary") for answer in answers)
     for origin, answer in zip(ORIGINS[:2], answers[:2], strict=True):
         assert allowed_origins(answer) == [origin]
-        assert listed(answer, "Access-Control-Expose-Headers") == {"x-request-id", "x-stream-id", "retry-after"}
+        exposed = {"x-request-id", "x-stream-id", "retry-after"}
+        exposed |= {f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset")}
+        assert listed(answer, "Access-Control-Expose-Headers") == exposed
         assert "access-control-allow-credentials" not in cors_headers(answer)
 
 

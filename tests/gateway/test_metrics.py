@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from structlog.testing import capture_logs
 
-from gateway.metrics import GatewayMetrics, families
+from gateway.metrics import MAX_KEYS, OTHER_KEY, GatewayMetrics, families
 from gateway.relay.connection import ClientConnection
 from gateway.report import ConnectionLog
 from services.wire.events import Code, ConnectionEnd, FinishReason
@@ -91,6 +91,18 @@ def test_every_name_is_declared_once() -> None:
 
 
 # --- the one line of a connection
+
+
+def test_only_keys_that_were_wished_for_have_series_of_their_own_and_no_more_than_two_hundred() -> None:
+    metrics = new_metrics()
+    metrics.key_used("a1B2c3D4", 5)
+    metrics.show_keys(f"{number:08}" for number in range(MAX_KEYS + 1))
+    for key_id in ("00000000", f"{MAX_KEYS:08}"):
+        metrics.key_used(key_id, 7)
+
+    assert sample(metrics, 'llm_key_tokens_total{key_id="00000000"}') == 7
+    assert sample(metrics, f'llm_key_tokens_total{{key_id="{OTHER_KEY}"}}') == 5 + 7
+    assert generate_latest(metrics.registry).count(b"llm_key_tokens_total{") == MAX_KEYS + 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ async def test_the_page_s_origin_is_echoed_exactly_and_sees_the_headers_it_needs
 
     assert status == 200
     assert headers["access-control-allow-origin"] == PAGE
-    assert headers["access-control-expose-headers"] == "X-Request-Id, X-Stream-Id, Retry-After"
+    assert headers["access-control-expose-headers"] == (
+        "X-Request-Id, X-Stream-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+    )
     assert headers["vary"] == "Origin"
     assert "access-control-allow-credentials" not in headers
 

@@ -1,0 +1,164 @@
+"""The limiter: what is held while a stream runs, and booked once when it has ended."""
+
+from datetime import UTC
+
+import pytest
+
+from gateway.guard.key_text import owner_of
+from gateway.guard.keyring import ANYBODY, Principal
+from gateway.guard.keys import Key
+from gateway.limits.limiter import Limiter
+from gateway.limits.place import Place
+from gateway.limits.usage import Spent, told
+from services.wire.events import ApiError, Code
+
+STREAM = "abcd.UH4M3T7NBM4F75SSD3CGRRGIXU"
+
+
+def principal(name: str = "Ada", **limits: int) -> Principal:
+    key = Key.model_validate({"id": "a1B2c3D4", "hash": "0" * 64, "name": name, **limits})
+    return Principal(owner_of(b"p" * 32, name), key)
+
+
+def refusal(place: Place) -> tuple[Code, int | None]:
+    with pytest.raises(ApiError) as refused:
+        place.demand()
+    return refused.value.failed.code, refused.value.retry_after_s
+
+
+async def running(limiter: Limiter, who: Principal, tokens: int = 100, *, joined: bool = False) -> Place:
+    place = await limiter.admit(who, tokens)
+    place.demand()
+    limiter.began(place, STREAM, "tiny", joined=joined)
+    return place
+
+
+async def left_today(limiter: Limiter, who: Principal) -> object:
+    return (await limiter.page(who, {who.key.id}, of_all=False))["tokens_left"]
+
+
+async def at_once(limiter: Limiter, who: Principal) -> object:
+    return (await limiter.page(who, {who.key.id}, of_all=False))["streams"]
+
+
+def requests_used(limiter: Limiter) -> int:
+    return sum(used.requests for used in limiter.usage.rows.values())
+
+
+async def test_where_nobody_has_a_key_nothing_is_counted() -> None:
+    limiter = Limiter(UTC)
+    place = await limiter.admit(ANYBODY, 512)
+    limiter.began(place, STREAM, "tiny", joined=False)
+    limiter.left(place, Spent(1, 2), again_within_s=None)
+    followed = limiter.follows(ANYBODY, STREAM, "tiny")
+    limiter.left(followed, Spent(1, 2), again_within_s=None)
+
+    assert (place.demand(), place.verdict.rate, limiter.usage.rows) == (512, None, {})
+
+
+async def test_an_answer_that_ended_gives_its_place_back_and_is_booked_as_it_was_counted() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    place = await running(limiter, who, 600)
+    second = await limiter.admit(who, 600)
+    during = await left_today(limiter, who)
+    limiter.left(place, Spent(30, 70), again_within_s=None)
+
+    assert refusal(second)[0] is Code.CONCURRENCY_LIMITED
+    assert (during, await left_today(limiter, who)) == (400, 900)
+    assert [(row["input_tokens"], row["output_tokens"]) for row in told(limiter.usage.rows, None)] == [(30, 70)]
+
+
+async def test_a_request_that_came_to_no_stream_uses_nothing() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    place = await limiter.admit(who, 600)
+    limiter.left(place, Spent(), again_within_s=None)
+
+    assert (await left_today(limiter, who), await at_once(limiter, who), limiter.usage.rows) == (1000, 0, {})
+
+
+async def test_a_stream_whose_client_may_come_back_keeps_its_place_until_then_and_no_longer() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1)
+    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=60)
+    limiter.sweep()
+    waiting = await at_once(limiter, who)
+    back = limiter.follows(who, STREAM, "tiny")
+    limiter.left(back, Spent(0, 9), again_within_s=1e-9)
+    limiter.sweep()
+
+    assert (waiting, await at_once(limiter, who)) == (1, 0)
+    assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [9]
+
+
+async def test_who_said_that_it_leaves_keeps_nothing_unless_another_reads_on() -> None:
+    limiter, who = Limiter(UTC), principal()
+    place, tab = await running(limiter, who), limiter.follows(who, STREAM, "tiny")
+    limiter.left(place, Spent(), again_within_s=0)
+    read_on = await at_once(limiter, who)
+    limiter.left(tab, Spent(), again_within_s=0)
+
+    assert (read_on, await at_once(limiter, who), requests_used(limiter)) == (1, 0, 1)
+
+
+async def test_eight_readers_of_an_answer_are_one_use_of_it() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    readers = [await running(limiter, who), *(limiter.follows(who, STREAM, "tiny") for _ in range(7))]
+    for reader in readers:
+        limiter.left(reader, Spent(0, 10), again_within_s=None)
+
+    assert (await at_once(limiter, who), await left_today(limiter, who), requests_used(limiter)) == (0, 990, 1)
+
+
+async def test_a_repeated_request_that_joins_its_answer_takes_no_second_place() -> None:
+    limiter, who = Limiter(UTC), principal(tokens_per_day=1000)
+    places = [await running(limiter, who, joined=joined) for joined in (False, True)]
+    both = await at_once(limiter, who), await left_today(limiter, who)
+    for place in places:
+        limiter.left(place, Spent(0, 10), again_within_s=None)
+
+    assert (both, await left_today(limiter, who), requests_used(limiter)) == ((1, 900), 990, 1)
+
+
+async def test_an_answer_that_was_stopped_by_name_waits_for_nobody() -> None:
+    limiter, who = Limiter(UTC), principal()
+    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=60)
+    limiter.stopped(principal("Bob"), STREAM)
+    others = await at_once(limiter, who)
+    limiter.stopped(who, STREAM)
+
+    assert (others, await at_once(limiter, who), requests_used(limiter)) == (1, 0, 1)
+
+
+async def test_a_stream_that_another_gateway_began_is_held_and_not_counted_as_used_here() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1)
+    place = limiter.follows(who, STREAM, "tiny")
+    held = await at_once(limiter, who)
+    limiter.left(place, Spent(3, 4), again_within_s=None)
+
+    assert (held, await at_once(limiter, who), limiter.usage.rows) == (1, 0, {})
+
+
+async def test_a_request_without_a_stream_is_booked_by_its_own_count() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    place = await limiter.admit(who, 0)
+    limiter.book(place, Spent(input_tokens=12), "embedder")
+
+    assert (await at_once(limiter, who), await left_today(limiter, who), requests_used(limiter)) == (0, 988, 1)
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+    limiter, who = Limiter(UTC), principal(requests_per_minute=6)
+    first, second = await limiter.count(who), await limiter.count(who)
+
+    assert first.demand() == 0
+    assert refusal(second) == (Code.RATE_LIMITED, 10)
+
+
+async def test_who_has_used_the_day_is_told_when_it_ends() -> None:
+    limiter, who = Limiter(UTC), principal(tokens_per_day=10)
+    limiter.left(await running(limiter, who, 10), Spent(0, 10), again_within_s=None)
+    place = await limiter.admit(who, 10)
+    code, retry_after_s = refusal(place)
+
+    assert code is Code.RATE_LIMITED
+    assert retry_after_s is not None
+    assert place.day.left_s <= retry_after_s <= 86_400
