@@ -25,6 +25,11 @@ elif docker info --format '{{json .Runtimes}}' | grep -q nvidia; then
 else
     say "An NVIDIA GPU is here, but containers cannot see it: NVIDIA's container toolkit is missing. Ollama computes on the processor."
 fi
+if [ -n "${SCALE:-}" ]; then
+    say "SCALE: two gateways behind the edge, two proxies and two model servers."
+    set -- "$@" --profile scale
+    export SLUICE_GATEWAY_PROXY_URL=a=http://proxy:8080,b=http://proxy-2:8080
+fi
 if [ -f docker-compose.override.yml ]; then # which Compose reads by itself where no file is named
     set -- "$@" -f docker-compose.override.yml
 fi
@@ -40,4 +45,5 @@ say "" \
     "gateway    http://$(at "$@" port gateway 3001)" \
     "Grafana    http://$(at "$@" port grafana 3000), user admin, password: $password" \
     "stop       make down"
+[ -z "${SCALE:-}" ] || say "the edge   http://$(at "$@" port edge 8080)"
 [ -n "${SIMULATOR:-}" ] || say "the pull   docker compose logs -f model"

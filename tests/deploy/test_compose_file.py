@@ -32,12 +32,19 @@ NETWORKS: Final[dict[str, set[str]]] = {
     "edge-page": {"front"},
     "edge": {"front"},
     "gateway": {"front", "mid"},
+    "gateway-2": {"front", "mid"},
     "proxy": {"mid", "back"},
+    "proxy-2": {"mid", "back"},
+    "valkey": {"mid"},
     "ollama": {"back"},
+    "ollama-2": {"back"},
     "model": {"egress"},
     "prometheus": {"mid"},
     "grafana": {"front", "mid"},
 }
+
+
+OLLAMAS: Final = ("ollama", "ollama-2")
 
 
 def configured(files: tuple[str, ...] = BASE, **environ: str) -> dict[str, Any]:
@@ -99,10 +106,10 @@ def test_ours_are_nobody_in_bounds(config: dict[str, Any]) -> None:
     """L13; but for those that files are copied into."""
     found = ours(config)
 
-    assert {"prepare", "page", "edge-page", "gateway", "proxy"} <= set(found)
+    assert {"prepare", "page", "edge-page", "gateway", "gateway-2", "proxy", "proxy-2"} <= set(found)
     for name, service in found.items():
         assert service["user"] == "65532:65532" or "develop" in service, name
-        if name != "ollama":  # the simulator takes the bounds of the server in whose place it stands
+        if name not in OLLAMAS:  # the simulator takes the bounds of the server in whose place it stands
             assert int(service["mem_limit"]) <= 1 << 30, name
             assert service["cpus"] == 1, name
             assert service["ulimits"] == {"nofile": 16384}, name
@@ -113,7 +120,7 @@ def test_a_stop_waits_for_the_drain(config: dict[str, Any]) -> None:
     """The drain, a second each for last words, departures and the log, and as many for a busy machine."""
     least_s = max(read_settings(GatewaySettings, {}).drain_s, read_settings(ProxySettings, {}).drain_s) + 6
 
-    waited = {name: service["stop_grace_period"] for name, service in ours(config).items() if name != "ollama"}
+    waited = {name: service["stop_grace_period"] for name, service in ours(config).items() if name not in OLLAMAS}
 
     assert {name for name, text in waited.items() if int(text.removesuffix("s")) < least_s} == set()
 
@@ -140,10 +147,11 @@ def test_no_secret_is_in_an_environment(config: dict[str, Any]) -> None:
 
 def test_ollama_cannot_change_its_models_and_is_a_user_of_its_own() -> None:
     """T4."""
-    ollama = configured()["services"]["ollama"]
+    for name in OLLAMAS:
+        ollama = configured()["services"][name]
 
-    assert [(mount["target"], mount["read_only"]) for mount in ollama["volumes"]] == [("/models", True)]
-    assert ollama["user"] == "65533:65533"
+        assert [(mount["target"], mount["read_only"]) for mount in ollama["volumes"]] == [("/models", True)]
+        assert ollama["user"] == "65533:65533"
 
 
 def test_images_of_others_have_an_exact_version_and_ollama_s_is_above_its_floor() -> None:
@@ -164,6 +172,8 @@ def test_permits_and_the_model_server_s_parallel_answers_are_one_variable(files:
         permits = services["proxy"]["environment"]["SLUICE_PROXY_PERMITS"]
         assert permits == services["ollama"]["environment"][asked]
         assert permits == services["prepare"]["environment"]["SLUICE_PROXY_PERMITS"]
+        assert permits == services["proxy-2"]["environment"]["SLUICE_PROXY_PERMITS"]
+        assert permits == services["ollama-2"]["environment"][asked]
         assert permits == set_by_hand.get("OLLAMA_NUM_PARALLEL", permits)
 
 
@@ -194,3 +204,40 @@ def test_the_example_of_settings_names_what_compose_reads_and_its_defaults() -> 
     }
     wrong = {name: default for name, default in example.items() if default != read.get(name, default)}
     assert wrong.keys() <= {"OLLAMA_NUM_PARALLEL"}  # the simulator's is another
+
+
+def test_of_two_each_gateway_knows_both_proxies_by_their_names_and_each_proxy_has_a_model_server() -> None:
+    scale = {"SLUICE_GATEWAY_PROXY_URL": "a=http://proxy:8080,b=http://proxy-2:8080"}
+    services = configured(BASE, **scale)["services"]
+    known = {
+        name: {
+            (one.name, one.origin.host)
+            for one in read_settings(GatewaySettings, services[name]["environment"]).proxy_url
+        }
+        for name in ("gateway", "gateway-2")
+    }
+    proxies = {name: read_settings(ProxySettings, services[name]["environment"]) for name in ("proxy", "proxy-2")}
+
+    assert known["gateway"] == known["gateway-2"] == {(proxies[name].instance, name) for name in proxies}
+    assert [proxy.ollama_url.host for proxy in proxies.values()] == list(OLLAMAS)
+    assert services["gateway-2"]["networks"]["front"]["aliases"] == ["gateway"]
+    assert {name for name, service in services.items() if "scale" in service.get("profiles", ())} == {
+        "gateway-2",
+        "proxy-2",
+        "ollama-2",
+        "valkey",
+        "edge",
+        "edge-page",
+    }
+
+
+def test_the_keys_are_mounted_where_they_are_read_and_where_they_are_checked_before() -> None:
+    services = configured(BASE, KEYS="./somewhere")["services"]
+    mounted = {
+        name: (mount["read_only"], mount["source"].rpartition("/")[2])
+        for name, service in services.items()
+        for mount in service.get("volumes", ())
+        if mount["target"] == "/etc/sluice"
+    }
+
+    assert mounted == dict.fromkeys(("prepare", "gateway", "gateway-2"), (True, "somewhere"))

@@ -1,6 +1,7 @@
 """deploy/kubernetes as kustomize renders it: the schemas of Kubernetes, and what only we can know of it."""
 
 import json
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,8 @@ from tests.throwaway import environment
 pytestmark = needs("kubectl")
 
 FOLDER: Final = ROOT / "deploy" / "kubernetes"
-COMPONENTS: Final = ("route", "monitoring", "autoscaling")
+COMPONENTS: Final = ("route", "monitoring", "scale", "autoscaling")
+SETS: Final = ("Deployment", "StatefulSet")
 LOCK: Final = Path(__file__).parent / "kubernetes.lock"
 SCHEMAS: Final = "1.34"  # the oldest in which all of it is stable
 SETTINGS: Final[dict[str, type[ProcessSettings]]] = {
@@ -51,15 +53,25 @@ def of_kind(kind: str, manifests: list[Manifest]) -> dict[str, Manifest]:
     return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
 
 
-def pod_of(name: str) -> Manifest:
-    pod: Manifest = of_kind("Deployment", base())[name]["spec"]["template"]["spec"]
+def pod_of(name: str, manifests: list[Manifest] | None = None) -> Manifest:
+    sets = (of_kind(kind, manifests or base()) for kind in SETS)
+    pod: Manifest = next(found[name] for found in sets if name in found)["spec"]["template"]["spec"]
     return pod
 
 
-def container_of(name: str) -> Manifest:
-    (container,) = pod_of(name)["containers"]
+def container_of(name: str, manifests: list[Manifest] | None = None) -> Manifest:
+    (container,) = pod_of(name, manifests)["containers"]
     assert isinstance(container, dict)
     return container
+
+
+def environ_of(name: str, manifests: list[Manifest] | None = None, *, pod_index: int = 0) -> dict[str, str]:
+    """Return the settings that a pod's process finds: Kubernetes fills in what was named before."""
+    found: dict[str, str] = {}
+    for row in container_of(name, manifests)["env"]:
+        text = row["value"] if "value" in row else str(pod_index)
+        found[row["name"]] = re.sub(r"\$\((\w+)\)", lambda named: found[named[1]], text)
+    return {name: value for name, value in found.items() if name.startswith("SLUICE_")}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +96,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
 def test_a_pod_has_the_time_to_end_that_its_drain_takes(name: str) -> None:
     pod, container = pod_of(name), container_of(name)
     sleep_s = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    told = {row["name"]: row["value"] for row in container["env"]}
+    told = environ_of(name)
     default = SETTINGS[name].model_fields["drain_s"].default if "drain_s" in SETTINGS[name].model_fields else 0
     drain_s = float(told.get(f"{SETTINGS[name].PREFIX}DRAIN_S", default))
     lag_s = EDGES_LAG_S if sleep_s else 0
@@ -94,9 +106,7 @@ def test_a_pod_has_the_time_to_end_that_its_drain_takes(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_a_pod_is_told_its_process_knows_and_takes(name: str) -> None:
-    told = {row["name"]: row["value"] for row in container_of(name)["env"]}
-
-    assert read_settings(SETTINGS[name], told).log_format == "json"
+    assert read_settings(SETTINGS[name], environ_of(name)).log_format == "json"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -135,10 +145,26 @@ def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
     assert "cpu" not in container["resources"]["limits"]
 
 
-def test_there_is_one_proxy_and_never_two_at_a_time() -> None:
-    spec = of_kind("Deployment", base())["proxy"]["spec"]
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_gateways_call_each_proxy_by_the_name_that_it_has(replicas: int, everything: list[Manifest]) -> None:
+    """A pod of a StatefulSet is replaced by one of its name, and its Service has a name for each."""
+    manifests = base() if replicas == 1 else everything
+    of_proxy, service = (of_kind(kind, manifests)["proxy"]["spec"] for kind in ("StatefulSet", "Service"))
+    known = read_settings(GatewaySettings, environ_of("gateway", manifests)).proxy_url
+    proxies = [
+        read_settings(ProxySettings, environ_of("proxy", manifests, pod_index=number)) for number in range(replicas)
+    ]
 
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert of_proxy["replicas"] == replicas
+    assert (of_proxy["serviceName"], service["clusterIP"], service["publishNotReadyAddresses"]) == (
+        "proxy",
+        "None",
+        True,
+    )
+    assert [(one.name, str(one.origin)) for one in known] == [
+        (proxy.instance, f"http://proxy-{number}.proxy:8080") for number, proxy in enumerate(proxies)
+    ]
+    assert len({proxy.ollama_url for proxy in proxies}) == replicas
 
 
 def test_a_name_of_a_service_makes_no_variable_that_looks_like_a_setting() -> None:
