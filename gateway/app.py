@@ -21,7 +21,7 @@ from gateway.limits.place import tell_rate
 from gateway.metrics import GatewayMetrics
 from gateway.relay.connection import ClientConnections
 from gateway.relay.hops import Hops
-from gateway.relay.upstream import Upstream
+from gateway.relay.proxies import Proxies
 from gateway.report import ConnectionLog
 from gateway.routes.access import ACCESS
 from gateway.routes.beacon import add_beacon
@@ -33,8 +33,6 @@ from gateway.routes.responder import RelayResponder
 from gateway.routes.usage import add_usage
 from gateway.settings import GatewaySettings
 from services.http import edge
-from services.http.client import TransportError
-from services.http.health import told_s_ago
 from services.http.hosts import Hosts
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
@@ -64,7 +62,7 @@ class GatewayService:
         self._settings = settings
         self.metrics = GatewayMetrics()
         self._departures = Tasks()
-        self._upstream = Upstream(settings.proxy_url)
+        self._proxies = Proxies(settings.proxy_url)
         self._tasks = Tasks()
         self._keys = keys_files(settings, self.metrics.keys_not_read)
         ring = None if self._keys is None else self._keys.read()
@@ -75,19 +73,23 @@ class GatewayService:
             used=lambda key_id, spent: self.metrics.key_used(key_id, spent.tokens),
         )
         self._show_keys()
-        self._catalog = Catalog(self._upstream, settings.default_model)
-        self.connections = ClientConnections(most_streams(settings.max_streams))
+        self._hops = Hops(self._proxies, self.metrics, self._departures)
+        self._catalog = Catalog(self._proxies, settings.default_model)
+        self.connections = ClientConnections(
+            most_streams(settings.max_streams),
+            most_per_address=settings.streams_per_address if self._keys is None else 0,  # keys know who asks
+        )
         self._operations = Operations(
             "gateway",
             self.metrics,
-            probe=self._probe,
+            probe=self._proxies.look,
             look_at_models=self._look_at_models,
             active=lambda: len(self.connections.here),
             queued=lambda: 0,
-            more=self._told_of_keys,
+            more=self._more,
         )
         self.metrics.slots.set(self.connections.most)
-        self.metrics.show_connections(self._upstream.connections)
+        self.metrics.show_connections(self._proxies.connections)
         self.metrics.show_unsent(self.connections.most_unsent)
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
         self.app = self._make_app()
@@ -138,7 +140,7 @@ class GatewayService:
         await self._operations.close()
         await self._tasks.close()
         await self._departures.finish(DEPARTURES_S)
-        await self._upstream.close()
+        await self._proxies.close()
 
     # --- inside
 
@@ -159,15 +161,15 @@ class GatewayService:
         self._operations.add_routes(app.router)
         responder = RelayResponder(
             self._settings,
-            hops=Hops(self._upstream, self.metrics, self._departures),
+            hops=self._hops,
             connections=self.connections,
             limiter=self._limiter,
             catalog=self._catalog,
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        NativeRoutes(responder, self._upstream, self._catalog, self._limiter).add_routes(app.router)
-        OllamaMount(responder, self._upstream, self._limiter).add_routes(app.router)
+        NativeRoutes(responder, self._proxies, self._catalog, self._limiter).add_routes(app.router)
+        OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
@@ -182,8 +184,7 @@ class GatewayService:
                 self._guard.ring = ring
                 self._show_keys()
             for connection in self.connections.revoke(self._guard.still_lets_in):
-                stop = self._upstream.stop(connection.stream_id, connection.request_id, connection.principal.owner)
-                self._tasks.spawn(stop, "revoke")
+                self._hops.stop(connection)
 
     def _show_keys(self) -> None:
         if self._settings.key_metrics and self._guard.ring is not None:
@@ -194,16 +195,10 @@ class GatewayService:
             await asyncio.sleep(PERIOD_S)
             self._limiter.sweep()
 
-    def _told_of_keys(self) -> Mapping[str, str]:
-        """Say on the health page what an operator should know of who may ask, and how much."""
-        return {"keys": "none"} if self._guard.ring is None else {"limits": "memory"}
-
-    async def _probe(self) -> float | None:
-        try:
-            answer = await self._upstream.read("/readyz")
-        except TransportError:
-            return None
-        return told_s_ago(answer.body) if answer.status == 200 else None
+    def _more(self) -> Mapping[str, object]:
+        """Say on the health page what an operator should know of who may ask, how much, and of the proxies."""
+        keys = {"keys": "none"} if self._guard.ring is None else {"keys": "file", "limits": "memory"}
+        return {**keys, **({"proxies": self._proxies.states} if self._proxies.states else {})}
 
     async def _look_at_models(self) -> bool:
         """Ask which models there are, for labels, and what they can do."""

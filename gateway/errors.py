@@ -17,7 +17,7 @@ from services.wire.request import BadBody
 
 UNAVAILABLE: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The proxy cannot be reached; ask again later.")
 DISCONNECTED: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The proxy did not begin to answer. Ask again.")
-
+GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 
 OLLAMA: Final = "/ollama/"
 """Where Ollama's own API is: its paths begin so, and its errors have Ollama's shape."""

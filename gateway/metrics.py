@@ -16,7 +16,7 @@ MAX_KEYS: Final = 200
 """Series by key: an operator's own people, not a stranger's words."""
 OTHER_KEY: Final = "_OTHER"
 """Of a key without a series: nobody asked for them, or there are too many."""
-_AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN)
+_AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
     *FinishReason,
@@ -37,7 +37,7 @@ class GatewayMetrics(StreamMetrics):
             stages=OWN_STAGES,
             reasons=_REASONS,
             rejections=_AT_THE_DOOR,
-            retries=("stale", "hop"),
+            retries=("stale", "hop", "elsewhere"),
         )
         self.violations.labels("proxy", "broken_hop")
         self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
@@ -88,7 +88,7 @@ class GatewayMetrics(StreamMetrics):
         self._browser_ttft.observe(seconds)
 
     def hop_repeated(self, why: str) -> None:
-        """The proxy is asked once more: a pooled connection was stale, or a hop broke."""
+        """A proxy is asked once more: a pooled connection was stale, a hop broke, or the first did not take it."""
         self.retries.labels(why).inc()
 
     def hop_closed(self, seconds: float) -> None:

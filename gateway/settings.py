@@ -1,13 +1,38 @@
 """What an operator can turn at the gateway."""
 
+import re
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from services.runtime.settings import Address, CommaList, Origin, ProcessSettings, split_at_commas
+from services.runtime.settings import Address, CommaList, Origin, ParsedText, ProcessSettings, split_at_commas
 from services.wire.model_names import MAX_MODEL_CHARACTERS
+
+_SEVERAL: Final = re.compile(r"(?:([A-Za-z0-9]{1,16})=)?([^=]*)")
+
+
+@dataclass(frozen=True)
+class ProxyAddress(ParsedText):
+    """Where a proxy is reached, and what it is called in the ids of its streams; "" where it is the only one."""
+
+    name: str
+    origin: Origin
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "url", or "name=url"."""
+        match = _SEVERAL.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                "expected http://host[:port], or name=http://host[:port]: a name is 1 to 16 letters and digits"
+            )
+        return cls(match[1] or "", Origin.parse(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.origin}" if self.name else str(self.origin)
 
 
 class GatewaySettings(ProcessSettings):
@@ -17,7 +42,10 @@ class GatewaySettings(ProcessSettings):
 
     listen: Address = Field(Address("127.0.0.1", 3001), description="host:port of the API")
     metrics_listen: Address = Field(Address("127.0.0.1", 9002), description="host:port of /metrics")
-    proxy_url: Origin = Field(Origin("http", "127.0.0.1", 8080), description="the proxy: http://host[:port]")
+    proxy_url: Annotated[tuple[ProxyAddress, ...], BeforeValidator(split_at_commas)] = Field(
+        (ProxyAddress("", Origin("http", "127.0.0.1", 8080)),),
+        description="the proxy: http://host[:port]; several: name=url,… by their SLUICE_PROXY_INSTANCE",
+    )
     hosts: CommaList = Field(
         (), description="names in Host answered beside this machine's; * only where something in front checks"
     )
@@ -33,6 +61,12 @@ class GatewaySettings(ProcessSettings):
     )
     trusted_edges: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split_at_commas)] = Field(
         (), description="addresses or networks of edges whose X-Forwarded-For is believed"
+    )
+    streams_per_address: int = Field(
+        16,
+        ge=0,
+        le=100_000,
+        description="without keys, answers at once for one address that is not this machine's; 0 = any",
     )
     default_model: str = Field(
         "",
@@ -65,6 +99,14 @@ class GatewaySettings(ProcessSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("expected a time zone of this machine's list, for example Europe/Berlin or UTC") from None
         return name
+
+    @field_validator("proxy_url")
+    @classmethod
+    def _are_told_apart(cls, proxies: tuple[ProxyAddress, ...]) -> tuple[ProxyAddress, ...]:
+        names = [proxy.name for proxy in proxies]
+        if not names or len(set(names)) < len(names) or (len(names) > 1 and "" in names):
+            raise ValueError("expected one url, or several as name=url, each name once")
+        return proxies
 
     @model_validator(mode="after")
     def _keys_have_their_pepper(self) -> Self:

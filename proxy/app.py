@@ -68,6 +68,7 @@ class ProxyService:
             active=lambda: self.streams.running,
             queued=lambda: self._server.permits.waiting,
             wedged=lambda: self._server.wedged,
+            more=self._more,
         )
         self._is_local = settings.listen.is_loopback
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
@@ -209,6 +210,10 @@ class ProxyService:
         except TransportError:
             return None
         return 0.0 if answer.status == 200 else None
+
+    def _more(self) -> dict[str, object]:
+        """Return what gateways ask a proxy's health page for: which proxy it is, and how busy."""
+        return {"instance": self._settings.instance, "streams": self._server.permits.asked_by_model}
 
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""

@@ -24,7 +24,7 @@ def client_address(peer: str, forwarded: Sequence[str], edges: Iterable[Network]
     """
     trusted, client = tuple(edges), peer
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
-    while hops and _is_in(client, trusted):
+    while hops and is_in(client, trusted):
         hop = hops.pop()
         if _parsed(hop) is None:
             break
@@ -37,17 +37,24 @@ def line_of(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()[:_LINE_LENGTH]
 
 
+def is_this_machine(address: str) -> bool:
+    """Return whether who asks from ``address`` asks from here."""
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def is_in(text: str, networks: Iterable[Network]) -> bool:
+    """Return whether an address is one of ``networks``; what is none is not."""
+    address = _parsed(text)
+    return address is not None and any(address in network for network in networks)
+
+
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
-
-
-def _is_in(text: str, networks: Sequence[Network]) -> bool:
-    address = _parsed(text)
-    return address is not None and any(address in network for network in networks)
 
 
 def _grouped(text: str) -> str:

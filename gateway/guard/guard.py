@@ -10,14 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
 from aiohttp import web
 
-from gateway.guard.address import Network, client_address
+from gateway.guard.address import Network, client_address, is_in, is_this_machine
 from gateway.guard.credential import credential_of
 from gateway.guard.keyring import ANYBODY, Keyring, Principal
 from gateway.guard.scopes import ANY_KEY, Demand
 from gateway.guard.wrong_keys import WrongKeys
 from services.wire.events import ApiError, Code, Failed
+
+log = structlog.get_logger()
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 """Who asks."""
@@ -42,6 +45,7 @@ class Guard:
         self._access = access
         self._edges = edges
         self._wrong = WrongKeys()
+        self._told_of_edge = False
 
     def demand_access_of_all(self, router: web.UrlDispatcher) -> None:
         """Let no process start with a route of which nobody said who may use it.
@@ -73,6 +77,7 @@ class Guard:
         if demand is None:
             request[PRINCIPAL] = ANYBODY
         elif self.ring is None:
+            self._look_for_edge(request)
             request[PRINCIPAL] = replace(ANYBODY, address=self._address_of(request))
         else:
             request[PRINCIPAL] = self._let_in(self.ring, request, demand)
@@ -102,3 +107,12 @@ class Guard:
 
     def _address_of(self, request: web.Request) -> str:
         return client_address(request.remote or "", request.headers.getall("X-Forwarded-For", ()), self._edges)
+
+    def _look_for_edge(self, request: web.Request) -> None:
+        """Say once that something in front is not trusted: all whom it brings then count as one address."""
+        if self._told_of_edge or "X-Forwarded-For" not in request.headers:
+            return
+        peer = request.remote or ""
+        if not is_this_machine(peer) and not is_in(peer, self._edges):
+            self._told_of_edge = True
+            log.warning("edge.not_trusted", advice="if it is yours, name it in SLUICE_GATEWAY_TRUSTED_EDGES")

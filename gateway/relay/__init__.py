@@ -1,6 +1,9 @@
 """Carrying a stream from the proxy to one client, in the callback that brought its bytes.
 
-upstream     the one place of the gateway that touches the network behind it
+upstream     the one place of the gateway that touches the network behind it: calls of one proxy
+proxies      which proxy is asked for what
+standing     what is known of a proxy. Pure
+choice       which of several is asked for a new stream. Pure
 hops         opening hops: start, follow, follow again; telling the proxy that a client left
 hop          one call of the proxy, as its reader
 followed_hop the hop that is read: its silence, and following again once
@@ -12,5 +15,5 @@ connection   what is known of one client's connection, and how many there are
 timeline     its moments, and where its time went. Pure
 goodput      whether an answer was as good as promised. Pure
 
-    hops -> upstream -> hop -> followed_hop -> relay, passage -> a sink
+    hops -> proxies -> upstream -> hop -> followed_hop -> relay, passage -> a sink
 """

@@ -3,17 +3,19 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.guard.address import is_this_machine
 from gateway.guard.keyring import ANYBODY, Principal
 from gateway.limits.place import Place
 from gateway.limits.usage import Spent
 from gateway.relay.goodput import is_good
 from gateway.relay.relay import Relay
 from gateway.relay.timeline import ConnectionTimeline
-from gateway.relay.upstream import HopFollower
+from gateway.relay.upstream import HopFollower, Upstream
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import (
@@ -32,6 +34,11 @@ _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
 REVOKED: Final = Failed(Code.UNAUTHORIZED, "The key of this answer is not good any more. Ask the operator for another.")
 FULL_RETRY_S: Final = 2
 """When the gateway is full: an answer ends every few seconds among five hundred."""
+CROWDED_RETRY_S: Final = 5
+"""When one address has as many as it may: an answer is some seconds long."""
+_CROWDED: Final = Failed(
+    Code.CONCURRENCY_LIMITED, "As many answers run for your address as may at once. Ask again when one has ended."
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +48,8 @@ class ClientConnection:
     ``reason`` is the word for its end, None for one that had no stream (204). Only the connection that ``began`` the
     stream counts its tokens and speed: a replay is fast, and eight tabs read the same tokens. One that ``asks`` for a
     new answer is judged by how it got it, a refusal included. ``label`` is its model in the metrics, decided once, when
-    its stream is here. ``leave`` is what its client's leaving means, ``place`` what the limits of its key let it have.
+    its stream is here. ``leave`` is what its client's leaving means, ``place`` what the limits of its key let it have,
+    and ``follower`` who reads for it at ``proxy``.
     """
 
     request_id: str
@@ -56,6 +64,7 @@ class ClientConnection:
     label: str | None = None
     stream_id: str = ""
     conversation_id: str | None = None
+    proxy: Upstream | None = None
     follower: HopFollower | None = None
     relay: Relay | None = None
     watch: SinkWatch | None = None
@@ -129,11 +138,14 @@ class ClientConnections:
 
     Args:
         most: connections with a stream, follows included.
+        most_per_address: the same for one address that is not this machine's; 0: any. Who follows is never refused.
     """
 
     most: int
+    most_per_address: int = 0
     draining: bool = False
     here: set[ClientConnection] = field(default_factory=set)
+    _of_address: Counter[str] = field(default_factory=Counter)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def admit(self, connection: ClientConnection, *, new_stream: bool) -> None:
@@ -143,18 +155,24 @@ class ClientConnections:
             new_stream: it starts one; while draining only those are refused.
 
         Raises:
-            ApiError: draining, or there are as many as there may be.
+            ApiError: draining, or there are as many as there may be, here or for one address.
         """
         if self.draining and new_stream:
             raise shutting_down(random.random())  # noqa: S311 a jitter
         if len(self.here) >= self.most:
             failed = Failed(Code.OVERLOADED, "As many answers are being read here as there may be. Ask again later.")
             raise ApiError(failed, retry_after_s=FULL_RETRY_S)
+        address = connection.principal.address
+        if new_stream and self._is_crowded(address):
+            raise ApiError(_CROWDED, retry_after_s=CROWDED_RETRY_S)
         self.here.add(connection)
+        self._of_address[address] += 1
 
     def gone(self, connection: ClientConnection) -> None:
         """It is over; harmless for one that was never let in."""
-        self.here.discard(connection)
+        if connection in self.here:
+            self.here.remove(connection)
+            self._leave_address(connection.principal.address)
         if self.draining and not self.here:
             self._empty.set()
 
@@ -182,6 +200,14 @@ class ClientConnections:
         for connection in tuple(self.here):
             if connection.relay is not None:
                 connection.relay.cut(ConnectionEnd.HANDED_OVER)
+
+    def _is_crowded(self, address: str) -> bool:
+        return 0 < self.most_per_address <= self._of_address[address] and not is_this_machine(address)
+
+    def _leave_address(self, address: str) -> None:
+        self._of_address[address] -= 1
+        if not self._of_address[address]:
+            del self._of_address[address]  # or every address that ever asked would be kept
 
 
 def spent_by(relay: Relay | None) -> Spent:

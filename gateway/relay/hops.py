@@ -2,18 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
+
+import structlog
 
 from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Head, Hop
+from gateway.relay.proxies import ELSEWHERE, Proxies
 from gateway.relay.upstream import HopFollower, Upstream
 from services.http.client import TransportError
 from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError
 from services.wire.request import ModelRequest
+
+log = structlog.get_logger()
 
 HEADERS_S: Final = 6.0
 """The proxy commits after one second at the latest; six without headers and it is stuck."""
@@ -25,7 +30,7 @@ class HopMetrics(Protocol):
     """Who counts what becomes of hops."""
 
     def hop_repeated(self, why: str) -> None:
-        """The proxy is asked once more: a pooled connection was stale, or a hop broke."""
+        """A proxy is asked once more: a pooled connection was stale, a hop broke, or the first did not take it."""
 
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""
@@ -34,15 +39,15 @@ class HopMetrics(Protocol):
 class Hops:
     """Starts and follows streams for connections, and tells the proxy when a client left."""
 
-    def __init__(self, upstream: Upstream, metrics: HopMetrics, tasks: Tasks) -> None:
-        self._upstream = upstream
+    def __init__(self, proxies: Proxies, metrics: HopMetrics, tasks: Tasks) -> None:
+        self._proxies = proxies
         self._metrics = metrics
         self._tasks = tasks
 
     async def start(
         self, connection: ClientConnection, request: ModelRequest, leave: str, *, key: str | None = None
     ) -> Hop:
-        """Start a stream. Once its headers came a second generation is never started.
+        """Start a stream at the first proxy that takes it. Once headers came a second generation is never started.
 
         Args:
             leave: what this client's leaving means, "cancel" or "continue".
@@ -51,11 +56,19 @@ class Hops:
         Raises:
             ApiError: by the proxy, or because there is none.
         """
-
-        def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
-            return self._upstream.start(request, leave, follower, hop, key=key, fresh=fresh)
-
-        return (await self._open(connection, ask, starts=True))[0]
+        model, refusals = request.model or "", list[ApiError]()
+        for proxy in self._proxies.in_turn(model, connection.principal.owner, key):
+            if refusals:
+                self._metrics.hop_repeated("elsewhere")
+            self._proxies.asked(proxy, model)
+            try:
+                return await self._start_at(proxy, connection, request, leave, key)
+            except ApiError as refused:
+                if refused.failed.code not in ELSEWHERE:
+                    raise
+                self._proxies.turned_away(proxy, refused.failed.code)
+                refusals.append(refused)
+        raise _most_hopeful(refusals)
 
     async def follow(self, connection: ClientConnection, position: int, *, fresh: bool = False) -> Hop | None:
         """Follow the connection's stream after a number; None if it is over and nothing follows (204).
@@ -63,11 +76,12 @@ class Hops:
         Raises:
             ApiError: by the proxy, or because there is none.
         """
+        proxy = self._proxies.of(connection.stream_id)
 
         def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
-            return self._upstream.follow(connection.stream_id, position, follower, hop, fresh=fresh)
+            return proxy.follow(connection.stream_id, position, follower, hop, fresh=fresh)
 
-        hop, head = await self._open(connection, ask, starts=False, fresh=fresh)
+        hop, head = await self._open(proxy, connection, ask, starts=False, fresh=fresh)
         return None if head.status == 204 else hop
 
     async def follow_again(self, connection: ClientConnection, position: int) -> Hop | None:
@@ -82,7 +96,7 @@ class Hops:
             hop = await self.follow(connection, position, fresh=True)
         except ApiError:
             return None
-        self._take_back(lost, unseen=False)
+        self._take_back(connection, lost, unseen=False)
         return hop
 
     def client_left(self, connection: ClientConnection, hop: Hop | None, *, unseen: bool) -> None:
@@ -93,23 +107,46 @@ class Hops:
         """
         if hop is not None:
             hop.abort()
-        self._tasks.spawn(self._say_left(connection.follower, hop, unseen=unseen), "depart")
+        self._tasks.spawn(self._say_left(connection.proxy, connection.follower, hop, unseen=unseen), "depart")
 
-    def _take_back(self, follower: HopFollower | None, *, unseen: bool) -> None:
-        if follower is not None:
-            self._tasks.spawn(self._upstream.depart(follower, unseen=unseen), "depart")
+    def stop(self, connection: ClientConnection) -> None:
+        """Stop a stream whose reader was sent away: from a task of the app."""
+        if connection.proxy is not None:
+            self._tasks.spawn(self._stop(connection.proxy, connection), "stop")
 
-    async def _say_left(self, follower: HopFollower | None, hop: Hop | None, *, unseen: bool) -> None:
+    @staticmethod
+    async def _stop(proxy: Upstream, connection: ClientConnection) -> None:
+        try:
+            await proxy.stop(connection.stream_id, connection.request_id, connection.principal.owner)
+        except TransportError as failed:  # its proxy ends it, as one that nobody reads
+            log.warning("stream.not_stopped", stream_id=connection.stream_id, how=failed.how)
+
+    async def _start_at(
+        self, proxy: Upstream, connection: ClientConnection, request: ModelRequest, leave: str, key: str | None
+    ) -> Hop:
+        def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
+            return proxy.start(request, leave, follower, hop, key=key, fresh=fresh)
+
+        return (await self._open(proxy, connection, ask, starts=True))[0]
+
+    def _take_back(self, connection: ClientConnection, follower: HopFollower | None, *, unseen: bool) -> None:
+        if connection.proxy is not None and follower is not None:
+            self._tasks.spawn(connection.proxy.depart(follower, unseen=unseen), "depart")
+
+    async def _say_left(
+        self, proxy: Upstream | None, follower: HopFollower | None, hop: Hop | None, *, unseen: bool
+    ) -> None:
         left_at = time.monotonic()
         if hop is not None and hop.call is not None:
             await hop.call.released
             self._metrics.hop_closed(time.monotonic() - left_at)
-        if follower is not None:
-            await self._upstream.depart(follower, unseen=unseen)
+        if proxy is not None and follower is not None:
+            await proxy.depart(follower, unseen=unseen)
 
     async def _open(
-        self, connection: ClientConnection, ask: Open, *, starts: bool, fresh: bool = False
+        self, proxy: Upstream, connection: ClientConnection, ask: Open, *, starts: bool, fresh: bool = False
     ) -> tuple[Hop, Head]:
+        connection.proxy = proxy
         hop, head = await self._head(connection, ask, fresh=fresh)
         if head.end is ResponseEnd.STALE:
             hop, head = await self._ask_once_more(connection, ask, starts=starts)
@@ -129,10 +166,10 @@ class Hops:
         self._metrics.hop_repeated("stale")
         lost = connection.follower
         if starts:
-            self._take_back(lost, unseen=True)
+            self._take_back(connection, lost, unseen=True)
         hop, head = await self._head(connection, ask, fresh=True)
         if not starts:
-            self._take_back(lost, unseen=False)
+            self._take_back(connection, lost, unseen=False)
         return hop, head
 
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
@@ -153,3 +190,8 @@ class Hops:
         except asyncio.CancelledError:
             self.client_left(connection, hop, unseen=True)
             raise
+
+
+def _most_hopeful(refusals: Sequence[ApiError]) -> ApiError:
+    """Return the refusal that is told of several: the first after which asking again may help."""
+    return next((one for one in refusals if one.failed.may_retry), refusals[0] if refusals else ApiError(UNAVAILABLE))

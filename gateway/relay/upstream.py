@@ -62,9 +62,10 @@ class HopFollower:
 
 
 class Upstream:
-    """Calls of one proxy."""
+    """Calls of one proxy, by its ``name`` among those of this gateway."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, name: str = "") -> None:
+        self.name = name
         self._client = HttpClient(origin.host, origin.port, connect_timeout_s=CONNECT_TIMEOUT_S)
 
     async def start(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.relay.upstream import Upstream
+from gateway.relay.proxies import Proxies
 from services.http.client import TransportError
 from services.wire.model_names import ListedModel, shown_capabilities
 
@@ -23,8 +23,8 @@ class Capabilities:
     ``/api/show`` reads it. What was learnt belongs to a digest, and is kept as long as that is listed.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, proxies: Proxies) -> None:
+        self._proxies = proxies
         self._learnt: dict[str, tuple[str, ...]] = {}
         self._failed_at: dict[str, float] = {}
         self._asking = asyncio.Lock()  # who comes meanwhile waits for that answer, and asks nobody
@@ -49,7 +49,7 @@ class Capabilities:
     async def _look_at(self, model: ListedModel) -> None:
         assert model.digest is not None
         try:
-            answer = await self._upstream.show(model.name)
+            answer = await self._proxies.show(model.name)
         except TransportError:
             answer = None
         shown = shown_capabilities(answer.body) if answer is not None and answer.status == 200 else None

@@ -1,14 +1,13 @@
-"""Which models may be asked for, as the proxy's model server lists them."""
+"""Which models may be asked for, as the model servers behind the proxies list them."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gateway.relay.upstream import Upstream
+from gateway.relay.proxies import Proxies
 from gateway.routes.capabilities import Capabilities
-from services.http.client import TransportError
 from services.wire.events import ApiError, Code, Failed
-from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model, listed_models
+from services.wire.model_names import NO_MODEL, ListedModel, canonical, default_model
 
 FRESH_S: Final = 10.0
 """A list is believed for so long: models come and go by hand."""
@@ -35,9 +34,9 @@ class Catalog:
             as it is listed.
     """
 
-    def __init__(self, upstream: Upstream, default_model: str) -> None:
-        self._upstream = upstream
-        self._capabilities = Capabilities(upstream)
+    def __init__(self, proxies: Proxies, default_model: str) -> None:
+        self._proxies = proxies
+        self._capabilities = Capabilities(proxies)
         self._operators_default = default_model
         self._kept: str | None = None  # the default that was chosen
         self._listed: Sequence[ListedModel] = ()
@@ -64,7 +63,7 @@ class Catalog:
             ApiError: nobody answers, and what was listed is too old.
         """
         if time.monotonic() - self._listed_at >= (FRESH_EMPTY_S if self._kept is None else FRESH_S):
-            listed = await self._ask("/api/tags")
+            listed = await self._proxies.listed("/api/tags")
             if listed is None:
                 raise ApiError(_UNREACHED)
             self._listed, self._listed_at = listed, time.monotonic()
@@ -80,7 +79,7 @@ class Catalog:
         listed = await self.models()
         await self._capabilities.learn(listed)
         models = [model for model in listed if allows(model.name)]
-        loaded = {canonical(model.name) for model in await self._ask("/api/ps") or ()}
+        loaded = {canonical(model.name) for model in await self._proxies.listed("/api/ps") or ()}
         default = canonical(self._default_of(models, allows) or "")
         return {"models": [self._shown(model, loaded, default) for model in models]}
 
@@ -100,13 +99,6 @@ class Catalog:
         if self._operators_default and allows(self._operators_default):
             return self._operators_default
         return default_model((model for model in listed if allows(model.name)), self._kept)
-
-    async def _ask(self, path: str) -> Sequence[ListedModel] | None:
-        try:
-            answer = await self._upstream.read(path)
-        except TransportError:
-            return None
-        return listed_models(answer.body) if answer.status == 200 else None
 
     def _shown(self, model: ListedModel, loaded: set[str], default: str) -> dict[str, Any]:
         name = canonical(model.name)

@@ -1,29 +1,30 @@
 """The gateway's native routes: each reads its request, asks the proxy, and lets the tokens pass through callbacks."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from aiohttp import web
 
-from gateway.errors import UNAVAILABLE, refused_by_proxy
+from gateway.errors import GONE, UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
 from gateway.limits.limiter import Limiter
 from gateway.relay.connection import ClientConnection
-from gateway.relay.upstream import Upstream
+from gateway.relay.proxies import Proxies
 from gateway.routes.catalog import Catalog
 from gateway.routes.responder import Parse, RelayResponder
 from services.dialects.native import NativeObject
 from services.http import edge
-from services.http.client import HttpResponse, TransportError
+from services.http.client import TransportError
 from services.wire import bodies
-from services.wire.events import ApiError, Code, Failed
+from services.wire.events import ApiError
 from services.wire.ids import is_stream_id, position_of
+
+T = TypeVar("T")
 
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
-_GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 """What a list tells of a stream where every caller is anonymous: not its id, which would be the key to it."""
 
@@ -31,9 +32,9 @@ _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
-    def __init__(self, responder: RelayResponder, upstream: Upstream, catalog: Catalog, limiter: Limiter) -> None:
+    def __init__(self, responder: RelayResponder, proxies: Proxies, catalog: Catalog, limiter: Limiter) -> None:
         self._responder = responder
-        self._upstream = upstream
+        self._proxies = proxies
         self._limiter = limiter
         self._catalog = catalog
 
@@ -77,9 +78,8 @@ class NativeRoutes:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat/stream/{id}/cancel: stop generation; answered when the model server's socket is closed."""
         stream_id = _stream_id(request)
-        answer = await self._asked(
-            partial(self._upstream.stop, stream_id, request[edge.REQUEST_ID], request[PRINCIPAL].owner)
-        )
+        proxy, owner = self._proxies.of(stream_id), request[PRINCIPAL].owner
+        answer = await _asked(proxy.stop(stream_id, request[edge.REQUEST_ID], owner))
         if answer.status not in {200, 202}:
             raise refused_by_proxy(answer.headers, answer.body)
         self._limiter.stopped(request[PRINCIPAL], stream_id)
@@ -90,10 +90,11 @@ class NativeRoutes:
         """GET /api/chat/streams: the caller's live streams; with their ids, where it is known who calls."""
         owner = request[PRINCIPAL].owner
         shown = ("id", *_SHOWN) if owner else _SHOWN
-        answer = await self._asked(partial(self._upstream.read, "/api/streams", owner))
-        if answer.status != 200:
-            raise refused_by_proxy(answer.headers, answer.body)
-        listed = orjson.loads(answer.body)["streams"]
+        answers = await _asked(self._proxies.read_all("/api/streams", owner))
+        lists = [answer for answer in answers if answer.status == 200]
+        if not lists:
+            raise refused_by_proxy(answers[0].headers, answers[0].body)
+        listed = [one for answer in lists for one in orjson.loads(answer.body)["streams"]]
         return edge.json_response({"streams": [{name: one[name] for name in shown} for one in listed]})
 
     async def models(self, request: web.Request) -> web.StreamResponse:
@@ -114,18 +115,22 @@ class NativeRoutes:
         return start
 
     async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
-        answer = await self._asked(partial(self._upstream.snapshot, stream_id, owner))
+        answer = await _asked(self._proxies.of(stream_id).snapshot(stream_id, owner))
         if answer.status != 200:
             raise refused_by_proxy(answer.headers, answer.body)
         return web.Response(body=answer.body, content_type=JSON, charset="utf-8")
 
-    @staticmethod
-    async def _asked(ask: Callable[[], Any]) -> HttpResponse:
-        try:
-            answer: HttpResponse = await ask()
-        except TransportError as exc:
-            raise ApiError(UNAVAILABLE) from exc
-        return answer
+
+async def _asked(asking: Awaitable[T]) -> T:
+    """Return what a proxy answers.
+
+    Raises:
+        ApiError: it cannot be reached.
+    """
+    try:
+        return await asking
+    except TransportError as exc:
+        raise ApiError(UNAVAILABLE) from exc
 
 
 def _stream_id(request: web.Request) -> str:
@@ -136,5 +141,5 @@ def _stream_id(request: web.Request) -> str:
     """
     stream_id = request.match_info["id"]
     if not is_stream_id(stream_id):
-        raise ApiError(_GONE)
+        raise ApiError(GONE)
     return stream_id

@@ -20,7 +20,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.place import note_rate
 from gateway.limits.usage import Spent
 from gateway.relay.connection import ClientConnection
-from gateway.relay.upstream import Upstream
+from gateway.relay.proxies import Proxies
 from gateway.routes.responder import Parse, RelayResponder
 from services.dialects import ollama_request
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
@@ -53,9 +53,9 @@ def generate(raw: bytes) -> Asked[ModelRequest]:
 class OllamaMount:
     """What the gateway answers in Ollama's shapes."""
 
-    def __init__(self, responder: RelayResponder, upstream: Upstream, limiter: Limiter) -> None:
+    def __init__(self, responder: RelayResponder, proxies: Proxies, limiter: Limiter) -> None:
         self._responder = responder
-        self._upstream = upstream
+        self._proxies = proxies
         self._limiter = limiter
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -78,7 +78,7 @@ class OllamaMount:
         """POST /ollama/api/show: less the model's file, which names places on the model server."""
         model = ollama_request.shown_model(await self._responder.body_of(request))
         request[PRINCIPAL].key.demand(model)
-        return await self._passed(request, "show", orjson.dumps({"model": model}), less=_without_modelfile)
+        return await self._passed(request, "show", orjson.dumps({"model": model}), model=model, less=_without_modelfile)
 
     def _answering(self, kind: str, parse: Parse) -> Handler:
         """Return the handler of a route that answers: lines, or one object if the body asks for no stream."""
@@ -107,7 +107,7 @@ class OllamaMount:
     async def _obeyed(self, request: web.Request, asked: Asked[ModelRequest], order: str) -> web.StreamResponse:
         """Answer an order to load or unload a model that there is, and leave the model server as it is."""
         kind, model = asked.request.kind, asked.request.model or ""
-        shown = await self._passed(request, "show", orjson.dumps({"model": model}))
+        shown = await self._passed(request, "show", orjson.dumps({"model": model}), model=model)
         if shown.status != 200:
             return shown
         return edge.json_response(empty_object(kind, model, _now(), done_reason=order))
@@ -122,7 +122,8 @@ class OllamaMount:
             place.demand()
             spent = Spent()
             try:
-                response = await self._passed(request, name, bodies.written_embedding(asked.request))
+                body, model = bodies.written_embedding(asked.request), asked.request.model
+                response = await self._passed(request, name, body, model=model)
                 spent = _embedded(response)
             finally:
                 self._limiter.book(place, spent, asked.request.model)
@@ -156,18 +157,14 @@ class OllamaMount:
         name: str,
         body: bytes | None = None,
         *,
+        model: str = "",
         less: Callable[[dict[str, Any]], None] | None = None,
     ) -> web.Response:
         """Pass on what the proxy answers in Ollama's shape, refusals too; ``less`` takes out what is not for people."""
+        request_id, trace = request[edge.REQUEST_ID], trace_of(request.headers)
         try:
-            principal = request[PRINCIPAL]
-            answer = await self._upstream.ollama(
-                name,
-                body,
-                request[edge.REQUEST_ID],
-                trace_of(request.headers),
-                owner=principal.owner,
-                line=principal.line,
+            answer = await self._proxies.ollama(
+                name, body, request_id, trace, model=model, principal=request[PRINCIPAL]
             )
         except TransportError as exc:
             raise ApiError(UNAVAILABLE) from exc

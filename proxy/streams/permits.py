@@ -203,6 +203,11 @@ class Admission:
         """How many permits are taken, by canonical name; who has none may be missing. Safe to read in any thread."""
         return {name: line.held for name, line in self._lines.copy().items()}
 
+    @property
+    def asked_by_model(self) -> dict[str, int]:
+        """How many hold a permit or wait for one, by canonical name."""
+        return {name: line.held + len(line.waiting) for name, line in self._lines.items() if not line.empty}
+
     def _full_for_s(self, model: str, chance: float) -> int:
         answers_s = self._answers_s.get(model, ())
         mean_s = sum(answers_s) / len(answers_s) if answers_s else 1.0

@@ -18,6 +18,10 @@ RECEIVE_BUFFER_BYTES: Final = 65_536
 """The kernel's receive buffer a call: what a reader that pauses leaves unread stays small."""
 
 
+NOT_SENT: Final = frozenset({"refused", "connect_timeout", "untrusted"})
+"""How a call failed that never reached a server."""
+
+
 class TransportError(Exception):
     """A call came to nothing.
 

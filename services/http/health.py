@@ -17,11 +17,11 @@ FRESH_S: Final = 10.0
 """An upstream counts as reached for so long: one lost answer is not an outage."""
 
 REACHED_S_AGO: Final = "reached_s_ago"
-"""In the answer of ``/readyz``: whoever asks counts the ten seconds from the same moment, not from its own question."""
+"""In the pages of probes: whoever asks counts the ten seconds from the same moment, not from its own question."""
 
 
 def told_s_ago(body: bytes) -> float:
-    """Return how long ago a server whose ``/readyz`` answered ``body`` reached its upstream; 0 if it does not say."""
+    """Return how long ago the server of a ``/readyz`` or ``/health`` reached its upstream; 0 if it does not say."""
     try:
         page = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -95,12 +95,11 @@ class Health:
         active: Callable[[], int],
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
-        more: Callable[[], Mapping[str, str]] = dict,
+        more: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._service = service
-        self._more = more
         self._upstream = upstream
-        self._active, self._queued, self._wedged = active, queued, wedged
+        self._active, self._queued, self._wedged, self._more = active, queued, wedged, more
         self._started_at = time.monotonic()
         self.draining = False
 
@@ -139,6 +138,7 @@ class Health:
                 "checked_s_ago": self._upstream.checked_s_ago,
                 **({"wedged_models": wedged} if wedged else {}),
             },
+            REACHED_S_AGO: round(self._upstream.reached_s_ago, 3),
             **self._more(),
         }
         # 503 sends traffic elsewhere: the other models of an upstream with a wedged one still answer

@@ -24,8 +24,8 @@ MAX_PORT: Final = 65_535
 S = TypeVar("S", bound="ProcessSettings")
 
 
-class _ParsedText:
-    """A value written as one string: ``parse`` reads it, ``str`` gives it back; usable as a pydantic field."""
+class ParsedText:
+    """A value written as one string: ``parse`` reads it, ``str`` gives it back; a base of pydantic fields."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,7 +53,7 @@ def _host_and_port(text: str, expected: str) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Address(_ParsedText):
+class Address(ParsedText):
     """Where a socket listens: "host:port", an IPv6 host in brackets; port 0 means any free one."""
 
     host: str
@@ -88,7 +88,7 @@ class Address(_ParsedText):
 
 
 @dataclass(frozen=True)
-class Origin(_ParsedText):
+class Origin(ParsedText):
     """Where a server is reached: "http://host[:port]", nothing else, so that no secret hides in it."""
 
     scheme: Literal["http"]

@@ -50,7 +50,7 @@ class Operations:
         active: Callable[[], int],
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
-        more: Callable[[], Mapping[str, str]] = dict,
+        more: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._metrics = metrics
         self._look_at_models = look_at_models

@@ -37,6 +37,11 @@ def is_stream_id(text: str) -> bool:
     return _STREAM_ID.fullmatch(text) is not None
 
 
+def instance_of(stream_id: str) -> str:
+    """Return the name of the proxy that owns a stream."""
+    return stream_id.partition(".")[0]
+
+
 def number_of(event_id: str) -> int:
     """Return the n of ``<stream id>-<n>``.
 

@@ -3,7 +3,7 @@
 Pure. The grammar is Ollama's, ``[host/][namespace/]model[:tag]``, compared without regard to case.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -87,10 +87,7 @@ def listed_models(body: bytes) -> tuple[ListedModel, ...] | None:
 
     Go writes an empty list as ``null``. An entry without a name that can be asked for is left out.
     """
-    try:
-        listed = loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    listed = _loaded(body)
     if not isinstance(listed, dict) or "models" not in listed:
         return None
     models = listed["models"] or []
@@ -99,12 +96,24 @@ def listed_models(body: bytes) -> tuple[ListedModel, ...] | None:
     return tuple(_listed(model) for model in models if isinstance(model, dict) and _is_name(model.get("name")))
 
 
+def merged_lists(bodies: Sequence[bytes]) -> bytes:
+    """Return one answer of ``/api/tags`` or ``/api/ps`` for those of several model servers: each model once.
+
+    What has no list of objects is left out.
+    """
+    merged: dict[str, Any] = {}
+    for body in bodies:
+        listed = _loaded(body)
+        models = listed.get("models") if isinstance(listed, dict) else None
+        for model in models if isinstance(models, list) else ():
+            if isinstance(model, dict):
+                merged.setdefault(canonical(str(model.get("name"))), model)
+    return orjson.dumps({"models": list(merged.values())})
+
+
 def shown_capabilities(body: bytes) -> tuple[str, ...] | None:
     """Return the capabilities in an answer of ``/api/show``; None if it names none."""
-    try:
-        shown = loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    shown = _loaded(body)
     return _words(shown.get("capabilities")) if isinstance(shown, dict) else None
 
 
@@ -121,6 +130,13 @@ def default_model(models: Iterable[ListedModel], kept: str | None = None) -> str
         before = canonical(kept)
         chatting.sort(key=lambda name: canonical(name) != before)
     return chatting[0] if chatting else None
+
+
+def _loaded(body: bytes) -> object:
+    try:
+        return loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _is_name(value: object) -> bool:

@@ -80,6 +80,8 @@ PURE: Final = (
     "proxy.upstream.retry",
     "proxy.upstream.wedge",
     "proxy.streams.timeline",
+    "gateway.relay.choice",
+    "gateway.relay.standing",
     "gateway.relay.timeline",
     "gateway.relay.goodput",
     "gateway.limits.allowance",

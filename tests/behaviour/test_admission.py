@@ -214,6 +214,27 @@ async def test_a_failed_answer_gives_its_permit_to_the_next_in_line(chain: Chain
 # --- the gateway's own door
 
 
+async def test_one_address_has_as_many_answers_at_once_as_it_may_and_the_others_are_served(chain: Chain) -> None:
+    """Without keys; who is behind an edge that is trusted counts for himself, and this machine never."""
+    with gateway_beside(chain, STREAMS_PER_ADDRESS="2", TRUSTED_EDGES="127.0.0.1") as gateway:
+        async with Client(gateway.url) as client, AsyncExitStack() as stack:
+
+            async def asks(address: str | None) -> Answer:
+                headers = {"X-Forwarded-For": address} if address else {}
+                body = {"model": scripted(tokens=300).name, "message": "hi"}
+                opening = client.open("POST", "/api/chat/stream", body, headers)
+                return await (await stack.enter_async_context(opening)).until_tokens(1)
+
+            crowd = [await asks("203.0.113.9") for _ in range(2)]
+            one_more = await asks("203.0.113.9")
+            others = [await asks(address) for address in ("203.0.113.8", *[None] * 3)]
+            told = one_more.error["code"], int(one_more.headers["Retry-After"])
+
+        assert [answer.status for answer in (*crowd, one_more, *others)] == [200, 200, 429, *[200] * 4]
+        assert told == ("concurrency_limited", 5)
+        assert sample(gateway, "llm_admission_rejected_total", reason="concurrency_limited") == 1
+
+
 async def test_a_gateway_with_as_many_streams_as_it_may_have_refuses_more(chain: Chain) -> None:
     """MAX_STREAMS counts connections with a stream, follows included; a place is free when one has left."""
     models = [scripted(tokens=300) for _ in range(2)]

@@ -270,7 +270,9 @@ def test_a_gateway_whose_keys_cannot_be_read_does_not_start_and_says_why(
 @pytest.mark.parametrize(("listen", "warned"), [("0.0.0.0:0", 1), ("127.0.0.1:0", 0)])
 def test_a_gateway_without_keys_that_others_can_reach_says_so_once(guarded: Guarded, listen: str, warned: int) -> None:
     server: Server = guarded.chain.another_gateway(LISTEN=listen, KEYS_FILE="", PEPPER_FILE="")
-    lines = server.events("keys.none")
+    lines, health = server.events("keys.none"), json.loads(server.get("/health")[1])
+    with_keys = json.loads(guarded.chain.gateway.get("/health")[1])
     server.stop()
 
     assert len(lines) == warned
+    assert (health["keys"], with_keys["keys"]) == ("none", "file")

@@ -301,7 +301,7 @@ def test_requests_are_counted_by_route_template_method_and_status(run: MixedRun)
     assert run.sum("gateway", f"{family}_count", http_route=route, http_response_status_code="") == 1
     assert run.sum("gateway", f"{family}_count", http_route="", http_response_status_code="404") == 1
     assert run.sum("gateway", f"{family}_count", http_route="", http_request_method="_OTHER") == 1
-    assert run.sum("proxy", f"{family}_count", http_route="/readyz", http_response_status_code="200") >= 1
+    assert run.sum("proxy", f"{family}_count", http_route="/health", http_response_status_code="200") >= 1
     assert not [name for name in at_gateway if "4711" in name or "PROPFIND" in name]
     assert run.most("gateway", "http_server_active_requests", http_request_method="POST") >= STREAMS
     assert run.sum("gateway", "http_server_active_requests") == 0

@@ -132,7 +132,9 @@ def test_the_health_page_tells_people_what_runs(chain: Chain, side: str) -> None
     page: dict[str, Any] = json.loads(body)
 
     assert status == 200
-    assert list(page) == ["status", "service", "version", "uptime_s", "active_streams", "queued", "upstream"]
+    more = {"gateway": ["keys"], "proxy": ["instance", "streams"]}[side]
+    both = ["status", "service", "version", "uptime_s", "active_streams", "queued", "upstream", "reached_s_ago"]
+    assert list(page) == [*both, *more]
     assert (page["status"], page["service"], page["active_streams"], page["queued"]) == ("ok", side, 0, 0)
     assert page["upstream"]["reachable"] is True
     assert page["upstream"]["checked_s_ago"] >= 0

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.relay.hop import Hop
+from gateway.relay.proxies import Proxies
+from gateway.settings import ProxyAddress
 from services.http.connection import HttpCall, ResponseEnd
+from services.runtime.settings import Origin
 from services.wire.events import (
     Code,
     Failed,
@@ -130,6 +133,11 @@ class ListHop(Hop):
         assert self.call is not None
         self.call.release()
         self.on_end(end)
+
+
+def proxies_at(**ports: int) -> Proxies:
+    """Proxies on this machine, by their names; ``_`` is one that has none."""
+    return Proxies([ProxyAddress(name.strip("_"), Origin("http", "127.0.0.1", port)) for name, port in ports.items()])
 
 
 async def turns(count: int = 5) -> None:

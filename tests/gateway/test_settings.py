@@ -31,5 +31,40 @@ def test_a_setting_that_makes_no_sense_is_refused(name: str, value: object) -> N
         GatewaySettings.model_validate({name: value})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1:8080",
+        "a=http://127.0.0.1:8080",
+        "a=http://one:8080,b=http://[::1]:8080",
+        "0123456789abcdef=http://x:1,B=http://x:2",
+    ],
+)
+def test_proxies_are_read_as_they_are_written(text: str) -> None:
+    settings = GatewaySettings.model_validate({"proxy_url": text})
+
+    assert ",".join(map(str, settings.proxy_url)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a=http://x:1,a=http://y:1",
+        "http://x:1,b=http://y:1",
+        "http://x:1,http://y:1",
+        "a-b=http://x:1",
+        "0123456789abcdefg=http://x:1",
+        "a=ftp://x:1",
+        "a=http://u:p@x:1",
+        "a=http://x:1/path",
+        "a=",
+    ],
+)
+def test_proxies_that_cannot_be_told_apart_or_reached_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings.model_validate({"proxy_url": text})
+
+
 def test_no_drain_is_allowed() -> None:
     assert GatewaySettings.model_validate({"drain_s": 0}).drain_s == 0

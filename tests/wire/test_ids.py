@@ -1,6 +1,14 @@
 import pytest
 
-from services.wire.ids import SECRET_BYTES, BadPosition, is_stream_id, new_stream_id, number_of, position_of
+from services.wire.ids import (
+    SECRET_BYTES,
+    BadPosition,
+    instance_of,
+    is_stream_id,
+    new_stream_id,
+    number_of,
+    position_of,
+)
 
 STREAM_ID = "k3fa." + "A" * 26
 
@@ -10,6 +18,10 @@ def test_a_new_id_names_its_proxy_and_holds_all_128_bits() -> None:
 
     assert ids == [STREAM_ID, "k3fa." + "7" * 25 + "4"]
     assert all(map(is_stream_id, ids))
+
+
+def test_the_instance_of_an_id_is_what_it_was_made_with() -> None:
+    assert instance_of(new_stream_id("k3fa", bytes(SECRET_BYTES))) == "k3fa"
 
 
 @pytest.mark.parametrize(

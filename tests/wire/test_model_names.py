@@ -10,6 +10,7 @@ from services.wire.model_names import (
     canonical,
     default_model,
     listed_models,
+    merged_lists,
     shown_capabilities,
 )
 
@@ -193,3 +194,22 @@ def test_a_default_stays_as_long_as_it_is_listed(kept: str, meant: str) -> None:
     models = [ListedModel("e", capabilities=("embedding",)), ListedModel("new"), ListedModel("old")]
 
     assert default_model(models, kept) == meant
+
+
+def test_the_lists_of_several_servers_are_one_in_which_each_model_is_once() -> None:
+    lists = [
+        listing({"name": "tiny:latest", "size": 1, "new": {"field": 2}}, {"name": "big:latest"}),
+        listing({"name": "TINY", "size": 3}, {"name": "other:latest"}),
+        b'{"models":null}',
+        b"no json",
+        listing("no object"),
+    ]
+    merged = json.loads(merged_lists(lists))
+
+    assert merged == {
+        "models": [
+            {"name": "tiny:latest", "size": 1, "new": {"field": 2}},
+            {"name": "big:latest"},
+            {"name": "other:latest"},
+        ]
+    }

@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from gateway.guard.address import client_address
+from gateway.guard.address import client_address, is_this_machine
 
 EDGES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 
@@ -33,3 +33,11 @@ def test_the_client_is_the_right_most_that_no_trusted_edge_is(peer: str, forward
 
 def test_without_a_trusted_edge_nobody_s_word_is_believed() -> None:
     assert client_address("10.0.0.1", ["203.0.113.9"], []) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_here"),
+    [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("2001:db8:1:2::/64", False), ("", False)],
+)
+def test_only_loopback_is_this_machine(address: str, is_here: bool) -> None:
+    assert is_this_machine(address) is is_here

@@ -1,8 +1,10 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.guard.keyring import ANYBODY
 from gateway.relay.connection import ClientConnection, ClientConnections
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code, ConnectionEnd, FinishReason
@@ -10,8 +12,9 @@ from tests.gateway.relay.relaying import Scene, relaying
 from tests.gateway.stage import START, ListHop, done, framed, tokens, turns
 
 
-def new_connection() -> ClientConnection:
-    return ClientConnection.begin("request-1", "/api/chat/stream", "chat")
+def new_connection(address: str = "") -> ClientConnection:
+    asks = replace(ANYBODY, address=address)
+    return ClientConnection.begin("request-1", "/api/chat/stream", "chat", principal=asks)
 
 
 def refused(connections: ClientConnections, *, new_stream: bool = True) -> ApiError:
@@ -37,6 +40,45 @@ async def test_as_many_are_let_in_as_there_may_be_and_one_more_when_one_has_gone
     assert refusal.retry_after_s is not None
     assert not refusal.close
     assert len(connections.here) == 2
+
+
+async def test_an_address_has_as_many_as_it_may_and_the_others_are_not_concerned() -> None:
+    connections = ClientConnections(100, most_per_address=2)
+    first, second = new_connection("192.0.2.1"), new_connection("192.0.2.1")
+    for connection in (first, second, new_connection("192.0.2.2")):
+        connections.admit(connection, new_stream=True)
+    with pytest.raises(ApiError) as refusal:
+        connections.admit(new_connection("192.0.2.1"), new_stream=True)
+    connections.gone(first)
+    connections.gone(first)  # twice is once
+    connections.admit(new_connection("192.0.2.1"), new_stream=True)
+    with pytest.raises(ApiError):
+        connections.admit(new_connection("192.0.2.1"), new_stream=True)
+
+    assert refusal.value.failed.code is Code.CONCURRENCY_LIMITED
+    assert refusal.value.retry_after_s is not None
+
+
+async def test_who_follows_counts_for_its_address_and_is_never_refused_for_it() -> None:
+    """Who was handed over by another gateway must be able to come back."""
+    connections = ClientConnections(100, most_per_address=1)
+    for _ in range(3):
+        connections.admit(new_connection("192.0.2.1"), new_stream=False)
+    with pytest.raises(ApiError):
+        connections.admit(new_connection("192.0.2.1"), new_stream=True)
+
+    assert len(connections.here) == 3
+
+
+@pytest.mark.parametrize(("address", "most"), [("127.0.0.1", 1), ("127.9.9.9", 1), ("::1", 1), ("192.0.2.1", 0)])
+async def test_this_machine_may_have_any_number_and_so_may_everybody_where_there_is_no_limit(
+    address: str, most: int
+) -> None:
+    connections = ClientConnections(100, most_per_address=most)
+    for _ in range(20):
+        connections.admit(new_connection(address), new_stream=True)
+
+    assert len(connections.here) == 20
 
 
 async def test_a_connection_that_was_never_let_in_may_be_gone() -> None:

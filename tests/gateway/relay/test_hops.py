@@ -6,19 +6,19 @@ from typing import Any
 import orjson
 import pytest
 from prometheus_client.exposition import generate_latest
+from structlog.testing import capture_logs
 
 from gateway.metrics import GatewayMetrics
 from gateway.relay import hops
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
-from gateway.relay.upstream import HopFollower, Upstream
-from services.runtime.settings import Origin
+from gateway.relay.upstream import HopFollower
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code
 from services.wire.request import ChatRequest, Message
 from tests.eventually import soon
-from tests.gateway.stage import STREAM_ID
+from tests.gateway.stage import STREAM_ID, proxies_at
 from tests.http.raw_server import Peer, RawServer, raw_server
 
 ASKED = ChatRequest(model="llama3.2", messages=(Message("user", "hi"),))
@@ -40,10 +40,11 @@ class Gateway:
         self.server = server
         self.metrics = GatewayMetrics()
         self.tasks = Tasks()
-        self.upstream = Upstream(Origin("http", "127.0.0.1", server.port))
-        self.hops = Hops(self.upstream, self.metrics, self.tasks)
+        self.proxies = proxies_at(_=server.port)
+        self.hops = Hops(self.proxies, self.metrics, self.tasks)
         self.connection = ClientConnection.begin("request-1", "/api/chat/stream", "chat")
         self.connection.stream_id = STREAM_ID
+        self.connection.proxy = self.proxies.of(STREAM_ID)
 
     def starts(self, key: str | None = None) -> "asyncio.Task[Hop]":
         return self.tasks.spawn(self.hops.start(self.connection, ASKED, "continue", key=key), "start")
@@ -83,7 +84,7 @@ async def a_gateway() -> AsyncIterator[Gateway]:
             yield gateway
         finally:
             await gateway.tasks.close()
-            await gateway.upstream.close()
+            await gateway.proxies.close()
 
 
 # --- starting and following
@@ -308,3 +309,18 @@ async def test_a_proxy_that_does_not_hear_of_it_is_no_failure_here() -> None:
         gateway.hops.client_left(gateway.connection, None, unseen=False)
         (await gateway.server.asked()).rst()
         await soon(lambda: len(gateway.tasks) == 0, "the task is over")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_the_stream_of_a_reader_that_was_sent_away_is_stopped_or_a_line_says_that_it_was_not(
+    *, answers: bool
+) -> None:
+    async with a_gateway() as gateway:
+        with capture_logs() as lines:
+            gateway.hops.stop(gateway.connection)
+            peer = await gateway.server.asked()
+            peer.send(ACCEPTED) if answers else peer.rst()
+            await soon(lambda: len(gateway.tasks) == 0, "the task is over")
+
+        assert peer.request.startswith(b"DELETE /api/streams/%b " % STREAM_ID.encode())
+        assert [line["event"] for line in lines] == ([] if answers else ["stream.not_stopped"])

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.relay.upstream import Upstream
 from gateway.routes import capabilities
 from gateway.routes.capabilities import MODELS_AT_ONCE, Capabilities
-from services.runtime.settings import Origin
 from services.wire.model_names import ListedModel
+from tests.gateway.stage import proxies_at
 from tests.http.served import served
 
 SAYS_LITTLE = ListedModel("native:latest", digest="d1", capabilities=("completion",))
@@ -32,11 +31,11 @@ class Shower:
 @asynccontextmanager
 async def looking_at(proxy: Shower) -> AsyncIterator[Capabilities]:
     async with served(lambda router: router.add_post("/api/show", proxy.show)) as address:
-        upstream = Upstream(Origin("http", address.host, address.port))
+        proxies = proxies_at(_=address.port)
         try:
-            yield Capabilities(upstream)
+            yield Capabilities(proxies)
         finally:
-            await upstream.close()
+            await proxies.close()
 
 
 async def learnt(proxy: Shower, *models: ListedModel) -> list[list[str]]:
@@ -110,10 +109,10 @@ async def test_a_model_that_cannot_be_looked_at_is_as_its_list_says(
 
 
 async def test_where_nobody_answers_models_are_as_they_are_listed() -> None:
-    upstream = Upstream(Origin("http", "127.0.0.1", 1))
-    known = Capabilities(upstream)
+    proxies = proxies_at(_=1)
+    known = Capabilities(proxies)
     await known.learn([SAYS_LITTLE])
-    await upstream.close()
+    await proxies.close()
 
     assert known.of(SAYS_LITTLE) == ["completion"]
 

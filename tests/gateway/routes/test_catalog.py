@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.relay.upstream import Upstream
 from gateway.routes import catalog
 from gateway.routes.catalog import Catalog
-from services.runtime.settings import Origin
 from services.simulator.models import tags
 from services.wire.events import ApiError, Code
+from tests.gateway.stage import proxies_at
 from tests.http.served import served
 
 EMBEDDER = {"name": "embedder:latest", "capabilities": ["embedding"]}
@@ -55,11 +54,11 @@ class Proxy:
 @asynccontextmanager
 async def a_catalog(proxy: Proxy, default_model: str = "") -> AsyncIterator[Catalog]:
     async with served(proxy.add_routes) as address:
-        upstream = Upstream(Origin("http", address.host, address.port))
+        proxies = proxies_at(_=address.port)
         try:
-            yield Catalog(upstream, default_model)
+            yield Catalog(proxies, default_model)
         finally:
-            await upstream.close()
+            await proxies.close()
 
 
 async def test_the_default_is_the_first_listed_that_can_chat() -> None:
@@ -182,7 +181,7 @@ async def test_without_a_list_nobody_is_guessed(what: str) -> None:
     proxy.status = 503 if what == "another status" else 200
     proxy.tags = {"no list": {"models": 7}, "no object": [], "no JSON": None}.get(what, proxy.tags)
     async with a_catalog(proxy) as answered:
-        nobody = Catalog(Upstream(Origin("http", "127.0.0.1", 1)), "")
+        nobody = Catalog(proxies_at(_=1), "")
         models = nobody if what == "nobody answers" else answered
         with pytest.raises(ApiError) as refusal:
             await models.default()

@@ -181,12 +181,14 @@ async def test_each_model_has_a_line_of_its_own() -> None:
 async def test_the_permits_of_each_model_are_counted_whoever_waits() -> None:
     admission = Admission(permits=2, queue_length=8, queue_timeout_s=120)
     places = entered(admission, 3) + entered(admission, 1, "another")
-    taken = admission.held_by_model
+    taken, asked = admission.held_by_model, admission.asked_by_model
     for place in places:
         place.leave()
 
     assert taken == {canonical(MODEL): 2, canonical("another"): 1}
+    assert asked == {canonical(MODEL): 3, canonical("another"): 1}
     assert set(admission.held_by_model.values()) == {0}
+    assert admission.asked_by_model == {}
 
 
 async def test_a_waiter_that_gave_up_is_passed_over_when_its_turn_comes() -> None:

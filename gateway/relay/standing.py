@@ -1,0 +1,89 @@
+"""How a proxy stands: what its health page says, and which models it lists. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from services.wire.model_names import canonical
+
+
+class State(StrEnum):
+    """What may be asked of a proxy."""
+
+    UNKNOWN = "unknown"
+    """One that has a name here, and was not asked for it yet."""
+    READY = "ready"
+    DRAINING = "draining"
+    """It begins nothing; what runs there can be followed and stopped."""
+    AWAY = "away"
+    """It does not answer, or its model server does not."""
+    MISNAMED = "misnamed"
+    """Another answers than the one that is meant: nothing is sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a proxy, as of its last word.
+
+    Attributes:
+        models: canonical names of those that it lists; None: it listed none yet, and may have any.
+        streams: how many of a model hold a permit there, or wait for one, by canonical name.
+    """
+
+    state: State = State.UNKNOWN
+    models: frozenset[str] | None = None
+    streams: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether it is known to be the one that is meant."""
+        return self.state not in {State.UNKNOWN, State.MISNAMED}
+
+    def lists(self, model: str) -> bool:
+        """Return whether it may have ``model``, a canonical name."""
+        return self.models is None or model in self.models
+
+    def load(self, model: str) -> tuple[int, int]:
+        """Return how many streams share permits with a new one of ``model``, and how many share the machine with it."""
+        return self.streams.get(model, 0), sum(self.streams.values())
+
+    def told(self, body: bytes, name: str) -> "Standing":
+        """Return how it stands by the health page ``body``.
+
+        Args:
+            name: what it is called here; "" where it is the only one, whatever it calls itself.
+        """
+        page = _object(body)
+        upstream = page.get("upstream")
+        if name and page.get("instance") != name:
+            state = State.MISNAMED
+        elif page.get("status") == "draining":
+            state = State.DRAINING
+        else:
+            is_ready = isinstance(upstream, dict) and upstream.get("reachable") is True
+            state = State.READY if is_ready else State.AWAY
+        return replace(self, state=state, streams=_counts(page.get("streams")))
+
+    def listing(self, names: Iterable[str]) -> "Standing":
+        """Return how it stands where it lists models of these names."""
+        return replace(self, models=frozenset(map(canonical, names)))
+
+    def asked_for(self, model: str) -> "Standing":
+        """Return how it stands with one more stream, of which its health page does not know yet."""
+        return replace(self, streams={**self.streams, model: self.streams.get(model, 0) + 1})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        page = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return page if isinstance(page, dict) else {}
+
+
+def _counts(told: object) -> dict[str, int]:
+    counts = told.items() if isinstance(told, dict) else ()
+    return {model: count for model, count in counts if isinstance(count, int) and count > 0}

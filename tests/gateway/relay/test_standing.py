@@ -1,0 +1,69 @@
+import json
+from typing import Any
+
+import pytest
+
+from gateway.relay.standing import Standing, State
+
+READY: dict[str, Any] = {"status": "ok", "instance": "a", "upstream": {"reachable": True}}
+
+
+def told(name: str = "a", **page: Any) -> Standing:
+    return Standing().told(json.dumps({**READY, **page}).encode(), name)
+
+
+@pytest.mark.parametrize(
+    ("page", "state"),
+    [
+        ({}, State.READY),
+        ({"status": "degraded"}, State.READY),
+        ({"status": "draining"}, State.DRAINING),
+        ({"status": "degraded", "upstream": {"reachable": False}}, State.AWAY),
+        ({"upstream": None}, State.AWAY),
+        ({"upstream": {"reachable": "yes"}}, State.AWAY),
+        ({"instance": "b"}, State.MISNAMED),
+        ({"instance": "b", "status": "draining"}, State.MISNAMED),
+        ({"instance": None}, State.MISNAMED),
+    ],
+)
+def test_what_a_proxy_says_of_itself_is_how_it_stands(page: dict[str, Any], state: State) -> None:
+    """A wedged model is degraded: the others are served."""
+    assert told(**page).state is state
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"[]", b"null"])
+def test_what_is_no_health_page_is_not_the_proxy_s(body: bytes) -> None:
+    assert Standing().told(body, "a").state is State.MISNAMED
+    assert Standing().told(body, "").state is State.AWAY
+
+
+def test_the_only_one_may_call_itself_as_it_likes() -> None:
+    assert told("", instance="k3fa").state is State.READY
+
+
+def test_who_was_not_looked_at_or_is_another_is_not_asked() -> None:
+    asked = {state: Standing(state).may_be_asked for state in State}
+
+    assert {state for state in State if not asked[state]} == {State.UNKNOWN, State.MISNAMED}
+
+
+@pytest.mark.parametrize("streams", [None, [], "x", {"tiny:latest": "2"}, {"tiny:latest": -1}, {"tiny:latest": None}])
+def test_a_load_that_cannot_be_read_is_none(streams: object) -> None:
+    assert told(streams=streams).load("tiny:latest") == (0, 0)
+
+
+def test_a_load_is_of_the_model_and_of_all_and_grows_with_what_is_asked_until_it_is_told_again() -> None:
+    standing = told(streams={"tiny:latest": 2, "big:latest": 3})
+    grown = standing.asked_for("tiny:latest").asked_for("new:latest")
+
+    assert (standing.load("tiny:latest"), standing.load("new:latest")) == ((2, 5), (0, 5))
+    assert (grown.load("tiny:latest"), grown.load("new:latest")) == ((3, 7), (1, 7))
+    assert grown.told(json.dumps(READY).encode(), "a").load("tiny:latest") == (0, 0)
+
+
+def test_a_proxy_that_never_listed_may_have_any_model_and_a_list_outlives_a_look() -> None:
+    before = Standing()
+    after = before.listing(["TINY", "library/big"]).told(json.dumps(READY).encode(), "a")
+
+    assert before.lists("tiny:latest")
+    assert [after.lists(f"{name}:latest") for name in ("tiny", "big", "other")] == [True, True, False]
