@@ -30,6 +30,7 @@ class StatusReported:
     phase: str
     position: int | None = None
     attempt: int | None = None
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], AnswerEvent]]] = {
     "start": _began,
-    "status": lambda data: StatusReported(_text(data, "phase"), _count(data, "position"), _count(data, "attempt")),
+    "status": lambda data: StatusReported(
+        _text(data, "phase"), _count(data, "position"), _count(data, "attempt"), _text(data, "server")
+    ),
     "thinking": lambda data: Thinking(_text(data, "content")),
     "token": lambda data: Token(_text(data, "content")),
     "tool_call": lambda data: ToolCall(_text(data, "call_id"), _text(data, "name"), _object(data, "arguments")),

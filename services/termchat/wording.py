@@ -1,5 +1,6 @@
 """The sentences that a person reads beside the model's words. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,11 @@ _REASONS: Final[Mapping[str, str]] = {
     "abandoned": "ended, for nobody had read it for too long",
     "tool_calls": "the model asks for tools, and none are run here",
 }
+_CURES: Final[Mapping[str, str]] = {
+    "unauthorized": "--key-file FILE sends the key that a file holds.",
+    "model_not_allowed": "--model NAME asks another; in a chat, /model.",
+}
+"""What a code asks of a person at a terminal, beyond its message."""
 SETTABLE: Final = ("system", "top_p", "max_tokens", "seed")
 RETRY: Final = "/retry asks again"
 _PARTS: Final = (("queue", "queue_ms"), ("load", "load_ms"), ("prompt", "prefill_ms"), ("tokens", "decode_ms"))
@@ -36,6 +42,8 @@ def waiting(waits: StatusReported | None, seconds: float) -> str:
     words = _PHASES.get(waits.phase, "waiting") if waits else "waiting"
     if waits and waits.phase == "queued" and waits.position:
         words = f"waiting, {ordinal(waits.position)} in line"
+    elif waits and waits.phase == "retrying" and waits.server:
+        words = f"asking {one_line(waits.server)}, {ordinal(waits.attempt or 1)} try"
     elif waits and waits.attempt:
         words = f"{words}, {ordinal(waits.attempt)} time"
     return f"{words} … {seconds:.0f} s" if seconds >= 1 else f"{words} …"
@@ -46,14 +54,12 @@ def timing(answer: Following, now: float) -> str:
     numbers = answer.end.numbers if isinstance(answer.end, AnswerFinished) else {}
     first_s = None if answer.first_at is None else answer.first_at - answer.asked_at
     speed, tokens = number_at(numbers, "timing", "tokens_per_s"), number_at(numbers, "usage", "output_tokens")
-    model = numbers.get("served_by")
-    model = model.get("model") if isinstance(model, dict) else answer.model
     parts = [
         f"first word {first_s:.2f} s" if first_s is not None else "",
         f"{speed:.1f} tokens/s" if speed is not None else "",
         f"{tokens:.0f} tokens" if tokens is not None else "",
         f"{now - answer.asked_at:.1f} s",
-        one_line(str(model or "")),
+        _who(numbers) or one_line(answer.model),
     ]
     return " · ".join(filter(None, parts))
 
@@ -68,9 +74,19 @@ def afterword(end: AnswerFinished) -> str:
 def failure(failed: AnswerFailed) -> str:
     """Return what went wrong, and when asking again may help."""
     words = one_line(failed.message) or f"the answer failed: {one_line(failed.code) or 'unexpected answer'}"
+    if cure := _CURES.get(failed.code):
+        words = f"{words} {cure}"
     if failed.retry_after_s:
-        words = f"{words} (again in {failed.retry_after_s:.0f} s)"
+        words = f"{words} (again in {_length(failed.retry_after_s)})"
     return f"{words} [{one_line(failed.code)}]" if failed.code else words
+
+
+def _length(seconds: float) -> str:
+    """Return a wait as a person counts it: a day's limit is hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def stats(numbers: Mapping[str, Any]) -> list[str]:
@@ -90,7 +106,31 @@ def stats(numbers: Mapping[str, Any]) -> list[str]:
         if value is not None
     ]
     speed = number_at(numbers, "timing", "tokens_per_s")
-    return lines + ([f"{'speed':<9}{speed:8.1f} tokens/s"] if speed is not None else [])
+    lines += [f"{'speed':<9}{speed:8.1f} tokens/s"] if speed is not None else []
+    return lines + _served_by(numbers)
+
+
+def _who(numbers: Mapping[str, Any]) -> str:
+    """Return the model that answered, and where, if that is not an Ollama of the operator's."""
+    told = numbers.get("served_by")
+    told = told if isinstance(told, dict) else {}
+    model, provider = str(told.get("model") or ""), told.get("provider")
+    at = str(told.get("server") or provider) if provider not in {None, "ollama"} else ""
+    return one_line(f"{model} at {at}" if at else model)
+
+
+def _served_by(numbers: Mapping[str, Any]) -> list[str]:
+    """Return who answered, by what name of the model, and what they could not take; a line each."""
+    told = numbers.get("served_by")
+    told = told if isinstance(told, dict) else {}
+    names = dict.fromkeys(told[key] for key in ("provider", "server", "model") if isinstance(told.get(key), str))
+    dropped, attempts = told.get("dropped"), number_at(told, "attempts") or 0
+    rows = [
+        ("by", " · ".join(filter(None, names))),
+        ("tries", f"{attempts:.0f}" if attempts > 1 else ""),
+        ("without", ", ".join(map(str, dropped)) if isinstance(dropped, list) else ""),
+    ]
+    return [f"{name:<9}{one_line(value)}" for name, value in rows if value]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

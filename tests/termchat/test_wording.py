@@ -45,6 +45,7 @@ def test_a_place_in_line_is_an_ordinal(number: int, words: str) -> None:
         (StatusReported("loading"), 12.2, "loading the model … 12 s"),
         (StatusReported("prefill"), 0.1, "reading the prompt …"),
         (StatusReported("retrying", attempt=2), 0.1, "the model server is asked again, 2nd time …"),
+        (StatusReported("retrying", attempt=2, server="groq\x1b"), 0.1, "asking groq␛, 2nd try …"),
         (StatusReported("\x1b[2J"), 0.1, "waiting …"),
     ],
 )
@@ -65,6 +66,12 @@ def test_the_times_of_an_answer_are_a_line() -> None:
     )
 
 
+def test_who_answered_elsewhere_is_said() -> None:
+    numbers = {"served_by": {"provider": "groq", "server": "cheap", "model": "llama-3.3\x1b"}}
+
+    assert wording.timing(finished(numbers, None), 101.9) == "1.9 s · llama-3.3␛ at cheap"
+
+
 def test_what_was_not_measured_is_not_said() -> None:
     numbers = {"usage": None, "timing": {"tokens_per_s": None}, "served_by": None}
 
@@ -81,11 +88,23 @@ def test_the_parts_of_an_answer_s_time_are_lines() -> None:
         "read         12 tokens",
         "wrote        34 tokens",
         "speed        19.5 tokens/s",
+        "by       tiny",
+    ]
+
+
+def test_who_answered_and_without_what_are_lines() -> None:
+    told = {"provider": "groq", "server": "groq", "model": "llama-3.3\x1b", "attempts": 2, "dropped": ["top_k", "seed"]}
+
+    assert wording.stats({"served_by": told}) == [
+        "by       groq · llama-3.3␛",
+        "tries    2",
+        "without  top_k, seed",
     ]
 
 
 def test_numbers_of_another_type_are_left_out() -> None:
-    assert wording.stats({"timing": {"queue_ms": "x", "total_ms": True}, "usage": 7}) == []
+    assert wording.stats({"timing": {"queue_ms": "x", "total_ms": True}, "usage": 7, "served_by": ["x"]}) == []
+    assert wording.stats({"served_by": {"server": 5, "dropped": "top_k", "attempts": True}}) == []
 
 
 @pytest.mark.parametrize(
@@ -109,6 +128,13 @@ def test_an_answer_that_did_not_simply_stop_has_an_afterword(end: AnswerFinished
     ("failed", "words"),
     [
         (AnswerFailed("overloaded", "Too many.", retry_after_s=3.0), "Too many. (again in 3 s) [overloaded]"),
+        (AnswerFailed("rate_limited", "Spent.", retry_after_s=121.0), "Spent. (again in 3 min) [rate_limited]"),
+        (AnswerFailed("rate_limited", "Spent.", retry_after_s=33121.0), "Spent. (again in 9 h 13 min) [rate_limited]"),
+        (AnswerFailed("unauthorized", "No."), "No. --key-file FILE sends the key that a file holds. [unauthorized]"),
+        (
+            AnswerFailed("model_not_allowed", "No."),
+            "No. --model NAME asks another; in a chat, /model. [model_not_allowed]",
+        ),
         (AnswerFailed("", "Away."), "Away."),
         (AnswerFailed("internal", ""), "the answer failed: internal [internal]"),
         (AnswerFailed("a\x1b", "b\r\nc"), "b c [a␛]"),
