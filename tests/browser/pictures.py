@@ -1,6 +1,7 @@
 """Pictures of the page in every state, to be looked at: ``python -m tests.browser.pictures <folder> [width ...]``."""
 
 import asyncio
+import json
 import shutil
 import sys
 import tempfile
@@ -10,10 +11,12 @@ from typing import Final, Literal
 
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
+from tests.behaviour.keys_on_disk import KeysOnDisk
 from tests.behaviour.script import scripted
 from tests.behaviour.tcp_relay import relay_to
 from tests.browser.page_chain import PageChain, running_page
 from tests.browser.said import record
+from tests.browser.scripted import answer, frames, refusal
 from tests.browser.visit import Visit
 from tests.deploy.model_server import ollama
 
@@ -99,6 +102,24 @@ async def chats(visit: Visit) -> None:
     await visit.page.get_by_role("button", name="Settings and files").click()
 
 
+USAGE: Final = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000, "requests": 12, "usage": []}
+TIMING: Final = {"queue_ms": 2, "ttft_ms": 480, "total_ms": 1400, "tokens_per_s": 71.5}
+SERVED: Final = {
+    "provider": "groq",
+    "server": "cheap",
+    "model": "llama-3.3-70b-versatile",
+    "attempts": 2,
+    "dropped": ["top_k", "repeat_penalty"],
+}
+LONG_WORDS: Final = """Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz, und dazu die
+`Grundstücksverkehrsgenehmigungszuständigkeitsübertragungsverordnung_als_ein_einziges_langes_Stück_Code`.
+
+| Wort | Länge |
+|---|---|
+| Kraftfahrzeughaftpflichtversicherungsgesellschaft | 49 |
+
+https://example.org/ein/sehr/langer/pfad/der/nirgends/umbrochen/werden/kann/und/immer/weiter/geht
+"""
 STATES: Final[dict[str, Callable[[Visit], Awaitable[None]]]] = {
     state.__name__: state
     for state in (idle, streaming, complete, time, thinking, tool, failed, waiting, models, parameters, chats)
@@ -157,6 +178,64 @@ async def no_model(photographer: Photographer, up: PageChain) -> None:
             )
 
 
+async def wants_key(visit: Visit) -> None:
+    await visit.ask("May I?", by_key=False)
+    await expect(visit.answer.get_by_role("alert")).to_be_visible()
+
+
+async def settings(visit: Visit) -> None:
+    if not await visit.page.locator("#rail").is_visible():
+        await visit.page.get_by_role("button", name="List of chats").click()
+    await visit.page.get_by_role("button", name="Settings and files").click()
+
+
+async def with_keys(photographer: Photographer, up: PageChain, folder: Path) -> None:
+    keys = KeysOnDisk(folder)
+    key = keys.add(models='["document"]')
+    gateway = up.chain.another_gateway(**keys.settings)
+
+    async def give_key(visit: Visit) -> None:
+        await visit.page.evaluate("key => window.sluice.chat.gateway.apiKey.become(key)", key)
+        await answer(visit.page, "/api/usage", json.dumps(USAGE))
+
+    async def not_allowed(visit: Visit) -> None:
+        await give_key(visit)
+        await visit.choose("sim")
+        await wants_key(visit)
+
+    async def limited(visit: Visit) -> None:
+        await give_key(visit)
+        spent = {"Retry_After": "33120", "X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0"}
+        await answer(
+            visit.page, "/api/chat/stream", refusal("rate_limited", "The day's tokens are spent."), 429, **spent
+        )
+        await wants_key(visit)
+
+    async def keyed_settings(visit: Visit) -> None:
+        await give_key(visit)
+        await complete(visit)
+        await settings(visit)
+
+    with up.another_page(gateway.url) as page:
+        for state in (wants_key, not_allowed, limited, keyed_settings):
+            await photographer.take(state.__name__, page.url, state)
+
+
+async def elsewhere(visit: Visit) -> None:
+    said = {"type": "token", "content": LONG_WORDS}
+    done = {
+        "type": "done",
+        "finish_reason": "stop",
+        "usage": {"output_tokens": 64},
+        "timing": TIMING,
+        "served_by": SERVED,
+    }
+    await answer(visit.page, "/api/chat/stream", frames(said, done))
+    await visit.ask("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft?", by_key=False)
+    await visit.finished()
+    await visit.page.get_by_role("button", name="Where did the time go?").click()
+
+
 async def main(folder: Path, widths: list[int]) -> None:
     said = Path(tempfile.mkdtemp())
     record(said)
@@ -168,7 +247,10 @@ async def main(folder: Path, widths: list[int]) -> None:
                     photographer = Photographer(browser, folder, width, scheme)
                     for name, state in STATES.items():
                         await photographer.take(name, up.url, state)
+                    await photographer.take("elsewhere", up.url, elsewhere)
                     await reconnecting(photographer, up)
+                    with tempfile.TemporaryDirectory() as kept:
+                        await with_keys(photographer, up, Path(kept))
                     await no_model(photographer, up)
             await browser.close()
 

@@ -1,4 +1,4 @@
-"""The page for those who do not see it, or do not use a mouse: axe's rules in five states, and journeys by keyboard."""
+"""The page for those who do not see it, or do not use a mouse: axe's rules in six states, and journeys by keyboard."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +40,7 @@ Scheme = Literal["light", "dark"]
 
 @pytest.mark.usefixtures("libraries")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_breaks_no_rule_idle_streaming_complete_failed_with_panels_open(
+async def test_the_page_breaks_no_rule_idle_streaming_complete_failed_asked_for_a_key_with_panels_open(
     browser: Browser, up: PageChain, axe: Path, scheme: Scheme
 ) -> None:
     visit = await opened(browser, up, color_scheme=scheme)
@@ -58,13 +58,16 @@ async def test_the_page_breaks_no_rule_idle_streaming_complete_failed_with_panel
     await visit.ask("fail")
     await expect(visit.answer.get_by_role("alert")).to_be_visible()
     found["failed"] = await violations(visit, axe)
+    await visit.page.evaluate("() => window.sluice.chat.gateway.apiKey.refused({})")
+    await visit.page.get_by_role("button", name="Settings and files").click()
+    found["asked for a key"] = await violations(visit, axe)
     await visit.page.get_by_role("button", name="Parameters").click()
     await visit.page.locator("#model").click()
     found["panels"] = await violations(visit, axe)
     await visit.page.context.close()
 
     assert {state: broken for state, broken in found.items() if broken} == {}
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 async def test_the_page_breaks_no_rule_on_a_phone(browser: Browser, up: PageChain, axe: Path) -> None:

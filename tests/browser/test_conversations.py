@@ -109,7 +109,7 @@ async def test_an_export_comes_back_elsewhere_and_overwrites_nothing(visit: Visi
     await (await waiting.value).save_as(file)
 
     await page.locator("#import-file").set_input_files(file)
-    await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chats are here now.")
+    await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chat is here now.")
     await page.get_by_role("button", name="Close", exact=True).last.click()
 
     assert json.loads(file.read_text())["format"] == "sluice-chats"

@@ -8,6 +8,7 @@ from playwright.async_api import BrowserContext, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
+from tests.browser.scripted import answer, frames
 from tests.browser.visit import Visit
 from tests.eventually import soon
 
@@ -132,6 +133,56 @@ async def test_the_first_paint_is_told_to_the_gateway(visit: Visit, up: PageChai
     await visit.finished()
 
     await soon(lambda: counted() == before + 1, "the beacon was counted")
+
+
+SERVED: Final = {
+    "provider": "groq",
+    "server": "cheap",
+    "model": "llama-3.3-70b",
+    "attempts": 2,
+    "dropped": ["top_k", "seed"],
+}
+
+
+async def test_who_answered_elsewhere_and_without_what_stands_under_the_answer(
+    context: BrowserContext, up: PageChain
+) -> None:
+    visit = await Visit.to(up.url, context)
+    done = {"type": "done", "finish_reason": "stop", "usage": None, "timing": {}, "served_by": SERVED}
+    await answer(visit.page, "/api/chat/stream", frames({"type": "token", "content": "Hello"}, done))
+    await visit.ask("hi")
+    await visit.finished()
+
+    await expect(visit.answer.locator(".facts")).to_have_text(
+        "llama3.2 · answered by cheap (llama-3.3-70b) · 2 options left out"
+    )
+    await visit.answer.get_by_role("button", name="Where did the time go?").click()
+    panel = visit.page.get_by_role("dialog", name="Where did the time go?")
+    await expect(panel).to_contain_text("groq · cheap · llama-3.3-70b")
+    await expect(panel).to_contain_text("top_k, seed")
+
+
+async def test_who_was_asked_in_vain_stands_on_the_card(context: BrowserContext, up: PageChain) -> None:
+    visit = await Visit.to(up.url, context)
+    tried = [{"server": "gpu1", "code": "refused"}, {"server": "cheap", "code": "quota"}]
+    error = {"code": "upstream_unavailable", "message": "AI unavailable.", "retryable": True, "tried": tried}
+    await answer(visit.page, "/api/chat/stream", frames({"type": "error", "error": error}))
+
+    await visit.ask("hi")
+
+    await expect(visit.answer.get_by_role("alert")).to_contain_text("Asked: gpu1 (refused), cheap (quota).")
+
+
+async def test_what_is_awaited_is_said_in_words(visit: Visit) -> None:
+    said = {
+        "queued": "waiting in line",
+        "retrying": "trying again (1)",
+        "never heard of": "waiting for the first word",
+    }
+
+    assert {phase: await visit.call("phase.js", "phaseWords", {"phase": phase}) for phase in said} == said
+    elsewhere = {"phase": "retrying", "attempt": 2, "server": "cheap"}
+    assert await visit.call("phase.js", "phaseWords", elsewhere) == "asking cheap (try 2)"
 
 
 async def test_lines_that_could_not_be_read_are_said_under_the_answer(visit: Visit) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import pexpect  # type: ignore[import-untyped] # it has no types
 import pyte
+from pyte.screens import Char as Cell
 
 from tests.chain import ROOT
 
@@ -64,6 +65,11 @@ class Person:
     def screen(self) -> str:
         """What the terminal shows, without blanks at the ends."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """What the terminal shows, with its colours."""
+        return [[self._screen.buffer[line][column] for column in range(COLUMNS)] for line in range(LINES)]
 
     @property
     def pid(self) -> int:
@@ -171,4 +177,4 @@ def person(*arguments: str, url: str, environ: Mapping[str, str] | None = None) 
             somebody.gone()
 
 
-__all__ = ["ALT_ENTER", "CTRL_C", "CTRL_D", "Person", "environment", "person", "signal"]
+__all__ = ["ALT_ENTER", "CTRL_C", "CTRL_D", "Cell", "Person", "environment", "person", "signal"]

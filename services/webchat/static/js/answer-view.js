@@ -20,7 +20,7 @@ const LIVE_EVERY_MS = 500;
  * @property {(id: string) => void} again
  * @property {(id: string, text: string) => void} edit
  * @property {(id: string) => void} turnTo
- * @property {string} gateway as failure cards name it
+ * @property {import("./failure-card.js").Remedies} remedies
  */
 
 export class AnswerView {
@@ -32,6 +32,7 @@ export class AnswerView {
   #phase = h("p", { class: "phase", hidden: true });
   #end = h("div", { class: "end" });
   #footer = h("div", { class: "footer" });
+  #wasSeenGrowing = false;
   #touched = false; // a person opened or closed the thinking: it is theirs from then on
   #endDrawn = "";
   #liveAt = 0;
@@ -66,6 +67,7 @@ export class AnswerView {
   draw(phase, versions) {
     const { answer } = this;
     const over = answer.status !== "streaming";
+    this.#wasSeenGrowing ||= !over;
     this.element.setAttribute("aria-busy", String(!over));
     this.#drawThinking(over);
     this.#tools.draw(answer);
@@ -128,7 +130,7 @@ export class AnswerView {
 
   /** @param {import("./gateway.js").Failure} failure */
   #card(failure) {
-    return failureCard(failure, this.actions.gateway, () => this.actions.again(this.answer.id));
+    return failureCard(failure, this.actions.remedies, { isNews: this.#wasSeenGrowing, retry: () => this.actions.again(this.answer.id) });
   }
 
   #buttons() {
@@ -150,6 +152,7 @@ export class AnswerView {
 /** How an answer that did not come whole ended. @param {Answer} answer */
 function endOf(answer) {
   if (answer.status === "stopped") return t("stoppedHere");
+  if (answer.failure?.code === "unauthorized") return ""; // the rest may be held: its card says what it takes
   if (answer.status === "interrupted") return answer.finish === "abandoned" ? t("abandonedHere") : t("interruptedHere");
   if (answer.finish === "length") return t("lengthHere");
   return answer.finish === "content_filter" ? t("filteredHere") : "";

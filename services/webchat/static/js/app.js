@@ -1,6 +1,7 @@
 /** Puts the page together. */
 
 import { Announcer } from "./announcer.js";
+import { ApiKey } from "./api-key.js";
 import { Attachments } from "./attachments.js";
 import { Banners } from "./banners.js";
 import { Beacon } from "./beacon.js";
@@ -8,10 +9,10 @@ import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { copy } from "./copying.js";
-import { DEMO_TOOLS } from "./demo-tools.js";
 import { byId } from "./dom.js";
 import { drawEmpty } from "./empty.js";
 import { Gateway } from "./gateway.js";
+import { KeyBar } from "./key-bar.js";
 import { Libraries } from "./libraries.js";
 import { Menu } from "./menu.js";
 import { Models } from "./models.js";
@@ -25,6 +26,7 @@ import { Settings } from "./settings.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { openStore } from "./store.js";
 import { Thread } from "./thread.js";
+import { spentWords } from "./usage.js";
 import { t } from "./words.js";
 
 /** @typedef {{version: string, gateway: string, body_bytes: number, libraries: Record<string, string>}} Config */
@@ -47,10 +49,10 @@ function usualHint(models, model) {
   if (place.textContent === was) place.textContent = place.dataset.usual;
 }
 
-/** Show `words` under the composer for a while. @param {string} words */
+/** Show `words` under the composer for a while, and say them. @param {string} words */
 function hint(words) {
   const place = byId("hint");
-  place.textContent = words;
+  place.textContent = byId("status").textContent = words;
   setTimeout(() => place.textContent === words && (place.textContent = place.dataset.usual ?? ""), HINT_MS);
 }
 
@@ -59,17 +61,23 @@ async function main() {
   const banners = new Banners();
   const config = await readConfig();
   const store = await openStore((what) => banners.show("store", t(`store_${what}`), { dismiss: true }));
-  const gateway = new Gateway(config.gateway);
+  const gateway = new Gateway(config.gateway, new ApiKey());
   const chat = new Chat(gateway, store, config.body_bytes);
-  if (new URLSearchParams(location.search).get("tools") === "demo") chat.demoTools = DEMO_TOOLS;
+  if (new URLSearchParams(location.search).get("tools") === "demo") chat.demoTools = (await import("./demo-tools.js")).DEMO_TOOLS;
   const models = new Models(gateway);
   const libraries = new Libraries();
-  const thread = makeThread(chat, libraries, config);
+  const picker = new Picker(chat, models);
+  const keyBar = new KeyBar(models, () => keyTaken(composer));
+  const thread = makeThread(chat, libraries, {
+    gateway: config.gateway,
+    enterKey: () => keyBar.open(),
+    chooseModel: () => picker.open(),
+    spent: () => spentWords(gateway),
+  });
   const composer = makeComposer(chat, models, thread, config);
   const rail = new Rail(chat, settings, () => composer.focus());
-  const picker = new Picker(chat, models);
   new ParametersDrawer(chat, models);
-  new Menu(chat, settings, config.version);
+  new Menu(chat, settings, models, config.version);
   const connection = new Connection(chat, gateway, (state) => showLine(banners, state, config));
   listenForShortcuts({
     stop: () => chat.stop(),
@@ -91,15 +99,15 @@ async function main() {
   void lookForLibraries(libraries, thread, banners, config);
 }
 
-/** @param {Chat} chat @param {Libraries} libraries @param {Config} config */
-function makeThread(chat, libraries, config) {
+/** @param {Chat} chat @param {Libraries} libraries @param {import("./failure-card.js").Remedies} remedies */
+function makeThread(chat, libraries, remedies) {
   const scrolling = new Scrolling(byId("scroll"), byId("latest"));
   const beacon = new Beacon(chat.gateway);
   const thread = new Thread(byId("thread"), chat, libraries, scrolling, {
     again: (id) => void chat.again(id),
     edit: (id, text) => void chat.edit(id, text),
     turnTo: (id) => void chat.turnTo(id),
-    gateway: config.gateway,
+    remedies,
   });
   chat.onasked = (id) => beacon.asked(id);
   thread.ondraw = (answer) => beacon.drawn(answer);
@@ -163,6 +171,14 @@ function showLine(banners, state, config) {
   else if (state === "unreachable") banners.show("line", t("unreachable", { origin: config.gateway || location.origin }));
   else if (state === "draining" || state === "no_model_server") banners.show("line", t(`banner_${state}`), { calm: true });
   else banners.hide("line");
+}
+
+/** A key is good: go to what waited for one. @param {Composer} composer */
+function keyTaken(composer) {
+  hint(t("keyTaken"));
+  const waiting = /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll('[data-code="unauthorized"] .retry')].at(-1));
+  if (waiting) waiting.focus();
+  else composer.focus();
 }
 
 /** @param {string | null | undefined} text */

@@ -1,7 +1,6 @@
 /** Pictures on their way into a question: picked, pasted or dropped, if the model can see. */
 
 import { byId, fill, h, iconButton } from "./dom.js";
-import { BadPicture, MOST_PICTURES, bytesOf, madeSmall, roomFor } from "./pictures.js";
 import { t } from "./words.js";
 
 /** @typedef {import("./conversation.js").Picture} Picture */
@@ -40,6 +39,7 @@ export class Attachments {
   show(model) {
     this.#can = Boolean(model?.capabilities.includes("vision"));
     this.#button.hidden = !this.#can;
+    if (this.#can) void pictures().catch(() => undefined);
   }
 
   /** Give the pictures away. @returns {Picture[]} */
@@ -61,6 +61,9 @@ export class Attachments {
   /** @param {File[]} files */
   async #take(files) {
     if (!this.#can) return this.say(t("cannotSee"));
+    const loaded = await pictures().catch(() => null);
+    if (!loaded) return this.say(t("pageAwayWhy"));
+    const { BadPicture, MOST_PICTURES, bytesOf, madeSmall, roomFor } = loaded;
     if (this.waiting.length + files.length > MOST_PICTURES) return this.say(t("tooManyPictures", { most: MOST_PICTURES }));
     const used = this.waiting.reduce((sum, picture) => sum + bytesOf(picture), 0);
     const each = Math.floor((roomFor(this.bodyBytes) - used) / files.length);
@@ -91,4 +94,9 @@ export class Attachments {
       ),
     );
   }
+}
+
+/** What makes them small: loaded for models that see. */
+function pictures() {
+  return import("./pictures.js");
 }

@@ -6,7 +6,7 @@ import { t } from "./words.js";
 /** While the page is looked at; an answer that fails says so at once. */
 const ASK_EVERY_MS = 15_000;
 
-/** @typedef {import("./gateway.js").Readiness | "waiting" | "streaming" | "reconnecting" | "offline"} State */
+/** @typedef {import("./gateway.js").Readiness | "waiting" | "streaming" | "reconnecting" | "offline" | "unauthorized"} State */
 
 export class Connection {
   #place = byId("connection");
@@ -20,6 +20,7 @@ export class Connection {
     this.gateway = gateway;
     this.changed = changed;
     for (const name of ["answer", "ended"]) chat.addEventListener(name, () => this.#draw());
+    gateway.apiKey.addEventListener("changed", () => this.#draw());
     addEventListener("online", () => void this.ask());
     addEventListener("offline", () => this.#draw());
     document.addEventListener("visibilitychange", () => void this.ask());
@@ -41,6 +42,7 @@ export class Connection {
     if (runs.some((run) => run.phase === null)) return { state: "streaming" };
     if (runs.length > 0) return { state: "waiting" };
     if (!navigator.onLine) return { state: "offline" };
+    if (this.#readiness === "ready" && this.gateway.apiKey.wanted) return { state: "unauthorized" };
     return { state: this.#readiness };
   }
 

@@ -1,6 +1,6 @@
 /** Copies text to the clipboard, by the old way where the page is no secure context. */
 
-import { fill, icon } from "./dom.js";
+import { byId, fill, icon } from "./dom.js";
 import { t } from "./words.js";
 
 const SHOWN_MS = 1600;
@@ -33,14 +33,17 @@ function copySelected(text) {
   return copied;
 }
 
-/** Copy, and show on the button that was pressed that it is done. @param {Event} event @param {string} text */
+/** Copy, and show on the button that was pressed that it is done; say it, too. @param {Event} event @param {string} text */
 export async function copyFrom(event, text) {
   const button = /** @type {HTMLElement} */ (event.currentTarget);
-  if (!(await copy(text))) return;
+  if (!(await copy(text)) || button.dataset.copied !== undefined) return;
   const label = button.getAttribute("aria-label") ?? t("copy");
+  button.dataset.copied = "";
   fill(button, icon("check"));
   button.setAttribute("aria-label", t("copied"));
+  byId("status").textContent = t("copied");
   setTimeout(() => {
+    delete button.dataset.copied;
     fill(button, icon("copy"));
     button.setAttribute("aria-label", label);
   }, SHOWN_MS);

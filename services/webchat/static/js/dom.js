@@ -49,9 +49,6 @@ const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M7 7h10v10H7z",
-  plus: "M12 5v14M5 12h14",
-  menu: "M4 7h16M4 12h16M4 17h10",
-  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   check: "M5 13l4 4L19 7",
   retry: "M20 11a8 8 0 1 0-2.3 6.3M20 5v6h-6",
@@ -59,15 +56,12 @@ const ICONS = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   left: "M14 6l-6 6 6 6",
   right: "M10 6l6 6-6 6",
-  down: "M12 5v14M6 13l6 6 6-6",
   close: "M6 6l12 12M18 6L6 18",
-  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M9 9h.01",
-  sliders: "M4 8h10M18 8h2M4 16h2M10 16h10M16 6v4M8 14v4",
   tool: "M14 6a4 4 0 0 1 5 5l-9 9-4-4 9-9M14 6l3-3M6 16l-3 3",
+  key: "M8 19a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM11 12l9-8M16 8l3 3",
   info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 11v5M12 8h.01",
   warning: "M12 4l9 16H3zM12 10v4M12 17h.01",
   chevron: "M7 10l5 5 5-5",
-  more: "M6 12h.01M12 12h.01M18 12h.01",
 };
 
 /** A drawing that screen readers pass over. @param {string} name */

@@ -139,7 +139,7 @@ export class Following {
     if (refused && refused.status < 500 && refused.status !== 429) return this.#over("interrupted", refused.failure);
     const now = Date.now();
     this.#lostAt ||= now;
-    const waitS = Math.max(delayS(this.#tries, Math.random()), refused?.failure.retryAfter ?? 0);
+    const waitS = Math.max(delayS(this.#tries, Math.random()), ((refused?.failure.retryAt ?? now) - now) / 1000);
     const tooLate = now + waitS * 1000 - this.#lostAt > (answer.windowS ?? DEFAULT_WINDOW_S) * 1000;
     if (this.#tries >= MOST_TRIES || tooLate) return this.#over(answer.stream ? "interrupted" : "failed", UNREACHABLE);
     this.#tries += 1;
@@ -175,5 +175,4 @@ const UNREACHABLE = {
   code: "unreachable",
   message: "The gateway cannot be reached.",
   retryable: true,
-  retryAfter: null,
 };

@@ -19,10 +19,14 @@ const ASK_TIMEOUT_MS = 8000;
  * @property {string} code
  * @property {string} message
  * @property {boolean} retryable
- * @property {number | null} retryAfter seconds
+ * @property {number} [retryAt] before which asking again is of no use, in ms
  * @property {string} [requestId]
  * @property {string} [stage]
+ * @property {{server: string, code: string}[]} [tried] who was asked, where there are several
+ * @property {{most: number, left: number}} [perMinute] requests that the key may make, and how many of them it still may
  */
+
+/** @typedef {RequestInit & {headers?: Record<string, string>}} Asking */
 
 /** @typedef {"ready" | "draining" | "no_model_server" | "unreachable"} Readiness */
 
@@ -37,9 +41,10 @@ export class Refused extends Error {
 }
 
 export class Gateway {
-  /** @param {string} origin "" is the page's own */
-  constructor(origin) {
+  /** @param {string} origin "" is the page's own @param {import("./api-key.js").ApiKey} apiKey goes with every call of a route that may ask for one */
+  constructor(origin, apiKey) {
     this.origin = origin;
+    this.apiKey = apiKey;
   }
 
   /**
@@ -73,6 +78,11 @@ export class Gateway {
     return (await answer.json()).models;
   }
 
+  /** What the key did and may still do. @returns {Promise<Record<string, any>>} */
+  async usage() {
+    return (await this.#asked("/api/usage", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
+  }
+
   /** Whether it may take questions, by its own word; or that it gives none. @returns {Promise<Readiness>} */
   async readiness() {
     try {
@@ -88,19 +98,21 @@ export class Gateway {
   async beacon(id, ms) {
     const body = JSON.stringify({ stream_id: id, ttft_ms: ms });
     const headers = { "Content-Type": "application/json" };
-    await fetch(`${this.origin}/api/beacon`, { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
+    await this.#asked("/api/beacon", { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
   }
 
-  /** @param {string} path @param {RequestInit} init */
+  /** @param {string} path @param {Asking} init */
   async #streaming(path, init) {
     // no `cache: "no-store"`: it would pass over what the browser remembers of its preflight, a round trip each time
     const answer = await this.#asked(path, init);
     return answer.status === 204 ? null : answer;
   }
 
-  /** @param {string} path @param {RequestInit} init */
+  /** @param {string} path @param {Asking} init */
   async #asked(path, init) {
-    const answer = await fetch(this.origin + path, { credentials: "omit", ...init });
+    const brought = this.apiKey.headers;
+    const answer = await fetch(this.origin + path, { credentials: "omit", ...init, headers: { ...brought, ...init.headers } });
+    if (answer.status === 401) this.apiKey.refused(brought);
     if (!answer.ok) throw new Refused(answer.status, await failureOf(answer));
     return answer;
   }
@@ -110,16 +122,19 @@ export class Gateway {
 async function failureOf(answer) {
   const said = await answer.json().catch(() => null);
   const error = said?.error ?? {};
+  const [waitS, most, left] = ["Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining"].map((name) => numberOf(answer.headers.get(name)));
   return {
     code: String(error.code ?? `http_${answer.status}`),
     message: String(error.message ?? `The gateway answered ${answer.status}.`),
     retryable: Boolean(error.retryable ?? answer.status >= 500),
-    retryAfter: secondsOf(answer.headers.get("Retry-After")),
+    retryAt: waitS ? Date.now() + waitS * 1000 : undefined,
     requestId: error.request_id ?? answer.headers.get("X-Request-Id") ?? undefined,
+    tried: error.tried,
+    perMinute: most === null || left === null ? undefined : { most, left },
   };
 }
 
-/** @param {string | null} header @returns {number | null} */
-function secondsOf(header) {
-  return header && /^[0-9]{1,6}$/.test(header) ? Number(header) : null;
+/** @param {string | null} header @returns {number | null} a whole number, as these headers have it */
+function numberOf(header) {
+  return header && /^[0-9]{1,9}$/.test(header) ? Number(header) : null;
 }

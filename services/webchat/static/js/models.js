@@ -1,5 +1,7 @@
 /** Which models there are, asked for when it matters; and which one a conversation means. */
 
+import { Refused } from "./gateway.js";
+
 /** @typedef {import("./gateway.js").Model} Model */
 
 const AGAIN_MS = 5000;
@@ -7,7 +9,10 @@ const AGAIN_MS = 5000;
 export class Models extends EventTarget {
   /** @type {Model[] | null} null until the gateway has told */
   listed = null;
-  #asking = false;
+  /** Why the gateway did not tell when it was asked last, if it said so. @type {import("./gateway.js").Failure | null} */
+  refused = null;
+  /** @type {Promise<void> | null} */
+  #asking = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #later;
 
@@ -15,20 +20,35 @@ export class Models extends EventTarget {
   constructor(gateway) {
     super();
     this.gateway = gateway;
+    gateway.apiKey.addEventListener("changed", () => {
+      if (gateway.apiKey.wanted) return;
+      this.#asking = null; // an answer that is under way is to the key before
+      void this.refresh();
+    });
   }
 
   /** Ask again; while there is none to chat with, keep asking. */
-  async refresh() {
-    if (this.#asking) return;
-    this.#asking = true;
+  refresh() {
+    this.#asking ??= this.#ask();
+    return this.#asking;
+  }
+
+  async #ask() {
     clearTimeout(this.#later);
+    const { headers } = this.gateway.apiKey;
+    let listed = this.listed;
+    let refused = null;
     try {
-      this.listed = await this.gateway.models();
-    } catch {
+      listed = await this.gateway.models();
+    } catch (error) {
       // unreachable, or no model server: what was known stays
+      if (error instanceof Refused) refused = error.failure;
     }
-    this.#asking = false;
-    if (!this.listed?.some(canChat)) this.#later = setTimeout(() => void this.refresh(), AGAIN_MS);
+    if (headers.Authorization !== this.gateway.apiKey.headers.Authorization) return;
+    this.#asking = null;
+    [this.listed, this.refused] = [listed, refused];
+    const mayHelp = refused === null || refused.retryable;
+    if (mayHelp && !listed?.some(canChat)) this.#later = setTimeout(() => void this.refresh(), AGAIN_MS);
     this.dispatchEvent(new Event("changed"));
   }
 

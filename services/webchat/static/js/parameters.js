@@ -38,7 +38,8 @@ export class ParametersDrawer {
   show(open) {
     this.#drawer.hidden = !open;
     this.#toggle.setAttribute("aria-expanded", String(open));
-    if (open) /** @type {HTMLElement | null} */ (this.#drawer.querySelector("textarea"))?.focus();
+    const first = matchMedia("(pointer: coarse)").matches ? "button" : "textarea"; // a phone's keyboard would cover it
+    if (open) /** @type {HTMLElement | null} */ (this.#drawer.querySelector(first))?.focus();
     else this.#toggle.focus();
   }
 

@@ -89,9 +89,16 @@ export class Picker {
     const choices = this.#choices;
     this.#active = Math.max(0, Math.min(active, choices.length - 1));
     const options = choices.map((model, index) => this.#option(model, index));
-    fill(this.#list, options.length ? options : h("li", { class: "note", role: "option", "aria-disabled": "true" }, t(this.models.listed ? "noModelHere" : "modelsUnknown")));
+    fill(this.#list, options.length ? options : h("li", { class: "note", role: "option", "aria-disabled": "true" }, this.#noneWords()));
     this.#input.setAttribute("aria-activedescendant", choices.length ? `model-${this.#active}` : "");
     options[this.#active]?.scrollIntoView({ block: "nearest" });
+  }
+
+  #noneWords() {
+    if (this.models.listed) return t("noModelHere");
+    const { refused } = this.models;
+    if (refused?.code === "forbidden") return t("modelsRefused");
+    return t(refused?.code === "unauthorized" ? "modelsNeedKey" : "modelsUnknown");
   }
 
   /** @param {Model} model @param {number} index */

@@ -7,10 +7,11 @@ const EDGE = 8;
 export function place(panel, button) {
   requestAnimationFrame(() => {
     const from = button.getBoundingClientRect();
-    const width = panel.offsetWidth;
-    const height = panel.offsetHeight;
-    const below = from.bottom + GAP + height + EDGE < innerHeight;
+    const [width, height] = [panel.offsetWidth, panel.offsetHeight];
+    const fitsBelow = from.bottom + GAP + height + EDGE < innerHeight;
+    const fitsAbove = from.top - GAP - height >= EDGE;
     panel.style.left = `${Math.max(EDGE, Math.min(from.left, innerWidth - width - EDGE))}px`;
-    panel.style.top = `${Math.max(EDGE, below ? from.bottom + GAP : from.top - height - GAP)}px`;
+    panel.style.top = fitsBelow ? `${from.bottom + GAP}px` : fitsAbove ? "auto" : `${EDGE}px`;
+    panel.style.bottom = !fitsBelow && fitsAbove ? `${innerHeight - from.top + GAP}px` : "auto"; // what it holds may grow
   });
 }

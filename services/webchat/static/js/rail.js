@@ -29,6 +29,7 @@ export class Rail {
     byId("new-chat").addEventListener("click", () => this.startNew());
     byId("rail-toggle").addEventListener("click", () => this.toggle());
     byId("rail-close").addEventListener("click", () => this.toggle(false));
+    byId("rail").addEventListener("keydown", (event) => this.#key(event));
     byId("rail-veil").addEventListener("click", () => this.toggle(false));
     matchMedia(NARROW).addEventListener("change", () => this.toggle(this.#openAtFirst));
     this.toggle(this.#openAtFirst);
@@ -48,10 +49,21 @@ export class Rail {
 
   /** @param {boolean} [open] */
   toggle(open = !this.isOpen) {
+    const hadFocus = byId("rail").contains(document.activeElement);
     document.body.classList.toggle("rail-open", open);
     byId("rail").inert = !open;
+    byId("chat").inert = open && this.#isNarrow; // it lies under the rail
     byId("rail-toggle").setAttribute("aria-expanded", String(open));
     if (!this.#isNarrow) this.settings.change({ rail: open });
+    else if (open) byId("rail-close").focus();
+    if (hadFocus && !open) byId("rail-toggle").focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key !== "Escape" || !this.#isNarrow) return;
+    event.stopPropagation(); // it closes the list, and stops no answer
+    this.toggle(false);
   }
 
   startNew() {
@@ -137,6 +149,10 @@ export class Rail {
   /** @param {Conversation} one */
   async #remove(one) {
     const confirmed = await asked({ title: t("deleteTitle"), text: t("deleteText", { title: one.title }), confirm: t("delete"), danger: true });
-    if (confirmed !== null) await this.chat.remove(one.id);
+    if (confirmed === null) return;
+    const at = [...this.#list.children].findIndex((entry) => entry.getAttribute("data-conversation") === one.id);
+    await this.chat.remove(one.id);
+    const next = this.#list.children[at] ?? this.#list.lastElementChild; // the button that was pressed is gone
+    /** @type {HTMLElement} */ (next?.querySelector(".open") ?? byId("new-chat")).focus();
   }
 }

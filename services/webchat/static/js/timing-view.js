@@ -4,6 +4,7 @@ import { liveRate } from "./answer.js";
 import { copyFrom } from "./copying.js";
 import { h, iconButton } from "./dom.js";
 import { place } from "./popover.js";
+import { servedBy } from "./served-by.js";
 import { partsOf } from "./timing.js";
 import { span, t, tenth, whole } from "./words.js";
 
@@ -24,8 +25,11 @@ export function liveFacts(answer) {
 function factsOf(answer) {
   const { timing, usage, gateway } = answer.done ?? {};
   const ttft = gateway?.ttft_ms ?? timing?.ttft_ms;
+  const { elsewhere, dropped } = servedBy(answer);
   return [
     answer.model,
+    elsewhere === "" ? "" : t("answeredBy", { server: elsewhere }),
+    dropped.length > 0 ? t("droppedCount", { count: dropped.length }) : "",
     typeof ttft === "number" ? t("firstToken", { time: span(ttft) }) : "",
     typeof timing?.tokens_per_s === "number" ? t("rate", { rate: tenth(timing.tokens_per_s) }) : "",
     typeof usage?.output_tokens === "number" ? t("tokens", { count: whole(usage.output_tokens) }) : "",
@@ -72,12 +76,13 @@ function legend(parts) {
 
 /** What an operator searches for. @param {Answer} answer */
 function identities(answer) {
-  const { served_by: server } = answer.done ?? {};
+  const { by, attempts, dropped } = servedBy(answer);
   const rows = [
+    ["servedBy", by],
+    ["droppedOptions", dropped.join(", ")],
+    ["attempts", attempts > 1 ? String(attempts) : ""],
     ["idStream", answer.stream],
     ["idRequest", answer.requestId],
-    ["servedBy", server ? [server.provider, server.server, server.model].filter(Boolean).join(" · ") : ""],
-    ["attempts", server?.attempts > 1 ? String(server.attempts) : ""],
   ];
   return h(
     "dl",

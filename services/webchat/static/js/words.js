@@ -35,25 +35,56 @@ const ENGLISH = {
   prefill: "reading the prompt",
   waiting: "waiting for the first word",
   retrying: "trying again ({n})",
+  retryingElsewhere: "asking {server} (try {n})",
   reconnecting: "reconnecting ({n})",
   place: "waiting for a slot: four answers run already",
   tool: "running {name}",
   approval: "waiting for approval",
   generating: "Generating…",
   complete: "Answer complete, {count} words.",
+  complete_one: "Answer complete, 1 word.",
   stoppedHere: "Stopped.",
   interruptedHere: "Interrupted: the rest of this answer is not held any more.",
   abandonedHere: "Interrupted: nobody was reading, so the model was stopped.",
   lengthHere: "Cut at the length limit.",
   filteredHere: "Withheld by the model server's content filter.",
   skipped: "{count} lines from the model server could not be read and are left out.",
+  skipped_one: "1 line from the model server could not be read and is left out.",
   headMissing: "The beginning is missing: it had left the log before it could be read.",
   leftOut: "{count} older messages did not fit and were not sent.",
+  leftOut_one: "1 older message did not fit and was not sent.",
   failed: "This did not work",
   retry: "Retry",
   retryIn: "Retry is worth it in {seconds} s.",
   retryMayHelp: "Asking again may help.",
   retryNoHelp: "Asking again will not help by itself.",
+  retryAt: "Retry is worth it at {time}, in {wait}.",
+  minuteSpent: "None of the {most} requests a minute is left.",
+  daySpent: "{used} tokens today.",
+  dayLeft: "{left} of {most} tokens are left today.",
+  tried: "Asked: {servers}.",
+  key: "Key",
+  keyExample: "sk_…",
+  keyIsThere: "one is kept",
+  keyUse: "Use",
+  keyForget: "Forget",
+  keyShape: "A key is one word, without spaces.",
+  keyWanted: "This gateway asks for a key. Who runs it gives them out.",
+  keyKeptRefused: "The gateway refuses the key that this browser keeps: it has expired, was revoked, or is another gateway's.",
+  keyWhere: "It is kept in this browser and goes to {origin}, nowhere else.",
+  keyRefused: "Refused. Is it whole, and still good?",
+  keySlowed: "Too many wrong keys came from here. Try again in {wait}.",
+  keyTaken: "The key is good here.",
+  keyFailed: "The gateway wants a key that is good, and did not get one.",
+  keyEnter: "Enter a key",
+  keyOther: "Use another key",
+  cureKey: "Enter one, then retry.",
+  cureScope: "Retry with a key that may, or ask who runs the gateway.",
+  cureModel: "Choose another, then retry.",
+  modelNotAllowed: "This key may not ask this model.",
+  modelsRefused: "This key may not list the models. Type the name of one to ask for it.",
+  modelsNeedKey: "The gateway tells its models to those who have a key.",
+  line_unauthorized: "Key needed",
   unreachable: "The gateway at {origin} cannot be reached.",
   localGateway: "The page was told to ask {origin}, which from this device is this device itself. Set SLUICE_WEB_GATEWAY_URL to an address that other devices reach (README: opening it to the house).",
   toolNotRun: "asked for, not run: nothing runs tools here yet",
@@ -67,6 +98,7 @@ const ENGLISH = {
   firstToken: "first token {time}",
   rate: "{rate} tokens/s",
   tokens: "{count} tokens",
+  tokens_one: "1 token",
   whereTime: "Where did the time go?",
   noTimes: "The servers gave no times for this answer.",
   part_queue: "Waiting in line",
@@ -80,6 +112,10 @@ const ENGLISH = {
   idRequest: "Request",
   servedBy: "Served by",
   attempts: "Attempts",
+  droppedOptions: "Options left out",
+  droppedCount: "{count} options left out",
+  droppedCount_one: "1 option left out",
+  answeredBy: "answered by {server}",
   copyThis: "Copy: {what}",
   rename: "Rename chat",
   renameThis: "Rename: {title}",
@@ -146,8 +182,11 @@ const ENGLISH = {
   exportAll: "Export all chats",
   exportOpen: "Export this chat as Markdown",
   import: "Import chats…",
+  pageAway: "Not now",
+  pageAwayWhy: "A part of this page could not be loaded: its server does not answer.",
   importDone: "Imported",
   imported: "{count} chats are here now. Nothing was overwritten.",
+  imported_one: "1 chat is here now. Nothing was overwritten.",
   importRefused: "Not imported",
   refusedBecause: "{name}: {why}. Nothing was changed.",
   version: "Sluice {version}",
@@ -168,11 +207,11 @@ const ENGLISH = {
 };
 
 /**
- * The words for `key`, with `values` put in the places of their names.
+ * The words for `key`, with `values` put in the places of their names; by `count` in the singular, where there is one.
  * @param {string} key @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const form = ENGLISH[key];
+  const form = (String(values.count) === "1" && ENGLISH[`${key}_one`]) || ENGLISH[key];
   if (form === undefined) throw new Error(`no words for ${key}`);
   return form.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
@@ -186,6 +225,7 @@ const LANGUAGE = "en";
 const wholes = new Intl.NumberFormat(LANGUAGE);
 const tenths = new Intl.NumberFormat(LANGUAGE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayAndTime = new Intl.DateTimeFormat(undefined, { weekday: "long", hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const plural = new Intl.PluralRules(LANGUAGE, { type: "ordinal" });
 /** @type {Record<string, string>} */
@@ -205,12 +245,18 @@ export function moment(ms, now) {
   return new Date(ms).toDateString() === new Date(now).toDateString() ? clock.format(ms) : day.format(ms);
 }
 
+/** A moment to wait for. @param {number} ms @param {number} now */
+export function instant(ms, now) {
+  return new Date(ms).toDateString() === new Date(now).toDateString() ? clock.format(ms) : dayAndTime.format(ms);
+}
+
 /** A length of time. @param {number} ms */
 export function span(ms) {
   if (ms > 0 && ms < 1) return "< 1 ms";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${tenth(ms / 1000)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;
+  return `${Math.floor(ms / 3_600_000)} h ${Math.floor((ms % 3_600_000) / 60_000)} min`;
 }
 
 /** A size on disk. @param {number} bytes */
