@@ -102,7 +102,7 @@ async def chats(visit: Visit) -> None:
     await visit.page.get_by_role("button", name="Settings and files").click()
 
 
-USAGE: Final = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000, "requests": 12, "usage": []}
+USAGE: Final = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000, "tokens_left": 200}
 TIMING: Final = {"queue_ms": 2, "ttft_ms": 480, "total_ms": 1400, "tokens_per_s": 71.5}
 SERVED: Final = {
     "provider": "groq",

@@ -1,6 +1,5 @@
 """The page where the gateway asks for a key: it asks once, keeps it to itself, and says what a key may not do."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from tests.browser.visit import Visit
 from tests.chain import Server
 
 WRONG = "sk_test_wrong000_" + "w" * 43 + "_000000"
+LIMITS = {"requests_per_minute": "2", "burst": "1", "tokens_per_day": "50000"}
 
 
 @dataclass
 class Guarded:
-    """A page whose gateway asks for keys, the file that they stand in, and three of them."""
+    """A page whose gateway asks for keys, the file that they stand in, and four of them."""
 
     page: Server
     gateway: Server
@@ -28,12 +28,13 @@ class Guarded:
     good: str
     for_the_story: str
     soon_revoked: str
+    limited: str
 
 
 @pytest.fixture(scope="module")
 def guarded(up: PageChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     keys = KeysOnDisk(tmp_path_factory.mktemp("keys"))
-    held = keys.add("Ada"), keys.add("Bob", models='["story"]'), keys.add("Cy")
+    held = keys.add("Ada"), keys.add("Bob", models='["story"]'), keys.add("Cy"), keys.add("Di", **LIMITS)
     gateway = up.chain.another_gateway(**keys.settings)
     with up.another_page(gateway.url) as page:
         yield Guarded(page, gateway, keys, *held)
@@ -150,7 +151,7 @@ async def test_a_model_that_the_key_may_not_ask_is_said_and_another_can_be_chose
 
 async def test_a_key_is_forgotten_in_every_tab(context: BrowserContext, guarded: Guarded) -> None:
     key = guarded.good
-    visit, other = await Visit.to(guarded.page.url, context), await Visit.to(guarded.page.url, context)
+    other, visit = await Visit.to(guarded.page.url, context), await Visit.to(guarded.page.url, context)
     await give(visit, key)
     await expect(other.page.locator("#model")).to_contain_text("sim")  # the second tab heard of it
     await expect(asks(other)).to_have_count(0)
@@ -169,19 +170,20 @@ async def test_a_limit_says_how_long_to_wait_and_what_is_left_of_the_day(
     context: BrowserContext, guarded: Guarded
 ) -> None:
     visit = await Visit.to(guarded.page.url, context)
-    await give(visit, guarded.good)
-    usage = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000, "requests": 12, "usage": []}
-    await answer(visit.page, "/api/usage", json.dumps(usage))
-    spent = {"Retry_After": "9", "X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "9"}
-    await answer(visit.page, "/api/chat/stream", refusal("rate_limited", "Too many requests."), 429, **spent)
-
+    await give(visit, guarded.limited)
+    await visit.choose(scripted(tokens=5).name)
     await visit.ask("hi")
+    await visit.finished()
+
+    await visit.ask("and again")
 
     card = visit.answer.get_by_role("alert")
     await expect(card).to_contain_text("Retry is worth it in")
-    await expect(card).to_contain_text("None of the 60 requests a minute is left. 200 of 50,000 tokens are left today.")
+    await expect(card).to_contain_text("This key may ask 2 times a minute.")
+    await expect(card).to_contain_text("of 50,000 tokens are left today.")
     await visit.page.get_by_role("button", name="Settings and files").click()
-    await expect(visit.page.get_by_role("dialog", name="Settings and files")).to_contain_text("200 of 50,000 tokens")
+    menu = visit.page.get_by_role("dialog", name="Settings and files")
+    await expect(menu).to_contain_text("of 50,000 tokens are left today.")
 
 
 async def test_a_limit_of_the_day_names_the_hour_and_another_visit_does_not_count_from_the_start(

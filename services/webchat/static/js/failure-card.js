@@ -72,7 +72,7 @@ function wordsOf(failure, gateway) {
  * @param {import("./gateway.js").Failure} failure @param {Remedies} remedies
  */
 function leftOf({ perMinute, retryAt = 0 }, remedies) {
-  const line = h("p", { class: "advice" }, perMinute?.left === 0 ? t("minuteSpent", { most: whole(perMinute.most) }) : null);
+  const line = h("p", { class: "advice" }, perMinute?.left === 0 ? t("minuteSpent", { count: whole(perMinute.most) }) : null);
   if (retryAt > Date.now()) void remedies.spent().then((words) => words && line.append(line.textContent ? " " : "", words));
   return line;
 }

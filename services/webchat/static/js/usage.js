@@ -16,8 +16,8 @@ export async function spentWords(gateway) {
 }
 
 /** @param {Record<string, unknown>} usage */
-export function wordsOf({ tokens_used: used, tokens_per_day: most }) {
+function wordsOf({ tokens_used: used, tokens_per_day: most, tokens_left: left }) {
   if (typeof used !== "number") return "";
-  if (typeof most !== "number") return t("daySpent", { used: whole(used) });
-  return t("dayLeft", { left: whole(Math.max(0, most - used)), most: whole(most) });
+  if (typeof most !== "number" || typeof left !== "number") return t("daySpent", { count: whole(used) });
+  return t("dayLeft", { left: whole(left), most: whole(most) });
 }
