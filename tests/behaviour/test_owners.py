@@ -68,16 +68,19 @@ async def test_another_s_stream_is_as_good_as_none_and_one_s_own_is_there_by_eac
     ):
         path = f"/api/chat/stream/{(await reading.until_tokens(3)).stream_id}"
         as_json = {"Accept": "application/json"}
+        before = [call["end"] for call in calls_of(house.chain, SLOW)]
         foreign = [
             await client.get(f"{path}?after=0", house.bob),
             await client.get(path, {**house.bob, **as_json}),
             await client.ask(f"{path}/cancel", {}, house.bob),
         ]
+        after = [call["end"] for call in calls_of(house.chain, SLOW)]
         own = await client.get(path, {**house.ada_too, **as_json})
         stopped = await client.ask(f"{path}/cancel", {}, house.ada_too)
         end = await reading.until_end()
 
     assert [answer.status for answer in foreign] == [410] * 3
+    assert after == before  # neither asked for anew nor stopped
     assert {b"Hello" in answer.body or b"token" in answer.body for answer in foreign} == {False}
     assert (own.status, json.loads(own.body)["stream_id"]) == (200, end.stream_id)
     assert (stopped.status, end.reason) == (202, "cancelled")
