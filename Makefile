@@ -1,6 +1,6 @@
 # Each target works on a bare machine with Python >= 3.11, make and a package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench chaos mutants up down setup clean
+.PHONY: help run build test clients check bench chaos mutants up down setup clean
 
 PYTHON := .venv/bin/python
 # What .venv holds: what runs, or that and the tools and witnesses of the tests.
@@ -23,6 +23,10 @@ CI_ONLY := root or network or container or edge or chaos or monitoring
 test: export PYTHONASYNCIODEBUG = 1
 test: $(DEVELOPMENT) ## the suite, but for what is left to the CI; and that every pure module is covered to its last branch
 	@$(PYTHON) -m tests.suite "$(CI_ONLY)"
+
+clients: $(DEVELOPMENT) ## clients made for other servers, unmodified, at the gateway: first installs them, 400 MB
+	@$(PYTHON) -m tests.client_environment
+	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not ($(CI_ONLY))" tests/clients
 
 check: $(DEVELOPMENT) ## format, lint, types, layers and documents: under 30 s
 	@$(PYTHON) -m ruff format --check .

@@ -27,8 +27,10 @@ from gateway.routes.access import ACCESS
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
+from gateway.routes.foreign import WHOLE_S, ForeignResponder, name_request
 from gateway.routes.native import NativeRoutes
 from gateway.routes.ollama import OllamaMount
+from gateway.routes.openai import OpenAiRoutes
 from gateway.routes.responder import RelayResponder
 from gateway.routes.usage import add_usage
 from gateway.settings import GatewaySettings
@@ -58,8 +60,9 @@ FILES_PER_STREAM: Final = 2.5
 class GatewayService:
     """The gateway, as its lifecycle sees it."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, *, whole_s: float = WHOLE_S) -> None:
         self._settings = settings
+        self._whole_s = whole_s
         self.metrics = GatewayMetrics()
         self._departures = Tasks()
         self._proxies = Proxies(settings.proxy_url)
@@ -171,6 +174,9 @@ class GatewayService:
         NativeRoutes(responder, self._proxies, self._catalog, self._limiter).add_routes(app.router)
         OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)
+        foreign = ForeignResponder(self._settings, responder, self._catalog, whole_s=self._whole_s)
+        OpenAiRoutes(foreign, self._catalog).add_routes(app.router)
+        app.on_response_prepare.append(name_request)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)
         self._guard.demand_access_of_all(app.router)

@@ -1,4 +1,4 @@
-"""How the gateway answers a failure before a stream: always in our shape; a proxy's refusal is passed on as ours."""
+"""How the gateway answers a failure before a stream: in its path's language; a proxy's refusal is passed on as ours."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,10 +6,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from services.dialects import ollama
-from services.dialects.dialect import Refusal
+from gateway.languages import refusal_of
 from services.http import edge
-from services.wire import native
 from services.wire.events import ApiError, Code, Failed, refused_by_status
 from services.wire.ids import BadPosition
 from services.wire.native_events import failed_of
@@ -19,17 +17,13 @@ UNAVAILABLE: Final = Failed(Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The prox
 DISCONNECTED: Final = Failed(Code.UPSTREAM_DISCONNECTED, "The proxy did not begin to answer. Ask again.")
 GONE: Final = Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again.")
 
-OLLAMA: Final = "/ollama/"
-"""Where Ollama's own API is: its paths begin so, and its errors have Ollama's shape."""
-
 
 def answer(exc: Exception, request: web.Request) -> edge.Answer | None:
     """Return status, headers and body for ``exc``; None if it is not a failure that has a name."""
     refused = named(exc)
     if refused is None:
         return None
-    refusal: Refusal = ollama.refusal if request.path.startswith(OLLAMA) else native.refusal
-    return refusal(refused, request[edge.REQUEST_ID])
+    return refusal_of(request.path, request.headers)(refused, request[edge.REQUEST_ID])
 
 
 def named(exc: BaseException) -> ApiError | None:
@@ -37,7 +31,7 @@ def named(exc: BaseException) -> ApiError | None:
     if isinstance(exc, ApiError):
         return exc
     if isinstance(exc, BadBody | BadPosition):
-        return ApiError(Failed(Code.INVALID_REQUEST, str(exc)))
+        return ApiError(Failed(Code.INVALID_REQUEST, str(exc)), param=getattr(exc, "param", None))
     if isinstance(exc, web.HTTPException):
         return refused_by_status(exc.status, exc.text or exc.reason)
     return None

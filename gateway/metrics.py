@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.relay.connection import ClientConnection
 from gateway.relay.timeline import OWN_STAGES
+from services.dialects.dialect import DialectName
 from services.telemetry.families import Family
 from services.telemetry.histogram import TTFT_BUCKETS_S
 from services.telemetry.stream_metrics import MODEL, StreamMetrics
@@ -16,6 +17,9 @@ MAX_KEYS: Final = 200
 """Series by key: an operator's own people, not a stranger's words."""
 OTHER_KEY: Final = "_OTHER"
 """Of a key without a series: nobody asked for them, or there are too many."""
+DIALECT: Final = "dialect"
+"""Which language an answer was given in; on families of its own: beside every model it would be six times as much."""
+DIALECT_ENDS: Final = (DIALECT, "reason")
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
@@ -42,6 +46,18 @@ class GatewayMetrics(StreamMetrics):
         self.violations.labels("proxy", "broken_hop")
         self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
         self.unsent_max = self.gauge("llm_client_unsent_bytes_max", "of the client that has most still to take")
+        self.dialect_ends = self.counter(
+            "llm_dialect_streams_finished", "connections, by the language of their answer and their end", DIALECT_ENDS
+        )
+        ttft = self.histogram(
+            "llm_dialect_time_to_first_token_seconds",
+            "accepted to first content, by language",
+            TTFT_BUCKETS_S,
+            [DIALECT],
+        )
+        self._dialect_ttft = {str(name): ttft.child(name) for name in DialectName}
+        for name in DialectName:
+            self.dialect_ends.labels(name, FinishReason.STOP)
         self._keys_not_read = self.counter(
             "llm_keys_reload_failed", "times that a changed keys file could not be read", []
         )
@@ -57,6 +73,9 @@ class GatewayMetrics(StreamMetrics):
         record = connection.record()
         label = self.stream_finished(record, connection.label)
         self.blocked.inc(connection.timeline.blocked_s)
+        self.dialect_ends.labels(connection.dialect, record.reason).inc()
+        if record.ttft_s is not None:
+            self._dialect_ttft[connection.dialect].observe(record.ttft_s)
         if record.good is not None:
             self.goodput.labels(label, str(record.good).lower()).inc()
         if connection.relay is not None:

@@ -32,6 +32,7 @@ class ConnectionLog:
             stream_id=connection.stream_id or None,
             conversation_id=connection.conversation_id,
             route=connection.route,
+            dialect=connection.dialect,
             model=self._metrics.models.listed_as(connection.model),
             model_raw_len=len(connection.model),
             outcome=connection.outcome,

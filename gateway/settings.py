@@ -35,6 +35,26 @@ class ProxyAddress(ParsedText):
         return f"{self.name}={self.origin}" if self.name else str(self.origin)
 
 
+@dataclass(frozen=True)
+class ModelAlias(ParsedText):
+    """Another name of a model; one that ends in ``*`` stands for all that begin so."""
+
+    name: str
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "name=model"."""
+        name, _, model = (word.strip() for word in text.partition("="))
+        too_long = max(len(name), len(model)) > MAX_MODEL_CHARACTERS
+        if not name or not model or "*" in name[:-1] or too_long:
+            raise ValueError("expected name=model pairs with commas between; a name may end in *")
+        return cls(name, model)
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.model}"
+
+
 class GatewaySettings(ProcessSettings):
     """The gateway's settings; each description says what zero means where zero is allowed."""
 
@@ -73,8 +93,18 @@ class GatewaySettings(ProcessSettings):
         max_length=MAX_MODEL_CHARACTERS,
         description="for a request that names none; empty = the first listed that can chat",
     )
+    model_aliases: Annotated[tuple[ModelAlias, ...], BeforeValidator(split_at_commas)] = Field(
+        (),
+        description="other names of models under /v1/ and /api/ui/, as gpt-4o=llama3.2,claude-*=qwen3",
+    )
     body_bytes: int = Field(
         8 << 20, ge=1024, le=32 << 20, description="bytes of a request body; a photograph from a phone fits"
+    )
+    dialect_body_bytes: int = Field(
+        16 << 20,
+        ge=1024,
+        le=30 << 20,
+        description="the same under /v1/ and /api/ui/: agents send all of a conversation, with its pictures",
     )
     body_timeout_s: float = Field(
         10.0, gt=0, description="seconds that a body may take, and one more for each 64 KiB that came"

@@ -58,6 +58,7 @@ class ClientConnection:
     timeline: ConnectionTimeline
     trace: Trace | None = None
     principal: Principal = ANYBODY
+    dialect: str = "native"
     asks: bool = False
     began: bool = False
     model: str = ""

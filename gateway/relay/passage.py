@@ -192,6 +192,8 @@ class Translated:
     def _said(self, number: int, event: Event) -> bytes:
         if isinstance(event, Status):
             return self._dialect.status(event)
+        if isinstance(event, Token | Thinking):
+            return self._dialect.text(type(event), number, event.content)
         if isinstance(event, Finished | Failed):
             self.end = event
         return self._dialect.frames([(number, event)])

@@ -23,6 +23,11 @@ ACCESS: Final[dict[str, Demand]] = {
     "/ollama/api/ps": Scope.MODELS,
     "/ollama/api/version": Scope.MODELS,
     "/ollama/api/show": Scope.MODELS,
+    "/": None,  # that something is here
+    "/v1/chat/completions": Scope.CHAT,
+    "/v1/responses": Scope.CHAT,
+    "/v1/models": Scope.MODELS,
+    "/v1/models/{id}": Scope.MODELS,
     "/livez": None,
     "/readyz": None,
     "/health": None,

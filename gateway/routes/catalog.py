@@ -90,6 +90,19 @@ class Catalog:
         except ApiError:
             return None
 
+    async def lacks(self, name: str, capability: str) -> bool:
+        """Return whether a model is known not to be capable of something: what nobody knows, it may be."""
+        try:
+            listed = await self.models()
+        except ApiError:
+            return False
+        model = next((one for one in listed if canonical(one.name) == canonical(name)), None)
+        if model is None:
+            return False
+        await self._capabilities.learn(listed)
+        known = self._capabilities.of(model)
+        return bool(known) and capability not in known
+
     async def learn(self) -> None:
         """Look at the listed models that nobody has looked at, so that who asks for the page need not wait."""
         await self._capabilities.learn(self._listed)

@@ -14,8 +14,9 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.errors import OLLAMA, UNAVAILABLE
+from gateway.errors import UNAVAILABLE
 from gateway.guard.guard import PRINCIPAL
+from gateway.languages import OLLAMA
 from gateway.limits.limiter import Limiter
 from gateway.limits.place import note_rate
 from gateway.limits.usage import Spent
@@ -23,6 +24,7 @@ from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
 from gateway.routes.responder import Parse, RelayResponder
 from services.dialects import ollama_request
+from services.dialects.dialect import DialectName
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
@@ -100,7 +102,7 @@ class OllamaMount:
                 lines = OllamaLines(kind, model, _now)
                 return await self._responder.translate(request, connection, hop, lines, unbegun=stopped_answer)
 
-            return await self._responder.connected(request, kind, work)
+            return await self._responder.connected(request, kind, work, DialectName.OLLAMA)
 
         return answer
 

@@ -1,11 +1,11 @@
 """How a request becomes a connection with a stream, and is served: the same for every route."""
 
 import asyncio
-import math
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -22,17 +22,20 @@ from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay, RelaySink
 from gateway.routes.catalog import Catalog
 from gateway.settings import GatewaySettings
-from services.dialects.dialect import Answer, Dialect, WholeDialect
+from services.dialects.dialect import Answer, Dialect, DialectName, WholeDialect, heartbeat_period_s
 from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
-from services.wire.events import ApiError, Code, ConnectionEnd, Failed, Terminal, shutting_down
+from services.wire.events import ApiError, Code, ConnectionEnd, Failed, Stage, Terminal, shutting_down
 from services.wire.native import NativeFrames, plain
 from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
 from services.wire.trace import trace_of
 
 Work = Callable[[ClientConnection], Awaitable[web.StreamResponse]]
 Parse = Callable[[bytes], Asked[ModelRequest]]
+TOO_LATE: Final = Failed(
+    Code.UPSTREAM_TIMEOUT, "The whole answer took too long. Ask for it as a stream.", Stage.TOTAL, retryable=False
+)
 
 
 class ConnectionMetrics(Protocol):
@@ -81,11 +84,14 @@ class RelayResponder:
         self._metrics = metrics
         self._report = report
 
-    async def connected(self, request: web.Request, kind: str, work: Work) -> web.StreamResponse:
+    async def connected(
+        self, request: web.Request, kind: str, work: Work, dialect: DialectName = DialectName.NATIVE
+    ) -> web.StreamResponse:
         """Do ``work`` for one connection; whatever comes of it is counted and told once, from ``finally``."""
         route = request.match_info.route.resource
         path, trace = route.canonical if route else "", trace_of(request.headers)
         connection = ClientConnection.begin(request[edge.REQUEST_ID], path, kind, trace, request[PRINCIPAL])
+        connection.dialect = dialect
         connection.reason = Code.INTERNAL
         try:
             return await work(connection)
@@ -119,8 +125,18 @@ class RelayResponder:
         edge.note_dropped(request, asked.wishes.dropped)
         return asked
 
-    async def body_of(self, request: web.Request) -> bytes:
+    async def body_of(
+        self,
+        request: web.Request,
+        *,
+        limit_bytes: int | None = None,
+        came: Callable[[int], None] = lambda _size: None,
+    ) -> bytes:
         """Read the JSON body of a request.
+
+        Args:
+            limit_bytes: another limit than a native body's.
+            came: is told the size of each piece before it is kept.
 
         Raises:
             web.HTTPException: it is not said to be JSON, is too long, or did not come in time.
@@ -128,15 +144,21 @@ class RelayResponder:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings = self._settings
-        return await edge.read_body(request, limit_bytes=settings.body_bytes, patience_s=settings.body_timeout_s)
+        limit_bytes = limit_bytes or settings.body_bytes
+        return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=settings.body_timeout_s, came=came)
 
-    async def started(self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]) -> Hop:
+    async def started(
+        self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest], *, lenient: bool = False
+    ) -> Hop:
         """Let the connection in, as far as the limits of its key go, and start its stream.
+
+        Args:
+            lenient: an Idempotency-Key that has not our form is none.
 
         Raises:
             ApiError, BadBody: there is no stream.
         """
-        idempotency = idempotency_key(request.headers.get("Idempotency-Key"))
+        idempotency = idempotency_key(request.headers.get("Idempotency-Key"), lenient=lenient)
         self._connections.admit(connection, new_stream=True)
         key = connection.principal.key
         model = asked.request.model or await self._catalog.default(key.allows)
@@ -189,7 +211,8 @@ class RelayResponder:
         )
         relay = self._relay(connection, passage, meter)
         try:
-            sink = await self._sent(request, connection, hop, relay, dialect=NativeFrames, first=relay.attach(hop))
+            dialect = NativeFrames("", request_id=connection.request_id, heartbeat_s=self._settings.heartbeat_s)
+            sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=relay.attach(hop))
         finally:
             relay.close()  # a failure before it ran must not leave the model talking to nobody
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
@@ -201,7 +224,7 @@ class RelayResponder:
         hop: Hop,
         dialect: Dialect,
         *,
-        unbegun: Callable[[Terminal], Answer | None],
+        unbegun: Callable[[Terminal], Answer | None] = lambda _end: None,
     ) -> web.StreamResponse:
         """Answer in a dialect whose headers wait for the first frame, and whose client cannot come back for the rest.
 
@@ -228,19 +251,32 @@ class RelayResponder:
             connection.reason = Code.SHUTTING_DOWN
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
-    async def gather(self, connection: ClientConnection, hop: Hop, dialect: WholeDialect) -> web.Response:
+    async def gather(
+        self,
+        connection: ClientConnection,
+        hop: Hop,
+        dialect: WholeDialect,
+        *,
+        within_s: float | None = None,
+        through: Callable[[Dialect], Dialect] = lambda gathering: gathering,
+    ) -> web.Response:
         """Return the whole answer at once, from the same machinery.
+
+        Args:
+            within_s: how long it may take since its request came; then it is stopped.
+            through: what its events pass before they are kept.
 
         Raises:
             ApiError: the stream failed, the answer is too long, or this gateway is shutting down.
         """
         gathering = Gathering()
         meter = self._meter(connection, hop)
-        relay = self._relay(connection, Translated(0, meter, gathering), meter)
+        relay = self._relay(connection, Translated(0, meter, through(gathering)), meter)
         relay.attach(hop)
         sink = GatheringSink(gathering, lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
-        await self._run(relay, connection, hop, sink)
-        if connection.reason in set(ConnectionEnd):  # nobody can come back to what was not answered
+        with _after(connection, within_s, lambda: relay.fail(TOO_LATE)):
+            await self._run(relay, connection, hop, sink)
+        if connection.reason in set(ConnectionEnd) or gathering.end is TOO_LATE:  # nobody can come back to it
             self._hops.client_left(connection, hop, unseen=True)
         if connection.reason == ConnectionEnd.HANDED_OVER:
             raise shutting_down(random.random())  # noqa: S311 a jitter
@@ -273,7 +309,7 @@ class RelayResponder:
         hop: Hop,
         relay: Relay,
         *,
-        dialect: Dialect | type[Dialect],
+        dialect: Dialect,
         first: bytes,
     ) -> ChunkedSink:
         """Send the headers with the first frames, then let the others pass."""
@@ -283,7 +319,7 @@ class RelayResponder:
         except asyncio.CancelledError:
             self._hops.client_left(connection, hop, unseen=True)
             raise
-        watch = connection.watch = self._watch(sink, relay, dialect.heartbeat)
+        watch = connection.watch = self._watch(sink, relay, dialect)
         try:
             await self._run(relay, connection, hop, sink)
         finally:
@@ -301,11 +337,11 @@ class RelayResponder:
             raise
         connection.reason = relay.end_reason
 
-    def _watch(self, sink: ChunkedSink, relay: Relay, heartbeat: bytes) -> SinkWatch:
+    def _watch(self, sink: ChunkedSink, relay: Relay, dialect: Dialect) -> SinkWatch:
         return SinkWatch(
             sink,
-            heartbeat=heartbeat,
-            heartbeat_s=self._settings.heartbeat_s if heartbeat else math.inf,
+            heartbeat=dialect.heartbeat,
+            heartbeat_s=heartbeat_period_s(dialect, self._settings.heartbeat_s),
             write_timeout_s=self._settings.write_timeout_s,
             owes=relay.owes,
             on_stuck=lambda: relay.cut(ConnectionEnd.SLOW_CLIENT),
@@ -328,3 +364,17 @@ class RelayResponder:
         if (place := connection.place) is not None:  # given back before its end leaves: who reads that may ask at once
             passage.passed.ended = lambda: self._limiter.left(place, spent_by(relay), again_within_s=None)
         return relay
+
+
+@contextlib.contextmanager
+def _after(connection: ClientConnection, within_s: float | None, late: Callable[[], object]) -> Iterator[None]:
+    """Call ``late`` once so many seconds have passed since the connection's request came; not after this block."""
+    if within_s is None:
+        yield
+        return
+    left_s = within_s - (time.monotonic() - connection.timeline.accepted)
+    timer = asyncio.get_running_loop().call_later(left_s, late)
+    try:
+        yield
+    finally:
+        timer.cancel()

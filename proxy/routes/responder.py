@@ -16,7 +16,7 @@ from proxy.streams.caller import Caller
 from proxy.streams.follower import Follower
 from proxy.streams.registry import Streams
 from proxy.streams.stream import Stream
-from services.dialects.dialect import Dialect
+from services.dialects.dialect import Dialect, heartbeat_period_s
 from services.http import edge
 from services.http.sink import SinkWatch, open_sink
 from services.wire.events import ApiError, Code, ConnectionEnd, Failed
@@ -157,7 +157,7 @@ class StreamResponder:
         watch = SinkWatch(
             sink,
             heartbeat=dialect.heartbeat,
-            heartbeat_s=self._settings.heartbeat_s if dialect.heartbeat else math.inf,
+            heartbeat_s=heartbeat_period_s(dialect, self._settings.heartbeat_s),
             write_timeout_s=HOP_WRITE_TIMEOUT_S if follower.name else self._settings.write_timeout_s,
             owes=lambda: follower.is_behind,
             on_stuck=lambda: follower.cut(ConnectionEnd.SLOW_CLIENT),

@@ -30,7 +30,7 @@ class Gathering:
     """A dialect that says nothing, and keeps what happens, up to a bound: neighbouring parts of text as one event."""
 
     headers: ClassVar[Mapping[str, str]] = {}
-    heartbeat: ClassVar[bytes] = b""
+    heartbeat_s: ClassVar[float | None] = None
     headers_wait: ClassVar[bool] = True
     can_resume: ClassVar[bool] = False
 
@@ -89,6 +89,10 @@ class Gathering:
     def close(self, end: Terminal, _number: int | None = None) -> bytes:
         """Keep the end."""
         self.end = end
+        return b""
+
+    def heartbeat(self) -> bytes:
+        """Return nothing."""
         return b""
 
     def _keep(self, number: int, event: Logged) -> None:

@@ -51,7 +51,7 @@ class OllamaLines:
     """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": NDJSON, **sse.UNBUFFERED}
-    heartbeat: ClassVar[bytes] = b""
+    heartbeat_s: ClassVar[float | None] = None
     headers_wait: ClassVar[bool] = True
     can_resume: ClassVar[bool] = False
 
@@ -87,6 +87,10 @@ class OllamaLines:
             case _:
                 assert_never(end)
         return json_line({**last, **skipped(end.skipped_lines)})
+
+    def heartbeat(self) -> bytes:
+        """Return nothing: Ollama's clients know no such line."""
+        return b""
 
     def _line(self, event: Logged) -> bytes:
         match event:

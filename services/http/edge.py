@@ -185,11 +185,18 @@ def body_time_s(patience_s: float, came_bytes: int) -> float:
     return patience_s + came_bytes // BYTES_PER_SECOND_MORE
 
 
-async def read_body(request: web.Request, *, limit_bytes: int, patience_s: float) -> bytes:
+async def read_body(
+    request: web.Request,
+    *,
+    limit_bytes: int,
+    patience_s: float,
+    came: Callable[[int], None] = lambda _size: None,
+) -> bytes:
     """Read the whole body, bounded in bytes and time: while bytes are unread a leaving client is not seen.
 
     Args:
         patience_s: how long a body may take, and one second more for each 64 KiB of it that came.
+        came: is told the size of each piece before it is kept; what it raises ends the reading.
 
     Raises:
         web.HTTPRequestEntityTooLarge: it is longer than ``limit_bytes``.
@@ -204,9 +211,11 @@ async def read_body(request: web.Request, *, limit_bytes: int, patience_s: float
         if request.content.is_eof():  # all of it came with the headers, as nearly every body: nothing to wait for
             whole = request.content.read_nowait()
             _refuse_longer(whole, limit_bytes)
+            came(len(whole))
             return whole
         async with asyncio.timeout(patience_s) as limit:
             while piece := await request.content.readany():
+                came(len(piece))
                 body += piece
                 _refuse_longer(body, limit_bytes)
                 limit.reschedule(began + body_time_s(patience_s, len(body)))

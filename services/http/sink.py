@@ -181,7 +181,7 @@ class SinkWatch:
     owed to it is given up. What it has taken is what was written less what is unsent.
 
     Args:
-        heartbeat: the bytes to write after ``heartbeat_s`` in which nothing was written and nothing is owed.
+        heartbeat: gives what to write after ``heartbeat_s`` in which nothing was written and nothing is owed.
         owes: whether more is owed than the transport holds (the follower is behind).
         on_stuck: told once, when the deadline has passed; it decides and aborts.
 
@@ -193,7 +193,7 @@ class SinkWatch:
         self,
         sink: WatchedSink,
         *,
-        heartbeat: bytes,
+        heartbeat: Callable[[], bytes],
         heartbeat_s: float,
         write_timeout_s: float,
         owes: Callable[[], bool],
@@ -232,7 +232,7 @@ class SinkWatch:
             self._on_stuck()
             return None
         if not owed and now >= self._sink.last_write_at + self._heartbeat_s:
-            self._sink.write(self._heartbeat)
+            self._sink.write(self._heartbeat())
         return self._next_look(now, owed=owed)
 
     def _next_look(self, now: float, *, owed: bool) -> float:

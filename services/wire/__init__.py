@@ -10,6 +10,7 @@ ndjson    the lines of a model server
 model_names  one name for the many spellings of a model, and the lists in which they stand
 request   what a model is asked, and the rules between its fields
 bodies    our JSON of it: fields, types and limits, read and written
+pictures  which pictures are passed on
 hop       the version of the grammar between gateway and proxy
 trace     W3C trace context, passed on
 validation  a stranger's object as a declared model, or a refusal in our words

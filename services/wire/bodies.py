@@ -8,7 +8,6 @@ A gateway refuses unknown keys by name and knows a few fields of its own; a hop'
 can be the newer one. What the fields mean together is request.py's. The rules are PROTOCOL.md's, "Bodies".
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from services.wire.model_names import MAX_MODEL_CHARACTERS
+from services.wire.pictures import is_picture
 from services.wire.request import (
     MAX_IMAGES,
     MAX_MESSAGES,
@@ -43,6 +43,10 @@ from services.wire.schema import is_schema
 from services.wire.validation import Part, read, validated
 
 MAX_TOOLS: Final = 128
+MAX_HOP_MESSAGES: Final = 10_000
+MAX_HOP_TOOLS: Final = 512
+"""More than a native body may have: agents, which speak other languages, keep long histories and bring whole servers of
+tools."""
 MAX_STOPS: Final = 16
 MAX_SCHEMA_BYTES: Final = 64 << 10
 
@@ -55,8 +59,6 @@ _GATEWAY_ROLES: Final = ("system", "user", "assistant", "tool")
 _MAX_ROLE: Final = 64  # characters
 _THINK_WORD: Final = re.compile(r"[A-Za-z]{1,16}")
 _MAX_TOOL_TYPE: Final = 64  # characters
-_LINE_BREAKS: Final = {ord("\r"): None, ord("\n"): None}
-_IMAGE_HEAD: Final = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 
 
 def _think(value: object) -> object:
@@ -66,8 +68,13 @@ def _think(value: object) -> object:
     raise PydanticCustomError("think", "must be true, false or a word of 1 to 16 letters")
 
 
+def is_format(value: object) -> bool:
+    """Whether it is "json", or a JSON schema that is not too long."""
+    return value == "json" or (is_schema(value) and len(orjson.dumps(value)) <= MAX_SCHEMA_BYTES)
+
+
 def _format(value: object) -> object:
-    if value == "json" or (is_schema(value) and len(orjson.dumps(value)) <= MAX_SCHEMA_BYTES):
+    if is_format(value):
         return value
     raise PydanticCustomError("format", 'must be "json" or a JSON schema of at most 64 KiB')
 
@@ -92,22 +99,15 @@ def _whole(value: object) -> object:
 
 
 def _image(value: str) -> str:
-    """Refuse what is no picture by its first bytes: a URL would make the model server fetch it.
-
-    Line breaks are part of the base64 that MIME's encoders write, and Go's decoder skips them.
-    """
-    try:
-        data = base64.b64decode(value.translate(_LINE_BREAKS), validate=True)
-    except ValueError:
-        data = b""
-    if _IMAGE_HEAD.match(data):
+    """Refuse what is no picture: a URL would make the model server fetch it."""
+    if is_picture(value):
         return value
     raise PydanticCustomError("image", "must be the plain base64 of a PNG, JPEG, WebP or GIF image")
 
 
-_Float = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
+Number = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
 Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
-_Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
 _Name = Annotated[str, Field(min_length=1)]
 _Image = Annotated[str, AfterValidator(_image)]
 _Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]
@@ -119,18 +119,18 @@ ModelName = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)]
 class Options(Part):
     """How the next token is chosen, and how long the answer may be."""
 
-    temperature: _Float | None = None
+    temperature: Number | None = None
     top_k: Integer | None = None
-    top_p: _Float | None = None
-    min_p: _Float | None = None
-    typical_p: _Float | None = None
-    seed: _Seed | None = None
+    top_p: Number | None = None
+    min_p: Number | None = None
+    typical_p: Number | None = None
+    seed: Seed | None = None
     num_predict: Integer | None = None
     stop: Annotated[list[str], Field(max_length=MAX_STOPS, fail_fast=True)] | None = None
     repeat_last_n: Integer | None = None
-    repeat_penalty: _Float | None = None
-    presence_penalty: _Float | None = None
-    frequency_penalty: _Float | None = None
+    repeat_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    frequency_penalty: Number | None = None
 
 
 class _CalledFunction(Part):
@@ -170,6 +170,7 @@ class _Tool(Part):
 
 
 _Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
+_HopTools = Annotated[list[_Tool], Field(max_length=MAX_HOP_TOOLS, fail_fast=True)]
 
 
 class Body(Part):
@@ -198,6 +199,13 @@ class _Generate(Body):
     system: str | None = None
     suffix: str | None = None
     images: _Images | None = None
+
+
+class HopChat(ChatBody):
+    """A chat as a gateway sends it: of whatever language it was, its gateway has held it to that one's limits."""
+
+    messages: Annotated[list[_Message], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True)] | None = None
+    tools: _HopTools | None = None
 
 
 class GenerateBody(_Generate):
@@ -254,7 +262,7 @@ def hop_chat(raw: bytes) -> Asked[ModelRequest]:
     Raises:
         BadBody: with the first fault found.
     """
-    body = validated(ChatBody, read(raw), extra="ignore")
+    body = validated(HopChat, read(raw), extra="ignore")
     demand_model(body.model)
     return Asked(chat_request(body), Wishes(stream=body.stream))
 

@@ -332,13 +332,17 @@ class ApiError(Exception):
         failed: what the caller is told.
         retry_after_s: what the Retry-After header says; every 429 and 503 has one.
         close: whether the connection is closed behind the answer.
+        param: the field that was asked for and is not offered, if that is why.
     """
 
-    def __init__(self, failed: Failed, *, retry_after_s: int | None = None, close: bool = False) -> None:
+    def __init__(
+        self, failed: Failed, *, retry_after_s: int | None = None, close: bool = False, param: str | None = None
+    ) -> None:
         super().__init__(failed.code)
         self.failed = failed
         self.retry_after_s = retry_after_s
         self.close = close
+        self.param = param
 
 
 def shutting_down(chance: float) -> ApiError:

@@ -5,6 +5,7 @@ Pure. The grammar is Ollama's, ``[host/][namespace/]model[:tag]``, compared with
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class ListedModel:
         size: of its file, in bytes.
         capabilities: None where the server lists none, as older ones do.
         vram_bytes: of graphics memory, while it is loaded.
+        modified_s: when it was installed, in seconds of UTC.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ListedModel:
     digest: str | None = None
     capabilities: tuple[str, ...] | None = None
     vram_bytes: int | None = None
+    modified_s: int | None = None
 
     @property
     def can_chat(self) -> bool:
@@ -152,6 +155,7 @@ def _listed(model: dict[str, Any]) -> ListedModel:
         digest=_text(model.get("digest")),
         capabilities=_words(model.get("capabilities")),
         vram_bytes=_size(model.get("size_vram")),
+        modified_s=_moment(model.get("modified_at")),
     )
 
 
@@ -161,6 +165,13 @@ def _text(value: object) -> str | None:
 
 def _size(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _moment(value: object) -> int | None:
+    try:
+        return int(datetime.fromisoformat(value).timestamp()) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _words(value: object) -> tuple[str, ...] | None:

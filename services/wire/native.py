@@ -125,7 +125,7 @@ class NativeFrames:
     """
 
     headers: ClassVar[Mapping[str, str]] = sse.HEADERS
-    heartbeat: ClassVar[bytes] = sse.HEARTBEAT
+    heartbeat_s: ClassVar[float | None] = sse.MAX_HEARTBEAT_S
     headers_wait: ClassVar[bool] = False
     can_resume: ClassVar[bool] = True
 
@@ -156,6 +156,10 @@ class NativeFrames:
     def close(self, end: Terminal, number: int | None = None) -> bytes:
         """Return the terminal frame; one that is in no log has no id."""
         return self._frame(number, end)
+
+    def heartbeat(self) -> bytes:
+        """Return a comment."""
+        return sse.HEARTBEAT
 
     def _frame(self, number: int | None, event: Logged) -> bytes:
         if isinstance(event, Token | Thinking):

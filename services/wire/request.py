@@ -22,13 +22,18 @@ Kind = Literal["chat", "generate"]
 
 
 class BadBody(Exception):
-    """The request is refused: ``message``, at most 300 characters, names the field and repeats nothing else of it."""
+    """The request is refused: ``message``, at most 300 characters, names the field and repeats nothing else of it.
+
+    Args:
+        param: the field, where it is one that we do not offer to clients that expect it.
+    """
 
     code: ClassVar[Code] = Code.INVALID_REQUEST
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +269,19 @@ def refuse_many_images(messages: tuple[Message, ...]) -> None:
         raise BadBody(f"messages must have at most {MAX_IMAGES} images together")
 
 
-def idempotency_key(given: str | None) -> str | None:
+def idempotency_key(given: str | None, *, lenient: bool = False) -> str | None:
     """Return the Idempotency-Key of a request, None if it has none.
 
     Until keys exist every caller is anonymous and knowing a key joins its stream: it has to be unguessable.
+
+    Args:
+        lenient: what has not the form is none: it is for another server, whose rules its client knows.
 
     Raises:
         BadBody: it has not the form.
     """
     if given is not None and not _IDEMPOTENCY_KEY.fullmatch(given):
+        if lenient:
+            return None
         raise BadBody("An Idempotency-Key is 22 to 64 characters of [A-Za-z0-9_-]")
     return given

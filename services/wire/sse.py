@@ -19,6 +19,8 @@ HEADERS: Final[Mapping[str, str]] = {"Content-Type": "text/event-stream; charset
 # One newline: a comment that a blank line follows makes published clients dispatch an event without data once an
 # id was seen.
 HEARTBEAT: Final = b": hb\n"
+MAX_HEARTBEAT_S: Final = 60.0
+"""The longest silence that a server may be set to: what stands between gives up on a quiet connection after it."""
 
 # Twice the longest event of ours: a tool call or its result may have 1 MiB.
 MAX_EVENT_BYTES: Final = 2 << 20

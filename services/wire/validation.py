@@ -93,6 +93,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must not be empty",
     "too_long": "must have at most {max_length} items",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

@@ -47,6 +47,7 @@ FLOORS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("limits",),
         ("guard",),
         ("errors",),
+        ("languages",),
         ("settings",),
     ),
 }

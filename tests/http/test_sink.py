@@ -45,7 +45,7 @@ class Stage:
     def watch(self, *, heartbeat_s: float = 60.0, write_timeout_s: float = 60.0) -> SinkWatch:
         return SinkWatch(
             self.sink,
-            heartbeat=sse.HEARTBEAT,
+            heartbeat=lambda: sse.HEARTBEAT,
             heartbeat_s=heartbeat_s,
             write_timeout_s=write_timeout_s,
             owes=lambda: self.owed,

@@ -26,7 +26,7 @@ class Words:
     """A dialect to assert on: ``2=Hello`` for text, ``1=start``, ``5=done`` for the rest, a space behind each."""
 
     headers: ClassVar[Mapping[str, str]] = {}
-    heartbeat: ClassVar[bytes] = b""
+    heartbeat_s: ClassVar[float | None] = None
     headers_wait: ClassVar[bool] = False
     can_resume: ClassVar[bool] = True
 
@@ -35,6 +35,9 @@ class Words:
 
     def close(self, end: Terminal, number: int | None = None) -> bytes:
         return self.frames([(number or 0, end)])
+
+    def heartbeat(self) -> bytes:
+        return b""
 
     def frames(self, events: Sequence[Numbered]) -> bytes:
         return b"".join(f"{number}={_word(event)} ".encode() for number, event in events)

@@ -100,6 +100,8 @@ IMAGES = [
 ]
 IMAGES += ["\r\n".join((IMAGES[0][:7], IMAGES[0][7:], "")), f"\n{PNG}\n"]  # as MIME's encoders break lines
 MESSAGE = ("messages", 0)
+HOP = ("hop chat",)
+PEOPLE = tuple(route for route in CHAT_ROUTES if route not in HOP)
 CALLED = ("messages", 1, "tool_calls", 0)
 OFFERED = ("tools", 0)
 
@@ -133,12 +135,8 @@ FIELDS = [
     ),
     Field(("options", "stop"), ROUTES, [[], ["x"], ["x"] * 16], {"must have at most 16 items": [["x"] * 17]} | NO_LIST),
     Field(("stream",), PROXY_ROUTES, [], NO_BOOL),
-    Field(
-        ("messages",),
-        CHAT_ROUTES,
-        [TURNS[:1], TURNS[:1] * 1000],
-        {"must have at most 1000 items": [TURNS[:1] * 1001]} | NO_LIST,
-    ),
+    Field(("messages",), PEOPLE, [TURNS[:1] * 1000], {"must have at most 1000 items": [TURNS[:1] * 1001]} | NO_LIST),
+    Field(("messages",), HOP, [TURNS * 2500], {"must have at most 10000 items": [TURNS[:1] * 10001]} | NO_LIST),
     Field(MESSAGE, CHAT_ROUTES, [], NO_OBJECT),
     Field(
         (*MESSAGE, "role"),
@@ -176,7 +174,8 @@ FIELDS = [
         [{}, {"a": [None]}],
         {"must be an object": ["{}", 5, []]},
     ),
-    Field(("tools",), CHAT_ROUTES, [[], [TOOL] * 128], {"must have at most 128 items": [[TOOL] * 129]} | NO_LIST),
+    Field(("tools",), PEOPLE, [[], [TOOL] * 128], {"must have at most 128 items": [[TOOL] * 129]} | NO_LIST),
+    Field(("tools",), HOP, [[], [TOOL] * 512], {"must have at most 512 items": [[TOOL] * 513]} | NO_LIST),
     Field(OFFERED, CHAT_ROUTES, [], NO_OBJECT),
     Field(
         (*OFFERED, "type"),

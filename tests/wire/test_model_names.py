@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +78,8 @@ def test_what_a_real_server_lists_is_read() -> None:
     models = listed_models(recorded("tags"))
 
     assert models is not None
-    assert models[0] == ListedModel(
+    assert models[0].modified_s is not None
+    assert replace(models[0], modified_s=None) == ListedModel(
         "thinker:latest",
         size=3987902,
         family="llama",
@@ -97,6 +99,21 @@ def test_what_a_real_server_has_loaded_is_read() -> None:
 @pytest.mark.parametrize(("family", "is_simulated"), [("simulator", True), ("llama", False), (None, False)])
 def test_a_model_of_the_simulator_is_told_by_its_family(family: str | None, *, is_simulated: bool) -> None:
     assert ListedModel("a", family=family).is_simulated is is_simulated
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2026-11-21T07:12:38.169384123Z", 1795245158),
+        ("yesterday", None),
+        (5, None),
+        ("0001-01-01T00:00:00Z", -62135596800),
+    ],
+)
+def test_the_moment_of_its_installation_is_read(written: object, seconds: int | None) -> None:
+    (model,) = listed_models(json.dumps({"models": [{"name": "a", "modified_at": written}]}).encode()) or ()
+
+    assert model.modified_s == seconds
 
 
 def test_null_is_an_empty_list() -> None:

@@ -99,7 +99,7 @@ async def watched(unsent: int) -> ClientConnection:
     sink = Unsent(unsent)
     connection.watch = SinkWatch(
         sink,  # type: ignore[arg-type] # all of a sink that a watch looks at while something is owed
-        heartbeat=b"",
+        heartbeat=lambda: b"",
         heartbeat_s=0.001,
         write_timeout_s=30.0,
         owes=lambda: True,

@@ -1,0 +1,97 @@
+"""What the languages of other makers have in common: OpenAI's, Anthropic's, the AI SDK's. Pure.
+
+Their clients cannot come back to a stream, retry by themselves, and add fields with every release. So: unknown fields
+are ignored, a refusal says whether a repeat may help, and an end that is not whole is the language's own error.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from services.dialects.dialect import Dialect, DialectName, WholeDialect
+from services.wire import native
+from services.wire.events import ApiError, Code
+from services.wire.request import ChatRequest
+
+HEARTBEAT_S: Final = 15.0
+"""Agents show a warning after twenty seconds of silence."""
+_MAY_REPEAT: Final = frozenset(
+    {
+        Code.RATE_LIMITED,
+        Code.CONCURRENCY_LIMITED,
+        Code.OVERLOADED,
+        Code.QUEUE_TIMEOUT,
+        Code.SHUTTING_DOWN,
+        Code.REQUEST_TIMEOUT,
+    }
+)
+"""Refusals of the moment. All others are told not to be repeated: the SDKs ask three times, and the proxy has asked the
+model server three times before."""
+_ID_CHARACTERS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a client of such a language asks, and how it wants it answered.
+
+    Attributes:
+        forced_tool: the one tool whose arguments are to be the answer: ``format`` has its parameters.
+        shows_usage: whether a stream says how many tokens there were.
+        on_disconnect: what its leaving means.
+        chat_id: its own name for the conversation, where it may come back to the newest answer of it; "" for none.
+        message_id: the message that goes on, if it is not a new one.
+        dropped: fields that were sent and are not offered, from a closed list.
+    """
+
+    request: ChatRequest
+    stream: bool
+    forced_tool: str | None = None
+    shows_usage: bool = True
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+    chat_id: str = ""
+    message_id: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """What a dialect is told that is not in the request: a pure one looks at no clock.
+
+    Attributes:
+        model: the model's name as the client wrote it, and as the answer repeats it.
+        created: the time, in seconds of UTC.
+    """
+
+    model: str
+    created: int
+
+
+class Language(NamedTuple):
+    """One language, as its route needs it.
+
+    Attributes:
+        parse: reads a body, or raises ``BadBody``.
+    """
+
+    name: DialectName
+    parse: Callable[[bytes], Wanted]
+    frames: Callable[[Wanted, Told], Dialect]
+    whole: Callable[[Wanted, Told], WholeDialect]
+
+
+def shown_id(prefix: str, stream_id: str, part: str = "") -> str:
+    """Return an id for a client's eyes: the same whenever the stream is shown, and no key to it.
+
+    Args:
+        part: tells the ids of one answer apart.
+    """
+    digest = hashlib.sha256(f"{stream_id}/{prefix}{part}".encode()).hexdigest()
+    return prefix + digest[:_ID_CHARACTERS]
+
+
+def refusal_head(refused: ApiError, request_id: str) -> tuple[int, dict[str, str]]:
+    """Return status and headers of a failure before the stream, whatever the language of its body."""
+    status, headers, _ = native.refusal(refused, request_id)
+    if refused.failed.code not in _MAY_REPEAT:
+        headers["x-should-retry"] = "false"
+    return status, headers
