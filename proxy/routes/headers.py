@@ -1,6 +1,7 @@
 """What a request says of itself by its headers: who asks, in which dialect, from which number."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.events import ApiError, Code, Failed
+from services.wire.hop import Chat
 from services.wire.ids import position_of
 from services.wire.native import NativeFrames
 from services.wire.request import idempotency_key
@@ -21,6 +23,7 @@ from services.wire.trace import trace_of
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
 NATIVE: Final = f"{SSE};dialect=native"
+_MALFORMED: Final = Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have.")
 ANONYMOUS: Final = "anonymous"
 """The owner of every stream until keys exist."""
 _FOLLOWER: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
@@ -41,9 +44,10 @@ def caller_of(request: web.Request) -> Caller:
     line = headers.get("Sluice-Line", owner)
     well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner) and _OWNER.fullmatch(line)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
-        raise ApiError(Failed(Code.INVALID_REQUEST, "A Sluice header has not the form that it must have."))
-    left = Leave(leave or Leave.DIRECT)
-    return Caller(request[edge.REQUEST_ID], owner, left, follower, key or "", trace_of(headers), line)
+        raise ApiError(_MALFORMED)
+    left, request_id = Leave(leave or Leave.DIRECT), request[edge.REQUEST_ID]
+    chat = _chat_of(headers)
+    return Caller(request_id, owner, left, follower, key or "", trace_of(headers), line, chat)
 
 
 def is_hop(request: web.Request) -> bool:
@@ -54,6 +58,13 @@ def is_hop(request: web.Request) -> bool:
 def is_follower(name: str) -> bool:
     """Whether ``name`` has the form of a follower's."""
     return _FOLLOWER.fullmatch(name) is not None
+
+
+def _chat_of(headers: Mapping[str, str]) -> Chat | None:
+    try:
+        return Chat.of(headers)
+    except ValueError as exc:
+        raise ApiError(_MALFORMED) from exc
 
 
 def dialect_of(request: web.Request, stream: Stream, *, heartbeat_s: float) -> Dialect:

@@ -34,6 +34,7 @@ class StreamRoutes:
         router.add_get("/api/streams", self.running)
         router.add_get("/api/streams/{id}", self.follow, allow_head=False)  # it would begin to follow
         router.add_delete("/api/streams/{id}", self.stop)
+        router.add_get("/api/chats/{chat}", self.find_chat)
         router.add_delete("/api/followers/{follower}", self.depart)
 
     async def start_generate(self, request: web.Request) -> web.StreamResponse:
@@ -77,6 +78,13 @@ class StreamRoutes:
         stream.stop(FinishReason.CANCELLED)
         await stream.upstream_closed.reached()
         return web.Response(status=200 if was_over else 202)
+
+    async def find_chat(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/chats/{chat}: the stream that runs for a page's chat, by the page's own name for it."""
+        stream = self._streams.of_chat(request.match_info["chat"], caller_of(request).owner)
+        if stream is None or stream.caller.chat is None:
+            return web.Response(status=204)
+        return edge.json_response({"stream_id": stream.id, "message_id": stream.caller.chat.message})
 
     async def depart(self, request: web.Request) -> web.StreamResponse:
         """DELETE /api/followers/{follower}: a gateway's client left on purpose."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from services.wire.hop import Chat
 from services.wire.trace import Trace
 
 CANCEL_GRACE_S: Final = 5.0
@@ -23,7 +24,8 @@ class Caller:
     """Who asks: a gateway's word for its client, or a direct client.
 
     ``owner`` is whose streams they are, ``line`` as whom they take turns in a waiting line: two, where many are nobody.
-    ``key`` is the client's Idempotency-Key, "" if it has none.
+    ``key`` is the client's Idempotency-Key, "" if it has none; ``chat`` is None for who comes back by a
+    stream's id.
     """
 
     request_id: str
@@ -33,6 +35,7 @@ class Caller:
     key: str = ""
     trace: Trace | None = None
     line: str = ""
+    chat: Chat | None = None
 
 
 @dataclass(frozen=True, slots=True)

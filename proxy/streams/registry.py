@@ -57,6 +57,7 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
         self._by_key: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
+        self._by_chat: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
         self._by_follower: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         self._departed: dict[str, float] = {}
         self._idle = asyncio.Event()
@@ -138,6 +139,11 @@ class Streams:
             raise ApiError(Failed(Code.STREAM_GONE, "This answer is not held any more. Ask again."))
         return stream
 
+    def of_chat(self, name: str, owner: str) -> Stream | None:
+        """Return the owner's newest stream of a chat while it runs; None if there is nothing to come back to."""
+        stream = self._by_chat.get((owner, name))
+        return None if stream is None or stream.log.end is not None else stream
+
     def depart(self, name: str, owner: str, *, unseen: bool) -> bool:
         """A gateway's word that a follower left on purpose; False if it is not known, and then it is remembered."""
         stream = self._by_follower.get(name)
@@ -212,6 +218,8 @@ class Streams:
         self._streams[stream.id] = stream
         if caller.key:
             self._by_key[caller.owner, caller.key] = stream
+        if caller.chat is not None:
+            self._by_chat[caller.owner, caller.chat.name] = stream
         self._idle.clear()
         return stream
 

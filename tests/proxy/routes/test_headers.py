@@ -11,6 +11,7 @@ from proxy.streams.log import RUN_BYTES
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.events import ApiError, Code, Token
+from services.wire.hop import Chat
 from services.wire.ids import BadPosition
 from services.wire.native import NativeFrames
 from services.wire.request import BadBody
@@ -46,6 +47,35 @@ def test_a_gateway_says_who_asks_and_what_leaving_means() -> None:
     )
 
     assert (caller.leave, caller.owner, caller.follower, caller.key) == (Leave.CONTINUE, "alice", "f" * 22, "k" * 22)
+
+
+@pytest.mark.parametrize(
+    ("headers", "chat"),
+    [
+        ({}, None),
+        ({"Sluice-Message": "m1"}, None),
+        ({"Sluice-Chat": "c" * 16}, Chat("c" * 16)),
+        ({"Sluice-Chat": "c" * 128, "Sluice-Message": "m/1"}, Chat("c" * 128, "m/1")),
+    ],
+)
+def test_a_gateway_says_which_chat_of_a_page_it_is_for(headers: dict[str, str], chat: Chat | None) -> None:
+    assert caller_of(request(headers)).chat == chat
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sluice-Chat": ""},
+        {"Sluice-Chat": "c" * 15},
+        {"Sluice-Chat": "c" * 129},
+        {"Sluice-Chat": "c" * 16 + "/"},
+        {"Sluice-Chat": "c" * 16, "Sluice-Message": "m" * 257},
+    ],
+)
+def test_a_chat_s_name_that_has_not_its_form_is_refused(headers: dict[str, str]) -> None:
+    """A short one could be guessed, and where nobody has a key it is all that is asked for."""
+    with pytest.raises(ApiError, match="invalid_request"):
+        caller_of(request(headers))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from proxy.streams.registry import DEPARTED_MAX, Streams
 from proxy.streams.stream import Stream
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code, Failed, FinishReason, Token
+from services.wire.hop import Chat
 from tests.eventually import soon
 from tests.proxy.stage import ASKED, REQUEST, Words, turns
 
@@ -195,6 +196,22 @@ async def test_a_ninth_follower_is_refused_by_its_code() -> None:
 
 def keyed(key: str, owner: str = "anonymous") -> Caller:
     return Caller("request-1", owner, Leave.CANCEL, "", key)
+
+
+async def test_a_chat_is_its_newest_stream_for_its_owner_until_that_is_over() -> None:
+    async with a_proxy() as proxy:
+        chatting = replace(named("f" * 22, Leave.CONTINUE), chat=Chat("c" * 16))
+        first, second = proxy.start(chatting), proxy.start(chatting)
+        await soon(lambda: len(proxy.started) == 2)
+
+        assert proxy.streams.of_chat("c" * 16, "anonymous") is second
+        assert proxy.streams.of_chat("c" * 16, "alice") is None
+        assert proxy.streams.of_chat("d" * 16, "anonymous") is None
+
+        await proxy.finish(second)
+
+        assert proxy.streams.of_chat("c" * 16, "anonymous") is None
+        assert first.log.end is None
 
 
 async def test_a_repeated_key_names_its_running_stream_to_its_owner_only() -> None:
