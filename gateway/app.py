@@ -24,6 +24,8 @@ from gateway.relay.hops import Hops
 from gateway.relay.proxies import Proxies
 from gateway.report import ConnectionLog
 from gateway.routes.access import ACCESS
+from gateway.routes.ai_sdk import AiSdkRoutes
+from gateway.routes.anthropic import AnthropicRoutes
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
 from gateway.routes.cors import allow_origins
@@ -176,6 +178,8 @@ class GatewayService:
         add_usage(app.router, self._limiter, self._guard)
         foreign = ForeignResponder(self._settings, responder, self._catalog, whole_s=self._whole_s)
         OpenAiRoutes(foreign, self._catalog).add_routes(app.router)
+        AnthropicRoutes(foreign).add_routes(app.router)
+        AiSdkRoutes(foreign, responder, self._proxies).add_routes(app.router)
         app.on_response_prepare.append(name_request)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.dialects import ollama, openai_error
+from services.dialects import ai_sdk, anthropic, ollama, openai_error
 from services.dialects.dialect import Refusal
 from services.wire import native
 
 OLLAMA: Final = "/ollama/"
 V1: Final = "/v1/"
 UI: Final = "/api/ui/"
+_MESSAGES: Final = "/v1/messages"
 
 
 def is_foreign(path: str) -> bool:
@@ -17,10 +18,17 @@ def is_foreign(path: str) -> bool:
     return path.startswith((V1, UI))
 
 
-def refusal_of(path: str, _headers: Mapping[str, str]) -> Refusal:
+def is_anthropic(path: str, headers: Mapping[str, str]) -> bool:
+    """Whether Anthropic's language is meant, where paths alone do not tell it from OpenAI's: their models' are one."""
+    return path == _MESSAGES or path.startswith(f"{_MESSAGES}/") or "anthropic-version" in headers
+
+
+def refusal_of(path: str, headers: Mapping[str, str]) -> Refusal:
     """Return who writes a failure before the stream, whatever refused it: also a wrong path, a Host, a key."""
     if path.startswith(OLLAMA):
         return ollama.refusal
+    if path.startswith(UI):
+        return ai_sdk.refusal
     if path.startswith(V1):
-        return openai_error.refusal
+        return anthropic.refusal if is_anthropic(path, headers) else openai_error.refusal
     return native.refusal

@@ -28,6 +28,7 @@ from services.wire.events import (
     outcome_of,
     shutting_down,
 )
+from services.wire.hop import Chat
 from services.wire.trace import Trace
 
 _NO_FAILURE: Final = frozenset({*FinishReason, *ConnectionEnd})
@@ -65,6 +66,7 @@ class ClientConnection:
     label: str | None = None
     stream_id: str = ""
     conversation_id: str | None = None
+    chat: Chat | None = None
     proxy: Upstream | None = None
     follower: HopFollower | None = None
     relay: Relay | None = None

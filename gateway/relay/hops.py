@@ -173,9 +173,9 @@ class Hops:
         return hop, head
 
     async def _head(self, connection: ClientConnection, ask: Open, *, fresh: bool) -> tuple[Hop, Head]:
-        principal = connection.principal
-        hop = Hop()
-        follower = HopFollower.new(connection.request_id, connection.trace, principal.owner, principal.line)
+        principal, hop = connection.principal, Hop()
+        owner, line = principal.owner, principal.line
+        follower = HopFollower.new(connection.request_id, connection.trace, owner, line, connection.chat)
         connection.follower = follower
         try:
             async with asyncio.timeout(HEADERS_S):

@@ -11,7 +11,7 @@ from services.http.client import Connections, HttpClient, HttpResponse, Transpor
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 from services.wire import bodies
-from services.wire.hop import HOP, HOP_VERSION
+from services.wire.hop import HOP, HOP_VERSION, Chat
 from services.wire.request import ModelRequest
 from services.wire.trace import Trace
 
@@ -43,22 +43,32 @@ class HopFollower:
     trace: Trace | None = None
     owner: str = ""
     line: str = ""
+    chat: Chat | None = None
 
     @classmethod
-    def new(cls, request_id: str, trace: Trace | None = None, owner: str = "", line: str = "") -> "HopFollower":
+    def new(
+        cls,
+        request_id: str,
+        trace: Trace | None = None,
+        owner: str = "",
+        line: str = "",
+        chat: Chat | None = None,
+    ) -> "HopFollower":
         """Return one with a fresh name.
 
         Args:
             owner: whose streams it may follow, "" where nobody is known.
             line: as whom it takes turns then.
+            chat: the page's name for the conversation, by which it may come back.
         """
-        return cls(secrets.token_urlsafe(24), request_id, trace, owner, line)
+        return cls(secrets.token_urlsafe(24), request_id, trace, owner, line, chat)
 
     @property
     def headers(self) -> dict[str, str]:
         """What each of its requests carries."""
         own = {"Accept": _NATIVE, "X-Request-Id": self.request_id, "Sluice-Follower": self.name, HOP: HOP_VERSION}
-        return {**own, **_owned(self.owner), **(self.trace.headers if self.trace else {})}
+        chat, trace = (part.headers if part else {} for part in (self.chat, self.trace))
+        return {**own, **_owned(self.owner), **chat, **trace}
 
 
 class Upstream:

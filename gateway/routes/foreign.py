@@ -81,6 +81,7 @@ class ForeignResponder:
         wanted = language.parse(raw)
         connection.timeline.parsed = time.monotonic()
         edge.note_dropped(request, wanted.dropped)
+        connection.chat = wanted.chat
         question = self._question(request, raw)
         del raw
         if is_repeat(request.headers.get(_RETRY_COUNT, "")):
@@ -98,13 +99,13 @@ class ForeignResponder:
         self, request: web.Request, connection: ClientConnection, language: Language, wanted: Wanted
     ) -> Callable[[Hop], Awaitable[web.StreamResponse]]:
         """Return how a hop will be answered; it holds nothing of what was said."""
-        told = Told(wanted.request.model or "", int(time.time()))
+        told = Told(wanted.request.model or "", int(time.time()), connection.request_id)
         tool = wanted.forced_tool
 
         def forced(dialect: Dialect) -> Dialect:
             return dialect if tool is None else ForcedTool(dialect, tool)
 
-        if wanted.stream:
+        if wanted.stream or language.whole is None:
             frames = forced(language.frames(wanted, told))
             return lambda hop: self._responder.translate(request, connection, hop, frames)
         whole = language.whole(wanted, told)

@@ -6,8 +6,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from gateway.guard.guard import PRINCIPAL
+from gateway.languages import is_anthropic
 from gateway.routes.catalog import Catalog
 from gateway.routes.foreign import ForeignResponder
+from services.dialects.anthropic import anthropic_model, anthropic_models
 from services.dialects.openai_chat import CHAT
 from services.dialects.openai_responses import RESPONSES
 from services.http import edge
@@ -40,7 +42,10 @@ class OpenAiRoutes:
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models: what can chat, and the other names of it."""
-        return edge.json_response({"object": "list", "data": list((await self._listed(request)).values())})
+        listed = list((await self._listed(request)).values())
+        if is_anthropic(request.path, request.headers):
+            return edge.json_response(anthropic_models([(one["id"], one["created"]) for one in listed]))
+        return edge.json_response({"object": "list", "data": listed})
 
     async def model(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models/{id}: one of them, by any spelling of its name."""
@@ -50,6 +55,8 @@ class OpenAiRoutes:
         )
         if found is None:
             raise ApiError(_UNKNOWN)
+        if is_anthropic(request.path, request.headers):
+            return edge.json_response(anthropic_model(found["id"], found["created"]))
         return edge.json_response(found)
 
     async def _listed(self, request: web.Request) -> Mapping[str, dict[str, Any]]:

@@ -245,10 +245,10 @@ class RelayResponder:
             sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=first)
         finally:
             relay.close()
-        if connection.reason in set(ConnectionEnd):
+        if connection.reason in set(ConnectionEnd) and not dialect.can_resume:
             self._hops.client_left(connection, hop, unseen=False)
-        if connection.reason == ConnectionEnd.HANDED_OVER:  # the client was told so: it is its end, too
-            connection.reason = Code.SHUTTING_DOWN
+        if connection.reason == ConnectionEnd.HANDED_OVER and not dialect.can_resume:
+            connection.reason = Code.SHUTTING_DOWN  # the client was told so: it is its end, too
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
 
     async def gather(

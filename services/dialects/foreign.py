@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 from services.dialects.dialect import Dialect, DialectName, WholeDialect
 from services.wire import native
 from services.wire.events import ApiError, Code
+from services.wire.hop import Chat
 from services.wire.request import ChatRequest
 
 HEARTBEAT_S: Final = 15.0
@@ -39,7 +40,7 @@ class Wanted:
         forced_tool: the one tool whose arguments are to be the answer: ``format`` has its parameters.
         shows_usage: whether a stream says how many tokens there were.
         on_disconnect: what its leaving means.
-        chat_id: its own name for the conversation, where it may come back to the newest answer of it; "" for none.
+        chat: the page's name for the conversation, where it may come back to the newest answer of it.
         message_id: the message that goes on, if it is not a new one.
         dropped: fields that were sent and are not offered, from a closed list.
     """
@@ -49,7 +50,7 @@ class Wanted:
     forced_tool: str | None = None
     shows_usage: bool = True
     on_disconnect: Literal["cancel", "continue"] = "cancel"
-    chat_id: str = ""
+    chat: Chat | None = None
     message_id: str = ""
     dropped: tuple[str, ...] = ()
 
@@ -60,10 +61,12 @@ class Told(NamedTuple):
     Attributes:
         model: the model's name as the client wrote it, and as the answer repeats it.
         created: the time, in seconds of UTC.
+        request_id: the reader's own, for languages whose errors repeat it.
     """
 
     model: str
     created: int
+    request_id: str = ""
 
 
 class Language(NamedTuple):
@@ -71,12 +74,13 @@ class Language(NamedTuple):
 
     Attributes:
         parse: reads a body, or raises ``BadBody``.
+        whole: None where every answer is a stream.
     """
 
     name: DialectName
     parse: Callable[[bytes], Wanted]
     frames: Callable[[Wanted, Told], Dialect]
-    whole: Callable[[Wanted, Told], WholeDialect]
+    whole: Callable[[Wanted, Told], WholeDialect] | None
 
 
 def shown_id(prefix: str, stream_id: str, part: str = "") -> str:
