@@ -72,6 +72,7 @@ class ClientConnection:
     relay: Relay | None = None
     watch: SinkWatch | None = None
     reason: str | None = None
+    was_handed_over: bool = False
     leave: str = "continue"
     place: Place | None = None
 
@@ -86,6 +87,11 @@ class ClientConnection:
     ) -> "ClientConnection":
         """Return the connection of a request that has just come."""
         return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace, principal)
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether its client, whom a drain sends away before the headers, has a stream to come back to elsewhere."""
+        return self.was_handed_over and not self.asks
 
     @property
     def failed(self) -> bool:
@@ -201,6 +207,7 @@ class ClientConnections:
     def hand_over(self) -> None:
         """Close what is left after its last whole frame: its client comes back through another gateway."""
         for connection in tuple(self.here):
+            connection.was_handed_over = True
             if connection.relay is not None:
                 connection.relay.cut(ConnectionEnd.HANDED_OVER)
 

@@ -107,6 +107,8 @@ class Hops:
         """
         if hop is not None:
             hop.abort()
+        if connection.comes_back:  # a word would stop the stream that it comes back for
+            return
         self._tasks.spawn(self._say_left(connection.proxy, connection.follower, hop, unseen=unseen), "depart")
 
     def stop(self, connection: ClientConnection) -> None:

@@ -93,12 +93,13 @@ class Proxies:
         return min((ago_s for ago_s in reached if ago_s is not None), default=None)
 
     async def _look_at(self, upstream: Upstream) -> float | None:
-        answer = await _or_none(upstream.read("/health"))
-        before = self._standings[upstream.name]
-        if answer is None:
-            self._stands(upstream.name, replace(before, state=State.AWAY))
+        try:
+            answer = await upstream.read("/health")
+        except TransportError as failed:
+            standing = self._standings[upstream.name].silent(is_refused=failed.how == "refused")
+            self._stands(upstream.name, standing)
             return None
-        standing = before.told(answer.body, upstream.name)
+        standing = self._standings[upstream.name].told(answer.body, upstream.name)
         self._stands(upstream.name, standing)
         return told_s_ago(answer.body) if standing.state is State.READY else None
 

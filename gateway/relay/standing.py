@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from services.wire.model_names import canonical
+
+LOOKS_MISSED: Final = 1
+"""A proxy whose machine is busy is not away."""
 
 
 class State(StrEnum):
@@ -31,11 +34,13 @@ class Standing:
     Attributes:
         models: canonical names of those that it lists; None: it listed none yet, and may have any.
         streams: how many of a model hold a permit there, or wait for one, by canonical name.
+        missed: looks in a row that brought no answer in time.
     """
 
     state: State = State.UNKNOWN
     models: frozenset[str] | None = None
     streams: Mapping[str, int] = field(default_factory=dict)
+    missed: int = 0
 
     @property
     def may_be_asked(self) -> bool:
@@ -65,7 +70,12 @@ class Standing:
         else:
             is_ready = isinstance(upstream, dict) and upstream.get("reachable") is True
             state = State.READY if is_ready else State.AWAY
-        return replace(self, state=state, streams=_counts(page.get("streams")))
+        return replace(self, state=state, streams=_counts(page.get("streams")), missed=0)
+
+    def silent(self, *, is_refused: bool) -> "Standing":
+        """Return how it stands after a look that brought no answer: one alone may be lost where nobody refused it."""
+        missed = self.missed + 1
+        return replace(self, state=State.AWAY if is_refused or missed > LOOKS_MISSED else self.state, missed=missed)
 
     def listing(self, names: Iterable[str]) -> "Standing":
         """Return how it stands where it lists models of these names."""

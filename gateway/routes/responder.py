@@ -96,7 +96,8 @@ class RelayResponder:
         try:
             return await work(connection)
         except asyncio.CancelledError:
-            connection.reason = (connection.relay and connection.relay.end_reason) or ConnectionEnd.CLIENT_GONE
+            left = ConnectionEnd.HANDED_OVER if connection.comes_back else ConnectionEnd.CLIENT_GONE
+            connection.reason = (connection.relay and connection.relay.end_reason) or left
             raise
         except (ApiError, BadBody, web.HTTPException) as exc:
             refused = named(exc)

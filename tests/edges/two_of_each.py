@@ -23,7 +23,7 @@ NAMES: Final = ("a", "b")
 EXIT_S: Final = 60.0
 TRIES: Final = 20
 PAUSE_S: Final = 0.2  # as clients wait that come back
-# An answer fits into a proxy's drain, and outlasts a gateway's: it has to come back.
+# An answer fits into a proxy's drain, and outlasts a gateway's (in which a question gets its headers): it comes back.
 DRAINS: Final = {"DRAIN_S": "40"}
 
 
@@ -65,7 +65,7 @@ def two_of_each() -> Iterator[TwoOfEach]:
     with running_chain(
         simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"},
         proxy={**PROXY, **DRAINS, **at[0]},
-        gateway={**GATEWAY, "PROXY_URL": url},
+        gateway={**GATEWAY, "DRAIN_S": "2", "PROXY_URL": url},
     ) as chain:
         proxies = [chain.proxy, chain.another_proxy(**at[1])]
         page = page_server(free_port(), "same-origin")

@@ -217,6 +217,18 @@ async def test_a_client_that_leaves_before_the_headers_closes_the_hop_and_takes_
         assert b"\r\nSluice-Unseen: 1\r\n" in departure.request
 
 
+async def test_who_follows_and_is_sent_elsewhere_before_the_headers_has_not_left() -> None:
+    """A drain's end cancels handlers, too: a word to the proxy would stop the stream that its client comes back for."""
+    async with a_gateway() as gateway:
+        following = gateway.follows()
+        peer = await gateway.server.asked()
+        gateway.connection.was_handed_over = True
+        following.cancel()
+
+        assert await peer.sees_the_close()
+        assert len(gateway.tasks) == 0
+
+
 # --- a pooled connection that had died
 
 

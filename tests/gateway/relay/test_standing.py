@@ -67,3 +67,12 @@ def test_a_proxy_that_never_listed_may_have_any_model_and_a_list_outlives_a_look
 
     assert before.lists("tiny:latest")
     assert [after.lists(f"{name}:latest") for name in ("tiny", "big", "other")] == [True, True, False]
+
+
+def test_one_look_may_be_lost_and_a_refusal_is_none() -> None:
+    ready = told()
+    once, twice = ready.silent(is_refused=False), ready.silent(is_refused=False).silent(is_refused=False)
+
+    assert [one.state for one in (once, twice)] == [State.READY, State.AWAY]
+    assert ready.silent(is_refused=True).state is State.AWAY
+    assert once.told(json.dumps(READY).encode(), "a").silent(is_refused=False).state is State.READY
