@@ -18,6 +18,7 @@ from gateway.guard.keys import BadKeysFile
 from gateway.guard.keys_files import PERIOD_S, KeysFiles
 from gateway.limits.limiter import Limiter
 from gateway.limits.place import tell_rate
+from gateway.limits.sharing import ANSWER_S, SharedCounts
 from gateway.metrics import GatewayMetrics
 from gateway.relay.connection import ClientConnections
 from gateway.relay.hops import Hops
@@ -60,9 +61,16 @@ FILES_PER_STREAM: Final = 2.5
 
 
 class GatewayService:
-    """The gateway, as its lifecycle sees it."""
+    """The gateway, as its lifecycle sees it.
 
-    def __init__(self, settings: GatewaySettings, *, whole_s: float = WHOLE_S) -> None:
+    Args:
+        whole_s: how long a whole answer may take.
+        valkey_answer_s: how long a request waits for the limits that gateways share.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, *, whole_s: float = WHOLE_S, valkey_answer_s: float = ANSWER_S
+    ) -> None:
         self._settings = settings
         self._whole_s = whole_s
         self.metrics = GatewayMetrics()
@@ -76,6 +84,9 @@ class GatewayService:
             ZoneInfo(settings.time_zone),
             named=self.metrics.models.listed_as,
             used=lambda key_id, spent: self.metrics.key_used(key_id, spent.tokens),
+            shared=shared_counts(settings, valkey_answer_s),
+            name=settings.instance_name,
+            alone=self.metrics.limits_degraded.set,
         )
         self._show_keys()
         self._hops = Hops(self._proxies, self.metrics, self._departures)
@@ -123,6 +134,7 @@ class GatewayService:
         if self._keys is not None:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
             self._tasks.spawn(self._keep_limits(), "limits")
+            self._tasks.spawn(self._limiter.keep_shared(), "shared limits")
         elif not self._settings.listen.is_loopback:
             log.warning("keys.none", advice="whoever reaches this gateway may use it: set SLUICE_GATEWAY_KEYS_FILE")
 
@@ -141,9 +153,9 @@ class GatewayService:
 
     async def close(self) -> None:
         """Give back what is held."""
-        self._limiter.tell_usage()
         await self._operations.close()
         await self._tasks.close()
+        await self._limiter.close()
         await self._departures.finish(DEPARTURES_S)
         await self._proxies.close()
 
@@ -207,7 +219,7 @@ class GatewayService:
 
     def _more(self) -> Mapping[str, object]:
         """Say on the health page what an operator should know of who may ask, how much, and of the proxies."""
-        keys = {"keys": "none"} if self._guard.ring is None else {"keys": "file", "limits": "memory"}
+        keys = {"keys": "none"} if self._guard.ring is None else {"keys": "file", "limits": self._limiter.kept_in}
         return {**keys, **({"proxies": self._proxies.states} if self._proxies.states else {})}
 
     async def _look_at_models(self) -> bool:
@@ -217,6 +229,15 @@ class GatewayService:
             self.metrics.models_listed(names)
             await self._catalog.learn()
         return bool(names)
+
+
+def shared_counts(settings: GatewaySettings, answer_s: float) -> SharedCounts | None:
+    """Return the counts that gateways share; None where each has its own."""
+    if not settings.valkey_url.get_secret_value() or not settings.keys_file:
+        return None
+    from gateway.limits.valkey_counts import ValkeyCounts  # noqa: PLC0415 a quarter of a second for who has no Valkey
+
+    return ValkeyCounts(settings.valkey_url.get_secret_value(), answer_s=answer_s)
 
 
 def keys_files(settings: GatewaySettings, failed: Callable[[], None] = lambda: None) -> KeysFiles | None:

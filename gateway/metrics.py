@@ -61,6 +61,7 @@ class GatewayMetrics(StreamMetrics):
         self._keys_not_read = self.counter(
             "llm_keys_reload_failed", "times that a changed keys file could not be read", []
         )
+        self.limits_degraded = self.gauge("llm_limits_degraded", "1 while Valkey is away and each gateway counts alone")
         self._key_tokens = self.counter("llm_key_tokens", "of answers, by the id of the key that asked", ["key_id"])
         self._key_tokens.labels(OTHER_KEY)
         self._browser_ttft = self.histogram(

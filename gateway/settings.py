@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, ClassVar, Final, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from services.runtime.settings import Address, CommaList, Origin, ParsedText, ProcessSettings, split_at_commas
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 
+VALKEY_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 _SEVERAL: Final = re.compile(r"(?:([A-Za-z0-9]{1,16})=)?([^=]*)")
 
 
@@ -76,6 +78,11 @@ class GatewaySettings(ProcessSettings):
     keys_file: str = Field("", description="path of the keys; empty = whoever reaches the gateway may use it")
     pepper_file: str = Field("", description="path of at least 32 random bytes, under which the keys are hashed")
     time_zone: str = Field("UTC", description="whose days are counted where keys have tokens a day: Europe/Berlin")
+    valkey_url: SecretStr = Field(
+        SecretStr(""),
+        description="where gateways share their limits: valkey://[user:password@]host:port/db, valkeys:// with TLS; "
+        "?prefix=name: is that of its keys; empty = each counts for itself",
+    )
     key_metrics: bool = Field(
         False, description="true = llm_key_tokens_total counts by the ids of the first 200 keys; false = in one sum"
     )
@@ -137,6 +144,14 @@ class GatewaySettings(ProcessSettings):
         if not names or len(set(names)) < len(names) or (len(names) > 1 and "" in names):
             raise ValueError("expected one url, or several as name=url, each name once")
         return proxies
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _is_a_valkey(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if url.get_secret_value() and (parts.scheme not in VALKEY_SCHEMES or not parts.hostname):
+            raise ValueError("expected valkey://, valkeys://, redis:// or rediss://, and a host")
+        return url
 
     @model_validator(mode="after")
     def _keys_have_their_pepper(self) -> Self:

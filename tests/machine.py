@@ -12,7 +12,10 @@ from typing import Final
 import pytest
 
 WITHOUT: Final = "SLUICE_TEST_WITHOUT"
-OTHER_NAMES: Final = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
+OTHER_NAMES: Final = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "valkey": ("valkey-server", "redis-server"),
+}
 SERVICES: Final = {"engine": ("docker", "info"), "compose": ("docker", "compose", "version")}
 """What is there if a command succeeds: a container engine that runs, and its plugin."""
 

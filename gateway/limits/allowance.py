@@ -10,6 +10,15 @@ _BURST_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands: tokens that are booked of the day and set aside, and streams at once."""
+
+    spent: int = 0
+    set_aside: int = 0
+    streams: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Allowance:
     """The limits of one key; None is no limit. ``burst`` is how many requests may come at once."""
 
@@ -23,6 +32,12 @@ class Allowance:
         """Return what ``key`` allows."""
         burst = key.burst or max(1, int((key.requests_per_minute or 0) * _BURST_S / 60))
         return cls(key.streams, key.requests_per_minute, burst, key.tokens_per_day)
+
+    def tokens_left(self, standing: Standing) -> int | None:
+        """Return the tokens that are left of the day, those set aside taken off; None where they are not limited."""
+        if self.tokens_per_day is None:
+            return None
+        return max(0, self.tokens_per_day - standing.spent - standing.set_aside)
 
     def share(self, gateways: int) -> "Allowance":
         """Return what one of so many gateways may allow while none knows what the others do: at least one of each."""

@@ -7,7 +7,7 @@ a name: the request's own until the stream has an id, and then that.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.limits.allowance import Allowance
+from gateway.limits.allowance import Allowance, Standing
 from gateway.limits.day import Day
 from gateway.limits.rate import Rate, arrived
 
@@ -61,30 +61,25 @@ class Counts:
         counted = self.count(owner, allowance, now)
         if counted.passed_limit is not None:
             return counted
-        leases = self._leases.get(owner, {})
-        if allowance.streams is not None and len(leases) >= allowance.streams:
+        standing = self.standing(owner, day)
+        if allowance.streams is not None and standing.streams >= allowance.streams:
             return Verdict(Limit.STREAMS, rate=counted.rate)
-        left = self.left(owner, allowance, day)
+        left = allowance.tokens_left(standing)
         if left is not None and left < 1:
             return Verdict(Limit.TOKENS, rate=counted.rate)
         granted = tokens if left is None else min(tokens, left)
         self._leases.setdefault(owner, {})[lease] = granted
         return Verdict(tokens=granted, rate=counted.rate)
 
-    def left(self, owner: str, allowance: Allowance, day: Day) -> int | None:
-        """Return the tokens that are left of the day, those set aside taken off; None where they are not limited."""
-        if allowance.tokens_per_day is None:
-            return None
-        set_aside = sum(self._leases.get(owner, {}).values())
-        return max(0, allowance.tokens_per_day - self.spent(owner, day) - set_aside)
+    def standing(self, owner: str, day: Day) -> Standing:
+        """Return how ``owner`` stands."""
+        leases = self._leases.get(owner, {})
+        spent = self._spent.get(owner, 0) if day.name == self._day else 0
+        return Standing(spent, sum(leases.values()), len(leases))
 
-    def spent(self, owner: str, day: Day) -> int:
-        """Return the tokens that are booked of the day."""
-        return self._spent.get(owner, 0) if day.name == self._day else 0
-
-    def running(self, owner: str) -> int:
-        """Return how many leases ``owner`` has."""
-        return len(self._leases.get(owner, ()))
+    def leases(self) -> list[tuple[str, str, int]]:
+        """Return the leases that are held: whose, their names, the tokens set aside with each."""
+        return [(owner, *lease) for owner, leases in self._leases.items() for lease in leases.items()]
 
     def hold(self, owner: str, lease: str, tokens: int = 0) -> None:
         """Let ``owner`` have a lease for a stream that runs, whatever it may have: it is true."""

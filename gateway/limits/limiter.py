@@ -7,7 +7,7 @@ admit ─▶ Place ─▶ began ─▶ left: its stream has ended ─▶ settled
 import math
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -15,11 +15,12 @@ from typing import Final
 import structlog
 
 from gateway.guard.keyring import Principal
-from gateway.limits.allowance import Allowance
+from gateway.limits.allowance import Allowance, Standing
 from gateway.limits.counts import Counts, Verdict
 from gateway.limits.day import Day
 from gateway.limits.place import Place
-from gateway.limits.usage import DAYS, Of, Spent, Usage, told
+from gateway.limits.sharing import Booking, Lease, Release, SharedCounts, Sharing
+from gateway.limits.usage import DAYS, Of, Spent, Usage, Used, told
 
 log = structlog.get_logger()
 
@@ -50,6 +51,9 @@ class Limiter:
         zone: whose days are counted.
         named: returns what people call a model.
         used: told the key's id and the tokens of each answer that is booked.
+        shared: the counts that all gateways share, or None for one gateway, whose own count.
+        name: this gateway's, among those that share.
+        alone: told whether the shared counts cannot be had.
     """
 
     def __init__(
@@ -58,7 +62,11 @@ class Limiter:
         *,
         named: Callable[[str], str] = str,
         used: Callable[[str, Spent], None] = lambda _key_id, _spent: None,
+        shared: SharedCounts | None = None,
+        name: str = "",
+        alone: Callable[[bool], None] = lambda _is_alone: None,
     ) -> None:
+        self._sharing = None if shared is None else Sharing(shared, name, self._leases, alone)
         self._zone = zone
         self._named = named
         self._used = used
@@ -73,9 +81,7 @@ class Limiter:
         if not principal.owner:
             return place
         place.lease = secrets.token_hex(8)
-        place.verdict = self._counts.admit(
-            place.owner, Allowance.of(principal.key), place.lease, tokens, day=place.day, now=place.since
-        )
+        place.verdict = await self._admitted(place, Allowance.of(principal.key), tokens)
         if place.verdict.passed_limit is not None:
             place.lease = ""
         return place
@@ -84,16 +90,16 @@ class Limiter:
         """Count a request that makes nothing."""
         place = self._place(principal, Verdict())
         if principal.owner:
-            place.verdict = self._counts.count(place.owner, Allowance.of(principal.key), place.since)
+            place.verdict = await self._admitted(place, Allowance.of(principal.key), None)
         return place
 
     def began(self, place: Place, stream_id: str, model: str, *, joined: bool) -> None:
         """The stream of ``place`` is there; one that it ``joined`` has its place, and its tokens, already."""
         if not place.lease:
             return
-        tokens = self._counts.release(place.owner, place.lease)
+        tokens, before = self._counts.release(place.owner, place.lease), place.lease
         place.stream_id = place.lease = stream_id
-        self._counts.hold(place.owner, stream_id, 0 if joined else tokens)
+        self._hold(Lease(place.owner, stream_id, 0 if joined else tokens, before))
         self._read(place, model, began=not joined)
 
     def follows(self, principal: Principal, stream_id: str, model: str) -> Place:
@@ -101,7 +107,7 @@ class Limiter:
         place = self._place(principal, Verdict())
         if principal.owner:
             place.stream_id = place.lease = stream_id
-            self._counts.hold(place.owner, stream_id)
+            self._hold(Lease(place.owner, stream_id))
             self._read(place, model, began=False)
         return place
 
@@ -117,7 +123,7 @@ class Limiter:
         held = self._held.get((place.owner, place.stream_id))
         if held is None:
             if not place.stream_id:  # it never came to a stream
-                self._counts.release(place.owner, place.lease)
+                self._release(place)
             return
         held.readers -= 1
         held.spent = max(held.spent, spent, key=lambda one: one.tokens)
@@ -152,8 +158,26 @@ class Limiter:
     def tell_usage(self) -> None:
         """Write the line of what a day saw used: at its end, and at the process's, since only memory has it."""
         rows = told(self.usage.of_day(self._told_day), None)
-        if rows:
+        if rows and self._sharing is None:
             log.info("usage.day", day=self._told_day, rows=len(rows), usage=rows[:ROWS_TOLD])
+
+    @property
+    def kept_in(self) -> str:
+        """Where the counts are kept: memory, valkey, or alone, in memory while Valkey cannot be had."""
+        if self._sharing is None:
+            return "memory"
+        return "alone" if self._sharing.is_alone else "valkey"
+
+    async def keep_shared(self) -> None:
+        """Keep the shared counts told of what is held and booked here, until cancelled."""
+        if self._sharing is not None:
+            await self._sharing.keep()
+
+    async def close(self) -> None:
+        """Tell what only memory has."""
+        self.tell_usage()
+        if self._sharing is not None:
+            await self._sharing.close()
 
     async def page(self, principal: Principal, keys: Collection[str], *, of_all: bool) -> dict[str, object]:
         """Return the answer of ``GET /api/usage``.
@@ -162,16 +186,17 @@ class Limiter:
             keys: the ids of the principal's own keys.
             of_all: whether the rows of everybody are told.
         """
-        day = self._today()
-        rows = self.usage.rows
+        day, allowance = self._today(), Allowance.of(principal.key)
+        rows = await self._rows()
+        standing = await self._standing(principal.owner, day)
         return {
             "day": day.name,
             "time_zone": str(self._zone),
             "resets_in_s": math.ceil(day.left_s),
-            "tokens_used": self._counts.spent(principal.owner, day),
-            "tokens_per_day": principal.key.tokens_per_day,
-            "tokens_left": self._counts.left(principal.owner, Allowance.of(principal.key), day),
-            "streams": self._counts.running(principal.owner),
+            "tokens_used": standing.spent,
+            "tokens_per_day": allowance.tokens_per_day,
+            "tokens_left": allowance.tokens_left(standing),
+            "streams": standing.streams,
             "requests": sum(used.requests for of, used in rows.items() if of.day == day.name and of.key in keys),
             "usage": told(rows, None if of_all else keys),
         }
@@ -193,9 +218,46 @@ class Limiter:
         place, day = held.place, self._today()
         self._held.pop((place.owner, place.stream_id), None)
         self._counts.release(place.owner, place.lease)
+        of, seconds = Of(day.name, place.key_id, self._named(held.model)), time.monotonic() - place.since
+        if self._sharing is not None:
+            self._sharing.changed(Booking(place.owner, place.lease, of, held.spent, seconds))
         if held.began:
             self._counts.book(place.owner, held.spent.tokens, day)
-            self.usage.add(
-                Of(day.name, place.key_id, self._named(held.model)), held.spent, time.monotonic() - place.since
-            )
+            self.usage.add(of, held.spent, seconds)
             self._used(place.key_id, held.spent)
+
+    async def _admitted(self, place: Place, allowance: Allowance, tokens: int | None) -> Verdict:
+        """Ask the counts of all gateways, or count alone; ``tokens`` None is a request that makes nothing."""
+        if self._sharing is not None:
+            shared = await self._sharing.admit(place.owner, allowance, place.lease, tokens, place.day)
+            if shared is not None:
+                if shared.passed_limit is None and tokens is not None:
+                    self._counts.hold(place.owner, place.lease, shared.tokens)
+                return shared
+            allowance = allowance.share(self._sharing.gateways)
+        if tokens is None:
+            return self._counts.count(place.owner, allowance, place.since)
+        return self._counts.admit(place.owner, allowance, place.lease, tokens, day=place.day, now=place.since)
+
+    def _hold(self, lease: Lease) -> None:
+        self._counts.hold(lease.owner, lease.name, lease.tokens)
+        if self._sharing is not None:
+            self._sharing.changed(lease)
+
+    def _release(self, place: Place) -> None:
+        self._counts.release(place.owner, place.lease)
+        if self._sharing is not None:
+            self._sharing.changed(Release(place.owner, place.lease))
+
+    def _leases(self) -> list[Lease]:
+        return [Lease(owner, name, tokens) for owner, name, tokens in self._counts.leases()]
+
+    async def _standing(self, owner: str, day: Day) -> Standing:
+        shared = None if self._sharing is None else await self._sharing.standing(owner, day)
+        return self._counts.standing(owner, day) if shared is None else shared
+
+    async def _rows(self) -> Mapping[Of, Used]:
+        today = datetime.now(self._zone).date()
+        days = [(today - timedelta(days=before)).isoformat() for before in range(DAYS)]
+        shared = None if self._sharing is None else await self._sharing.usage(days)
+        return self.usage.rows if shared is None else shared

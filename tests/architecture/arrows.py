@@ -89,6 +89,7 @@ PURE: Final = (
     "gateway.limits.counts",
     "gateway.limits.day",
     "gateway.limits.rate",
+    "gateway.limits.scripts",
     "gateway.limits.usage",
     "gateway.guard.address",
     "gateway.guard.credential",

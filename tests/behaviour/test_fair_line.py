@@ -26,7 +26,7 @@ def chain() -> Iterator[Chain]:
         running_chain(
             simulator={"NUM_PARALLEL": "64"},
             proxy={"PERMITS": "1", "QUEUE_LENGTH": f"{FORTY - 1}", "QUEUE_TIMEOUT_S": "60", "TOTAL_TIMEOUT_S": "60"},
-            gateway={"TRUSTED_EDGES": "127.0.0.1"},
+            gateway={"TRUSTED_EDGES": "127.0.0.1", "STREAMS_PER_ADDRESS": "0"},
         ) as chain,
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):

@@ -53,6 +53,7 @@ WITHOUT_VALUE: Final = {
         "llm_log_dropped_total": "somebody reads the log: runtime/test_log",
         "llm_browser_time_to_first_token_seconds": "no page is open: gateway/routes/test_beacon",
         "llm_keys_reload_failed_total": "there are no keys: behaviour/test_owners",
+        "llm_limits_degraded": "there is no Valkey: behaviour/test_shared_limits",
         "llm_key_tokens_total": "likewise: behaviour/test_limits",
     },
 }

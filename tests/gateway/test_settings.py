@@ -24,6 +24,10 @@ def test_without_settings_only_this_machine_s_page_may_ask() -> None:
         ("heartbeat_s", 61),
         ("drain_s", -1),
         ("default_model", "x" * 257),
+        ("time_zone", "Europe/Nowhere"),
+        ("time_zone", "../../etc/passwd"),
+        ("valkey_url", "http://valkey:6379"),
+        ("valkey_url", "valkey://"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(name: str, value: object) -> None:
@@ -68,3 +72,11 @@ def test_proxies_that_cannot_be_told_apart_or_reached_are_refused(text: str) -> 
 
 def test_no_drain_is_allowed() -> None:
     assert GatewaySettings.model_validate({"drain_s": 0}).drain_s == 0
+
+
+@pytest.mark.parametrize("url", ["", "valkey://127.0.0.1", "valkeys://user:secret@valkey:6379/1", "redis://[::1]:6379"])
+def test_where_limits_are_shared_is_read_and_never_shown(url: str) -> None:
+    settings = GatewaySettings.model_validate({"valkey_url": url})
+
+    assert settings.valkey_url.get_secret_value() == url
+    assert "secret" not in repr(settings)

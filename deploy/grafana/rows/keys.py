@@ -25,7 +25,15 @@ ROW: Final = Row(
             "has as many answers running as it may have.",
             Unit.PER_SECOND,
             (Query(rate("llm_streams_finished_total", "reason", where=f"{READERS},{_HELD_BACK}"), "{{reason}}"),),
-            width=12,
+            width=7,
+        ),
+        Panel(
+            "Gateways that count alone",
+            "At 1 while a gateway cannot have the limits that all of them share, and counts its share: Valkey is away, "
+            "full, or slow.",
+            Unit.COUNT,
+            (Query(f"max by (instance) (llm_limits_degraded{{{GATEWAY}}})", "{{instance}}"),),
+            width=5,
         ),
     ),
 )

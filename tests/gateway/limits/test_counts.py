@@ -30,7 +30,7 @@ def test_streams_at_once_are_counted_by_principal_and_come_back_when_released() 
     assert (got, another) == ([None, None, Limit.STREAMS], None)
     assert admitted(counts, two, "c").passed_limit is None
     assert admitted(counts, two, "e").passed_limit is Limit.STREAMS
-    assert counts.running("Ada") == 2
+    assert counts.standing("Ada", TODAY).streams == 2
 
 
 def test_a_stream_that_runs_is_held_whatever_its_principal_may_have() -> None:
@@ -51,8 +51,8 @@ def test_tokens_are_set_aside_at_the_start_and_booked_as_they_were_used() -> Non
 
     assert granted == [600, 400]
     assert refused == Verdict(Limit.TOKENS)
-    assert counts.left("Ada", thousand, TODAY) == 500
-    assert counts.left("Ada", NONE, TODAY) is None
+    assert thousand.tokens_left(counts.standing("Ada", TODAY)) == 500
+    assert NONE.tokens_left(counts.standing("Ada", TODAY)) is None
 
 
 def test_a_request_that_used_more_than_it_had_leaves_nothing_and_owes_nothing_tomorrow() -> None:
@@ -65,7 +65,7 @@ def test_a_request_that_used_more_than_it_had_leaves_nothing_and_owes_nothing_to
     assert admitted(counts, hundred, "b", 1).passed_limit is Limit.TOKENS
     assert admitted(counts, hundred, "b", 600, day=TOMORROW).tokens == 100
     counts.book("Ada", 10, TOMORROW)
-    assert counts.left("Ada", hundred, TOMORROW) == 0
+    assert hundred.tokens_left(counts.standing("Ada", TOMORROW)) == 0
 
 
 def test_a_request_counts_whatever_then_refuses_it_but_not_one_that_comes_too_early() -> None:
@@ -83,7 +83,7 @@ def test_a_refused_request_has_no_lease() -> None:
     counts.book("Ada", 1, TODAY)
     admitted(counts, nothing_left, "a", 10)
 
-    assert counts.running("Ada") == 0
+    assert counts.standing("Ada", TODAY).streams == 0
 
 
 def test_a_rate_that_is_whole_again_is_forgotten() -> None:
@@ -112,6 +112,6 @@ def test_whatever_comes_and_goes_no_more_run_or_are_set_aside_than_may(steps: li
             used = min(tokens, running.pop(lease))
             counts.book("Ada", used, TODAY)
             booked += used
-        assert counts.running("Ada") == len(running) <= 4
+        assert counts.standing("Ada", TODAY).streams == len(running) <= 4
         assert booked + sum(running.values()) <= 1000
-        assert counts.left("Ada", allowance, TODAY) == 1000 - booked - sum(running.values())
+        assert allowance.tokens_left(counts.standing("Ada", TODAY)) == 1000 - booked - sum(running.values())
