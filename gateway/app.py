@@ -46,7 +46,7 @@ from services.runtime.settings import SettingsError
 from services.runtime.tasks import Tasks
 from services.telemetry.operations import Operations
 from services.wire import native
-from services.wire.events import refused_by_status
+from services.wire.bare_status import refused_by_status
 
 log = structlog.get_logger()
 

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from gateway.languages import refusal_of
 from services.http import edge
-from services.wire.events import ApiError, Code, Failed, refused_by_status
+from services.wire.bare_status import refused_by_status
+from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import BadPosition
 from services.wire.native_events import failed_of
 from services.wire.request import BadBody

@@ -36,7 +36,8 @@ from services.runtime.log import LogWriter
 from services.runtime.tasks import Tasks
 from services.telemetry.operations import Operations
 from services.wire import native
-from services.wire.events import ApiError, Code, Failed, refused_by_status, shutting_down
+from services.wire.bare_status import refused_by_status
+from services.wire.events import ApiError, Code, Failed, shutting_down
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
@@ -144,9 +145,7 @@ class ProxyService:
                 queue_length=settings.queue_length,
                 queue_timeout_s=settings.queue_timeout_s,
             ),
-            adapter=lambda request, let_through: OllamaAdapter(
-                request, let_through, none_installed=models.none_installed
-            ),
+            adapter=lambda question: OllamaAdapter(question, none_installed=models.none_installed),
             models=models,
             progress=Progress(transport, self._tasks, wedges.looked),
             wedges=wedges,

@@ -10,7 +10,7 @@ import orjson
 from services.http.client import Connections, HttpClient, HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
-from services.wire import bodies
+from services.wire import body_writer
 from services.wire.hop import HOP, HOP_VERSION, Chat
 from services.wire.request import ModelRequest
 from services.wire.trace import Trace
@@ -102,7 +102,7 @@ class Upstream:
         headers |= _turning(follower.line)
         if key is not None:
             headers["Idempotency-Key"] = key
-        request = HttpRequest("POST", PATHS[asked.kind], headers, bodies.written(asked))
+        request = HttpRequest("POST", PATHS[asked.kind], headers, body_writer.written(asked))
         return await self._client.open(request, reader, fresh=fresh)
 
     async def follow(

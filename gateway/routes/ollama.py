@@ -28,7 +28,7 @@ from services.dialects.dialect import DialectName
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
 from services.http import edge
 from services.http.client import HttpResponse, TransportError
-from services.wire import bodies
+from services.wire import body_writer
 from services.wire.events import ApiError, Code, Failed
 from services.wire.native import JSON_HEADERS
 from services.wire.request import Asked, EmbedRequest, GenerateRequest, ModelRequest
@@ -124,7 +124,7 @@ class OllamaMount:
             place.demand()
             spent = Spent()
             try:
-                body, model = bodies.written_embedding(asked.request), asked.request.model
+                body, model = body_writer.written_embedding(asked.request), asked.request.model
                 response = await self._passed(request, name, body, model=model)
                 spent = _embedded(response)
             finally:

@@ -10,14 +10,13 @@ from itertools import islice
 from typing import Any, ClassVar, Final
 
 from proxy.providers import ollama_refusal, ollama_request
-from proxy.providers.adapter import AttemptFailed, UpstreamRequest
+from proxy.providers.adapter import AttemptFailed, Question, UpstreamRequest
 from proxy.providers.ollama_line import FIELDS, Malformed, said_in
 from proxy.providers.ollama_refusal import NO_ANSWER
 from proxy.streams.log import StreamLog
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.model_names import NO_MODEL
 from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
-from services.wire.request import ModelRequest
 
 SKIPPED_LINES_MAX: Final = 8
 """The malformed line that ends the stream: one is an accident, eight are another language."""
@@ -29,7 +28,6 @@ NUMBER_NAME_MAX: Final = 64
 """Longest name of such a number, in characters."""
 _NUMBERS: Final = ("_count", "_duration")
 _NS: Final = 1e9
-_NOTHING: Final[Mapping[str, Any]] = {}
 _INTEGERS: Final = frozenset(
     {f"{of}_{what}" for of in ("prompt_eval", "eval") for what in ("count", "duration")}
     | {"load_duration", "total_duration"}
@@ -46,18 +44,14 @@ class OllamaAdapter:
     """One call of Ollama.
 
     Args:
-        request: what was asked.
-        let_through: what its client may set in Ollama's own words, by their names.
         none_installed: the server lists no model at all: a 404 then says what to do.
     """
 
     name: ClassVar = "ollama"  # said, since compiled code takes an attribute for an instance's otherwise
 
-    def __init__(
-        self, request: ModelRequest, let_through: Mapping[str, Any] = _NOTHING, *, none_installed: bool = False
-    ) -> None:
-        self._request = request
-        self._let_through = let_through
+    def __init__(self, question: Question, *, none_installed: bool = False) -> None:
+        request = question.request
+        self._question = question
         self._none_installed = none_installed
         self._generate = request.kind == "generate"
         self._decoder = NdjsonDecoder()
@@ -69,7 +63,7 @@ class OllamaAdapter:
 
     def request(self) -> UpstreamRequest:
         """Return the request; the model server always gets ``stream: true``."""
-        return ollama_request.answer_request(self._request, self._let_through)
+        return ollama_request.answer_request(self._question)
 
     def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""
@@ -99,9 +93,14 @@ class OllamaAdapter:
         """Whether no line has come, blank ones aside."""
         return not (self._spoke or self._content_lines or self._foreign)
 
+    @property
+    def has_finished(self) -> bool:
+        """Never: its last word has everything."""
+        return False
+
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptFailed:
         """Return what an answer with another status than 200 means."""
-        refusal = ollama_refusal.refusal(status, headers, body, self._request.model)
+        refusal = ollama_refusal.refusal(status, headers, body, self._question.request.model)
         if refusal.failed.code is Code.MODEL_NOT_FOUND and self._none_installed:
             return replace(refusal, failed=replace(refusal.failed, message=NO_MODEL))
         return refusal
@@ -113,7 +112,7 @@ class OllamaAdapter:
         if (text := self._plain_text(value)) is not None:
             return self._record("", text, (), log)
         if error := value.get("error"):
-            return ollama_refusal.failed_by(error, self._request.model)
+            return ollama_refusal.failed_by(error, self._question.request.model)
         try:
             said = said_in(value, generate=self._generate)
         except Malformed:

@@ -11,17 +11,18 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.providers.adapter import UpstreamRequest
-from services.wire.request import CalledTool, ChatRequest, EmbedRequest, Message, ModelRequest, Sampling, Tool, said
+from proxy.providers.adapter import Question, UpstreamRequest
+from services.wire.request import CalledTool, ChatRequest, EmbedRequest, Message, Sampling, Tool, said
 
 PATHS: Final[Mapping[str, str]] = {"generate": "/api/generate", "chat": "/api/chat"}
 EMBED_PATHS: Final[Mapping[str, str]] = {"embed": "/api/embed", "embeddings": "/api/embeddings"}
 _OPTION: Final = "options."
 
 
-def answer_request(request: ModelRequest, let_through: Mapping[str, Any]) -> UpstreamRequest:
+def answer_request(question: Question) -> UpstreamRequest:
     """Return what asks for an answer; Ollama always gets ``stream: true``."""
-    body = said(request)
+    request = question.request
+    body = {**said(request), "model": question.model}
     if isinstance(request, ChatRequest):
         body["messages"] = [_message(message) for message in request.messages]
         if request.tools is not None:
@@ -31,7 +32,7 @@ def answer_request(request: ModelRequest, let_through: Mapping[str, Any]) -> Ups
         body["options"] = said(sampling or Sampling())
         if num_predict is not None:
             body["options"]["num_predict"] = num_predict
-    return UpstreamRequest(PATHS[request.kind], orjson.dumps({**_with(body, let_through), "stream": True}))
+    return UpstreamRequest(PATHS[request.kind], orjson.dumps({**_with(body, question.let_through), "stream": True}))
 
 
 def embed_request(request: EmbedRequest, let_through: Mapping[str, Any]) -> UpstreamRequest:
@@ -48,6 +49,7 @@ def embed_request(request: EmbedRequest, let_through: Mapping[str, Any]) -> Upst
 
 def _message(message: Message) -> dict[str, Any]:
     turn = said(message)
+    turn.pop("extra", None)  # another provider's
     if message.tool_calls is not None:
         turn["tool_calls"] = [_call(call) for call in message.tool_calls]
     return turn
@@ -55,7 +57,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 def _call(call: CalledTool) -> dict[str, Any]:
     function = said(call)
-    call_id = function.pop("call_id", None)
+    call_id, _ = function.pop("call_id", None), function.pop("extra", None)
     return {"function": function} if call_id is None else {"id": call_id, "function": function}
 
 

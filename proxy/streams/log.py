@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from services.wire.events import Failed, Finished, Started, Terminal, Thinking, Token, ToolCall, ToolResult
+from services.wire.events import Failed, Finished, Signature, Started, Terminal, Thinking, Token, ToolCall, ToolResult
 from services.wire.ids import BadPosition
 from services.wire.native import Numbered, TextKind
 
@@ -25,7 +25,7 @@ _EVENT_BYTES: Final = 256
 _NEVER: Final = 1 << 62
 """A number that no event reaches; not infinity, which is no int: compiled code tells them apart."""
 
-NotText = Started | ToolCall | ToolResult | Terminal
+NotText = Started | Signature | ToolCall | ToolResult | Terminal
 """What a log holds as it is: one by one, and by its kind."""
 
 
@@ -152,7 +152,7 @@ class StreamLog:
             case ToolCall():
                 self.chunks += 1
                 self.tool_calls += 1
-            case Started() | ToolResult():  # no content
+            case Started() | Signature() | ToolResult():  # no content
                 pass
             case _:
                 assert_never(event)
@@ -193,7 +193,7 @@ class StreamLog:
             match run.event:
                 case ToolCall():
                     calls.append(run.event)
-                case Started() | ToolResult() | Finished() | Failed():  # a snapshot tells of the end by its status
+                case Started() | Signature() | ToolResult() | Finished() | Failed():  # its status tells of the end
                     pass
                 case _:
                     assert_never(run.event)

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from proxy.providers.adapter import Adapter, AttemptFailed
+from proxy.providers.adapter import Adapter, AttemptFailed, Outcome
 from proxy.streams.stream import Stream
 from proxy.upstream.retry import STALE
 from services.http.connection import ResponseEnd
@@ -19,10 +19,6 @@ from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Completion, Failed
 
 logger = structlog.get_logger()
-
-Outcome = Completion | Failed | AttemptFailed
-"""How a call came out: whole, by the model server's own last word; broken, so that the answer cannot go on; or with
-nothing that would keep another attempt from being made."""
 
 REFUSAL_BYTES: Final = 65_536
 """Most of an error body that is read: its first line is all that is told."""

@@ -14,10 +14,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from proxy.providers.adapter import AttemptFailed
+from proxy.providers.adapter import AttemptFailed, Outcome, Question
 from proxy.streams.permits import Place
 from proxy.streams.stream import Stream
-from proxy.upstream.call import INTERNAL, Outcome, UpstreamCall
+from proxy.upstream.call import INTERNAL, UpstreamCall
 from proxy.upstream.retry import Attempt, Tried, next_attempt
 from proxy.upstream.server import ModelServer, Route
 from proxy.upstream.transport import Unreachable
@@ -213,7 +213,7 @@ class Producer:
         stream.provider = server.provider
         self._reading = None
         await server.ready(stream.model)
-        adapter = server.adapter(request, stream.wishes.let_through)
+        adapter = server.adapter(Question(request, request.model or stream.model, stream.wishes.let_through))
         self._outcome = asyncio.get_running_loop().create_future()
         reading = UpstreamCall(
             stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience

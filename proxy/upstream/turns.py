@@ -29,7 +29,11 @@ def _usage(usages: Sequence[Usage | None]) -> Usage | None:
     told = [usage for usage in usages if usage is not None]
     if len(told) < len(usages):
         return None
-    return Usage(_sum(usage.input_tokens for usage in told), _sum(usage.output_tokens for usage in told))
+    return Usage(
+        _sum(usage.input_tokens for usage in told),
+        _sum(usage.output_tokens for usage in told),
+        _sum(usage.reasoning_tokens for usage in told),
+    )
 
 
 def _fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

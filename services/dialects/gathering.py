@@ -11,6 +11,7 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -108,7 +109,7 @@ class Gathering:
                 self._end_text()
                 self._whole.append((number, event))
                 self.bytes += len(orjson.dumps(event.arguments))
-            case Started() | ToolResult():
+            case Started() | Signature() | ToolResult():
                 self._end_text()
                 self._whole.append((number, event))
             case Finished() | Failed():

@@ -7,8 +7,8 @@ import orjson
 
 from services.dialects.dialect import Answer
 from services.dialects.gathering import calls_of, text_of
-from services.wire.events import Finished, Started, Thinking, Token, skipped
-from services.wire.native import JSON_HEADERS, Numbered
+from services.wire.events import Finished, Signature, Started, Thinking, Token, ToolCall, skipped
+from services.wire.native import JSON_HEADERS, Numbered, usage_object
 
 
 class NativeObject:
@@ -20,15 +20,20 @@ class NativeObject:
         if thinking := text_of(events, Thinking):
             message["thinking"] = thinking
         if calls := calls_of(events):
-            message["tool_calls"] = [
-                {"id": call.call_id, "function": {"name": call.name, "arguments": call.arguments}} for call in calls
-            ]
+            message["tool_calls"] = [_called(call) for call in calls]
+        if signatures := [event for _, event in events if isinstance(event, Signature)]:
+            message["extra"] = signatures
         body = {
             "message": message,
             "model": next((event.model for _, event in events if isinstance(event, Started)), ""),
-            "usage": end.usage,
+            "usage": usage_object(end.usage),
             "timing": end.timing,
             "finish_reason": end.reason,
             **skipped(end.skipped_lines),
         }
         return 200, JSON_HEADERS, orjson.dumps(body)
+
+
+def _called(call: ToolCall) -> dict[str, Any]:
+    called = {"id": call.call_id, "function": {"name": call.name, "arguments": call.arguments}}
+    return called if call.extra is None else {**called, "extra": call.extra}

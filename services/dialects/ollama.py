@@ -19,6 +19,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -101,7 +102,7 @@ class OllamaLines:
                 return json_line(self._part("", tool_calls=[tool_call(event, self._calls - 1)]))
             case Finished() | Failed():
                 return self.close(event)
-            case Started() | ToolResult():  # Ollama's clients know no such line
+            case Started() | Signature() | ToolResult():  # Ollama's clients know no such line
                 return b""
             case _:
                 assert_never(event)

@@ -1,6 +1,7 @@
 """The grammar of both hops, pure: no I/O, no clock, no logger.
 
 events    what can happen in an answer, and every way in which it can end
+bare_status  what a bare HTTP status means
 native    events -> native frames, which the proxy writes; and frames as the gateway reads them
 native_events  native frames -> events, for a gateway that answers in another dialect
 sse       server-sent events: encoder, decoder, response headers, heartbeat
@@ -9,7 +10,8 @@ ids       stream ids, events' numbers, and the position that a reader comes back
 ndjson    the lines of a model server
 model_names  one name for the many spellings of a model, and the lists in which they stand
 request   what a model is asked, and the rules between its fields
-bodies    our JSON of it: fields, types and limits, read and written
+bodies    our JSON of it: fields, types and limits
+body_writer  and as it is written for the hop
 pictures  which pictures are passed on
 hop       the version of the grammar between gateway and proxy
 trace     W3C trace context, passed on

@@ -1,14 +1,12 @@
-"""Our request's JSON, that of the native routes and of the hop: its fields, their types and limits; read and written.
+"""Our request's JSON, that of the native routes and of the hop: its fields, their types and limits.
 
     bytes -> gateway_chat, gateway_generate: what people send       -> Asked, or BadBody
-    bytes -> hop_chat, hop_generate: what a gateway sends the proxy -> Asked, or BadBody
-    request -> written: what a gateway sends the proxy
+    bytes -> hop_chat, hop_generate: what a gateway sends the proxy (body_writer.py) -> Asked, or BadBody
 
 A gateway refuses unknown keys by name and knows a few fields of its own; a hop's reader drops them, so that either side
 can be the newer one. What the fields mean together is request.py's. The rules are PROTOCOL.md's, "Bodies".
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
@@ -17,6 +15,7 @@ import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from services.wire.events import MAX_SIGNATURE_BYTES, Signature
 from services.wire.model_names import MAX_MODEL_CHARACTERS
 from services.wire.pictures import is_picture
 from services.wire.request import (
@@ -26,7 +25,6 @@ from services.wire.request import (
     BadBody,
     CalledTool,
     ChatRequest,
-    EmbedRequest,
     GenerateRequest,
     Message,
     ModelRequest,
@@ -37,7 +35,6 @@ from services.wire.request import (
     demand_content,
     demand_model,
     refuse_many_images,
-    said,
 )
 from services.wire.schema import is_schema
 from services.wire.validation import Part, read, validated
@@ -49,6 +46,7 @@ MAX_HOP_TOOLS: Final = 512
 tools."""
 MAX_STOPS: Final = 16
 MAX_SCHEMA_BYTES: Final = 64 << 10
+MAX_SIGNATURES: Final = 64
 
 # What fits model servers: float32; for integers int32, for the seed int64.
 _FLOAT32: Final = 3.4028234663852886e38
@@ -77,6 +75,12 @@ def _format(value: object) -> object:
     if is_format(value):
         return value
     raise PydanticCustomError("format", 'must be "json" or a JSON schema of at most 64 KiB')
+
+
+def _sealed(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) <= MAX_SIGNATURE_BYTES:
+        return value
+    raise PydanticCustomError("signature", "must have at most 64 KiB")
 
 
 def _role(value: str) -> str:
@@ -139,9 +143,17 @@ class _CalledFunction(Part):
     index: Integer | None = None
 
 
+class _Signature(Part):
+    """What a provider wants to have back; only its size is ours to judge."""
+
+    provider: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    data: Annotated[dict[str, Any], AfterValidator(_sealed)]
+
+
 class _ToolCall(Part):
     id: str | None = None
     function: _CalledFunction
+    extra: _Signature | None = None
 
 
 class _Message(Part):
@@ -152,6 +164,7 @@ class _Message(Part):
     tool_calls: Annotated[list[_ToolCall], Field(fail_fast=True)] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+    extra: Annotated[list[_Signature], Field(max_length=MAX_SIGNATURES, fail_fast=True)] | None = None
 
 
 class _GatewayMessage(_Message):
@@ -290,25 +303,6 @@ def generate_request(body: GenerateBody) -> GenerateRequest:
     return GenerateRequest(raw=body.raw, **_texts(body), **_shared(body))
 
 
-def written(request: ModelRequest) -> bytes:
-    """Return the JSON of the hop; what was not said is absent, and nulls inside schemas and arguments stay."""
-    return orjson.dumps(_json(request))
-
-
-def written_embedding(request: EmbedRequest) -> bytes:
-    """Return what asks the next hop for vectors; the older route takes one text, under another name."""
-    texts = {"prompt" if request.single else "input": request.texts}
-    body = {"model": request.model, **texts, "dimensions": request.dimensions, "truncate": request.truncate}
-    return orjson.dumps({name: value for name, value in body.items() if value is not None})
-
-
-def fingerprint(asked: Asked[ModelRequest]) -> bytes:
-    """Return what tells a request from another: 32 bytes, where a body may have megabytes."""
-    request, wishes = asked
-    told = [request.kind, _json(request), wishes.let_through, wishes.stream, wishes.dropped]
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
-
-
 def _wishes(body: _GatewayBody, *, stream: bool) -> Wishes:
     if body.stream not in (None, stream):
         raise BadBody(f"stream must be {str(stream).lower()} on this route")
@@ -353,45 +347,20 @@ def _message(one: _Message) -> Message:
         None if calls is None else tuple([_called(call) for call in calls]),
         one.tool_name,
         one.tool_call_id,
+        None if one.extra is None else tuple([_signature(each) for each in one.extra]),
     )
 
 
 def _called(call: _ToolCall) -> CalledTool:
-    return CalledTool(call.function.name, call.function.arguments, call.id, call.function.index)
+    extra = None if call.extra is None else _signature(call.extra)
+    return CalledTool(call.function.name, call.function.arguments, call.id, call.function.index, extra)
+
+
+def _signature(given: _Signature) -> Signature:
+    return Signature(given.provider, given.data)
 
 
 def _tools(given: list[_Tool] | None) -> tuple[Tool, ...] | None:
     if given is None:
         return None
     return tuple(Tool(one.function.name, one.function.description, one.function.parameters, one.type) for one in given)
-
-
-def _json(request: ModelRequest) -> dict[str, Any]:
-    body = said(request)
-    sampling, length = body.pop("sampling", None), body.pop("max_output_tokens", None)
-    if sampling is not None or length is not None:
-        body["options"] = {**said(sampling or Sampling()), **({} if length is None else {"num_predict": length})}
-    if isinstance(request, ChatRequest):
-        body["messages"] = [_message_json(message) for message in request.messages]
-        if request.tools is not None:
-            body["tools"] = [_tool_json(tool) for tool in request.tools]
-    return body
-
-
-def _message_json(message: Message) -> dict[str, Any]:
-    turn = said(message)
-    if message.tool_calls is not None:
-        turn["tool_calls"] = [_call_json(call) for call in message.tool_calls]
-    return turn
-
-
-def _call_json(call: CalledTool) -> dict[str, Any]:
-    function = said(call)
-    call_id = function.pop("call_id", None)
-    return {"function": function} if call_id is None else {"id": call_id, "function": function}
-
-
-def _tool_json(tool: Tool) -> dict[str, Any]:
-    function = said(tool)
-    kind = function.pop("type", None)
-    return {"function": function} if kind is None else {"type": kind, "function": function}

@@ -77,6 +77,7 @@ class Code(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_DISCONNECTED = "upstream_disconnected"
     UPSTREAM_TRUNCATED = "upstream_truncated"
+    UPSTREAM_UNAUTHORIZED = "upstream_unauthorized"
     UPSTREAM_MALFORMED = "upstream_malformed"
     UPSTREAM_ERROR = "upstream_error"
     INTERNAL = "internal"
@@ -124,6 +125,7 @@ RULES: Final[Mapping[Code, Rule]] = {
     Code.UPSTREAM_TIMEOUT: Rule(504, retryable=True, outcome=Outcome.UPSTREAM),
     Code.UPSTREAM_DISCONNECTED: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
     Code.UPSTREAM_TRUNCATED: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
+    Code.UPSTREAM_UNAUTHORIZED: Rule(502, retryable=False, outcome=Outcome.UPSTREAM),
     Code.UPSTREAM_MALFORMED: Rule(502, retryable=False, outcome=Outcome.UPSTREAM),
     Code.UPSTREAM_ERROR: Rule(502, retryable=True, outcome=Outcome.UPSTREAM),
     Code.INTERNAL: Rule(500, retryable=False, outcome=Outcome.INTERNAL),
@@ -175,14 +177,29 @@ class Token:
     content: str
 
 
+MAX_SIGNATURE_BYTES: Final = 64 << 10
+"""Longest data of one, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A provider's seal on what the model thought, after which it is told: no content, and opaque to all but them.
+
+    Who sends the conversation on sends it back, and it reaches that provider alone (request.py, ``extra``).
+    """
+
+    provider: str
+    data: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool: content. ``extra`` is opaque and its provider's; our dialects leave it out."""
+    """The model asks for a tool: content. ``extra`` is the seal on this call, which goes back with it."""
 
     call_id: str
     name: str
     arguments: Mapping[str, Any]
-    extra: Mapping[str, Any] | None = None
+    extra: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +215,14 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the model server counted them, never an estimate; None where it did not say."""
+    """Tokens as the model server counted them, never an estimate; None where it did not say.
+
+    ``reasoning_tokens`` are those of the output that were thought, shown or not.
+    """
 
     input_tokens: int | None
     output_tokens: int | None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +306,9 @@ class Failed:
 
 Content = Thinking | Token | ToolCall
 Terminal = Finished | Failed
-Control = Started | Status | ToolResult | Terminal
+Control = Started | Status | Signature | ToolResult | Terminal
 """What is no content: the gateway counts content as the difference of numbers less the frames of these."""
-Logged = Started | Content | ToolResult | Terminal
+Logged = Started | Content | Signature | ToolResult | Terminal
 Event = Content | Control
 
 EVENT_NAMES: Final[Mapping[type[Event], str]] = {
@@ -295,6 +316,7 @@ EVENT_NAMES: Final[Mapping[type[Event], str]] = {
     Status: "status",
     Thinking: "thinking",
     Token: "token",
+    Signature: "signature",
     ToolCall: "tool_call",
     ToolResult: "tool_result",
     Finished: "done",
@@ -353,27 +375,3 @@ def shutting_down(chance: float) -> ApiError:
     """
     failed = Failed(Code.SHUTTING_DOWN, "This server is shutting down. Ask again in a moment.")
     return ApiError(failed, retry_after_s=1 + int(3 * chance), close=True)
-
-
-_CODE_OF_STATUS: Final[Mapping[int, Code]] = {
-    400: Code.INVALID_REQUEST,
-    403: Code.FORBIDDEN,
-    404: Code.NOT_FOUND,
-    405: Code.METHOD_NOT_ALLOWED,
-    408: Code.REQUEST_TIMEOUT,
-    413: Code.PAYLOAD_TOO_LARGE,
-    415: Code.UNSUPPORTED_MEDIA_TYPE,
-    421: Code.MISDIRECTED,
-}
-
-
-_ROUTERS_WORDS: Final[Mapping[int, str]] = {
-    404: "There is no such route here.",
-    405: "This route is not asked by this method; Allow names those that do.",
-}
-
-
-def refused_by_status(status: int, message: str) -> ApiError:
-    """Return the refusal that a bare HTTP status means; the router's own has no words worth passing on."""
-    code = _CODE_OF_STATUS.get(status, Code.INVALID_REQUEST if 400 <= status < 500 else Code.INTERNAL)
-    return ApiError(Failed(code, _ROUTERS_WORDS.get(status, message)))

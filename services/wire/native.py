@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, assert_never, get_args
 import orjson
 
 from services.wire import sse
+from services.wire.bare_status import refused_by_status
 from services.wire.events import (
     EVENT_NAMES,
     RULES,
@@ -23,6 +24,7 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -30,8 +32,8 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
+    Usage,
     error_object,
-    refused_by_status,
     skipped,
 )
 from services.wire.ids import BadPosition, number_of
@@ -76,12 +78,20 @@ def plain(seconds: float) -> int | float:  # both: compiled code returns no int 
     return seconds
 
 
+def usage_object(usage: Usage | None) -> dict[str, int | None] | None:
+    """Return ``usage`` as `done` has it: without what few model servers count, where it was not counted."""
+    if usage is None:
+        return None
+    counts: dict[str, int | None] = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    return counts if usage.reasoning_tokens is None else {**counts, "reasoning_tokens": usage.reasoning_tokens}
+
+
 def done_data(done: Finished) -> dict[str, Any]:
     """Return the data of a `done` frame, its parts as orjson writes them; ``last_word`` is for the hop alone."""
     return {
         "type": "done",
         "finish_reason": done.reason,
-        "usage": done.usage,
+        "usage": usage_object(done.usage),
         "chunks": done.chunks,
         "bytes": done.bytes,
         "timing": done.timing,
@@ -169,12 +179,15 @@ class NativeFrames:
         frame_id = None if number is None else f"{self._id}{number}"
         return sse.encode(orjson.dumps(self._data(event)), id=frame_id, event=EVENT_NAMES[type(event)], retry=retry)
 
-    def _data(self, event: Started | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
+    def _data(self, event: Started | Signature | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
         match event:
             case Started():
                 return start_data(event, request_id=self._request_id, heartbeat_s=self._heartbeat_s)
-            case ToolCall(call_id, name, arguments):
-                return {"type": "tool_call", "call_id": call_id, "name": name, "arguments": arguments}
+            case Signature(provider, data):
+                return {"type": "signature", "provider": provider, "data": data}
+            case ToolCall(call_id, name, arguments, extra):
+                sealed = {} if extra is None else {"extra": extra}
+                return {"type": "tool_call", "call_id": call_id, "name": name, "arguments": arguments, **sealed}
             case ToolResult():
                 return {"type": "tool_result", **asdict(event)}
             case Finished():

@@ -18,6 +18,7 @@ from services.wire.events import (
     FinishReason,
     Phase,
     ServedBy,
+    Signature,
     Stage,
     Started,
     Status,
@@ -37,7 +38,7 @@ Decoded = tuple[int, Event]
 NOT_IN_THE_LOG: Final = 0
 
 _Value = TypeVar("_Value")
-_Record = TypeVar("_Record", Usage, Timing, ServedBy)
+_Record = TypeVar("_Record", Timing, ServedBy)
 
 
 def events_of(frames: bytes) -> Iterator[Decoded]:
@@ -89,8 +90,13 @@ def _status(data: Data) -> Status | None:
     return Status(Phase(phase), data.get("position"), data.get("attempt")) if phase in set(Phase) else None
 
 
+def _signature(data: Data) -> Signature:
+    return Signature(_a(str, data["provider"]), _a(dict, data["data"]))
+
+
 def _tool_call(data: Data) -> ToolCall:
-    return ToolCall(_a(str, data["call_id"]), _a(str, data["name"]), _a(dict, data["arguments"]))
+    extra = _signature(_a(dict, data["extra"])) if "extra" in data else None
+    return ToolCall(_a(str, data["call_id"]), _a(str, data["name"]), _a(dict, data["arguments"]), extra)
 
 
 def _tool_result(data: Data) -> ToolResult:
@@ -101,7 +107,7 @@ def _tool_result(data: Data) -> ToolResult:
 def _finished(data: Data) -> Finished:
     return Finished(
         FinishReason(data["finish_reason"]),
-        usage=_known(Usage, data["usage"]) if data["usage"] is not None else None,
+        usage=_usage(data["usage"]) if data["usage"] is not None else None,
         chunks=_a(int, data["chunks"]),
         bytes=_a(int, data["bytes"]),
         timing=_known(Timing, data["timing"]),
@@ -109,6 +115,10 @@ def _finished(data: Data) -> Finished:
         skipped_lines=_a(int, data.get("skipped_lines", 0)),
         last_word=_a(dict, data.get("model_server", {})),
     )
+
+
+def _usage(data: Data) -> Usage:
+    return Usage(data["input_tokens"], data["output_tokens"], data.get("reasoning_tokens"))
 
 
 def _failed(data: Data) -> Failed:
@@ -121,6 +131,7 @@ READERS: Final[Mapping[str, Callable[[Data], Event | None]]] = {
     "status": _status,
     "thinking": lambda data: Thinking(_a(str, data["content"])),
     "token": lambda data: Token(_a(str, data["content"])),
+    "signature": _signature,
     "tool_call": _tool_call,
     "tool_result": _tool_result,
     "done": _finished,

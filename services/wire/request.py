@@ -1,7 +1,7 @@
 """What a model is asked, in whichever JSON it was asked: its types, and the rules between its fields.
 
     a client's JSON -> bodies, or a dialect -> Asked(request, wishes)
-    request -> bodies.written: the hop's JSON, or an adapter: a model server's
+    request -> body_writer.written: the hop's JSON, or an adapter: a model server's
 
 No field names a client's or a model server's language: each is known to its own file alone. None is "not said", and is
 not sent on; an empty list or text was said, and is.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from services.wire.events import Code
+from services.wire.events import Code, Signature
 
 MAX_MESSAGES: Final = 1000
 MAX_IMAGES: Final = 16
@@ -38,17 +38,24 @@ class BadBody(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CalledTool:
-    """A call in a conversation's history; ``index`` is its place among those of its message."""
+    """A call in a conversation's history; ``index`` is its place among those of its message.
+
+    ``extra`` is its provider's seal (events.Signature), for that provider alone.
+    """
 
     name: str
     arguments: Mapping[str, Any] | None = None
     call_id: str | None = None
     index: int | None = None
+    extra: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; ``images`` are base64, and a tool's result names its tool, its call, or both."""
+    """One turn of a conversation; ``images`` are base64, and a tool's result names its tool, its call, or both.
+
+    ``extra`` are the signatures that came with it, each for its own provider alone.
+    """
 
     role: str
     content: str | None = None
@@ -57,6 +64,7 @@ class Message:
     tool_calls: tuple[CalledTool, ...] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+    extra: tuple[Signature, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

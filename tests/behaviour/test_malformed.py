@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from proxy.providers.adapter import Question
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
 from services.simulator.prose import pieces, prose
@@ -226,7 +227,7 @@ def test_no_object_that_a_model_server_can_send_raises(lines: list[dict[str, Any
     """M9: 10,000 objects; each is what can be read of it."""
     request = GenerateRequest(model="m") if generate else ChatRequest(model="m")
     for line in lines:
-        adapter, log = OllamaAdapter(request), StreamLog(MIB)
+        adapter, log = OllamaAdapter(Question(request, "m")), StreamLog(MIB)
         end = adapter.feed(json.dumps(line).encode() + b"\n", log)
 
         assert log.skipped_lines <= 1

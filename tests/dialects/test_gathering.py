@@ -11,6 +11,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    Signature,
     Started,
     Status,
     Thinking,
@@ -24,7 +25,7 @@ from services.wire.events import (
 from services.wire.native import Numbered
 
 STARTED = Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "llama3.2", 5)
-CALL = ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})
+CALL = ToolCall("call_1", "clock", {"tz": "UTC"}, extra=Signature("gemini", {"s": "opaque"}))
 RESULT = ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4)
 END = Finished(FinishReason.STOP, Usage(5, 21), 4, 7, Timing(0, None, None, None, None, 1, None), None)
 

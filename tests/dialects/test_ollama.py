@@ -24,6 +24,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    Signature,
     Started,
     Status,
     Thinking,
@@ -44,7 +45,7 @@ EVENTS: list[Numbered] = [
     (1, Started("k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "llama3.2", 0)),
     (2, Thinking("hm")),
     (3, Token("Hello")),
-    (4, ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})),
+    (4, ToolCall("call_1", "clock", {"tz": "UTC"}, extra=Signature("gemini", {"s": "opaque"}))),
     (5, ToolCall("call_2", "clock", {})),
 ]
 CALLS = [

@@ -8,7 +8,7 @@ import pytest
 
 from services.dialects import ollama_request
 from services.dialects.ollama_request import ALLOWABLE
-from services.wire.bodies import written_embedding
+from services.wire.body_writer import written_embedding
 from services.wire.request import Asked, BadBody, EmbedRequest, ModelRequest, Wishes, demand_content
 from tests.wire.requests import (
     CHAT_ROUTES,

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from services.dialects import ollama_request
-from services.wire import bodies
+from services.wire import bodies, body_writer
 from services.wire.request import Asked, ModelRequest
 
 Path = tuple[str | int, ...]
@@ -72,7 +72,7 @@ def read(route: str, body: object) -> Asked[ModelRequest]:
 
 def sent(asked: Asked[ModelRequest]) -> dict[str, Any]:
     """Return the body that a request is on the hop."""
-    body: dict[str, Any] = orjson.loads(bodies.written(asked.request))
+    body: dict[str, Any] = orjson.loads(body_writer.written(asked.request))
     return body
 
 

@@ -102,6 +102,7 @@ IMAGES += ["\r\n".join((IMAGES[0][:7], IMAGES[0][7:], "")), f"\n{PNG}\n"]  # as 
 MESSAGE = ("messages", 0)
 HOP = ("hop chat",)
 PEOPLE = tuple(route for route in CHAT_ROUTES if route not in HOP)
+SEAL = {"provider": "anthropic", "data": {"signature": "x" * 65_000, "of": {"a": None}}}
 CALLED = ("messages", 1, "tool_calls", 0)
 OFFERED = ("tools", 0)
 
@@ -162,6 +163,8 @@ FIELDS = [
         [[], IMAGES, [PNG] * 16],
         {"must have at most 16 items": [[PNG] * 17]} | NO_LIST,
     ),
+    Field((*MESSAGE, "extra"), CHAT_ROUTES, [[], [SEAL] * 64], {"must have at most 64 items": [[SEAL] * 65]} | NO_LIST),
+    Field((*CALLED, "extra"), CHAT_ROUTES, [SEAL], NO_OBJECT),
     Field((*MESSAGE, "tool_calls"), CHAT_ROUTES, [[], [CALL] * 2], NO_LIST),
     Field(CALLED, CHAT_ROUTES, [], NO_OBJECT),
     Field((*CALLED, "id"), CHAT_ROUTES, ["", "call_1"], NO_STRING),

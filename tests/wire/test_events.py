@@ -23,7 +23,6 @@ from services.wire.events import (
     error_object,
     outcome_of,
     reason_of,
-    refused_by_status,
     shutting_down,
 )
 
@@ -53,6 +52,7 @@ TABLE = {
     "upstream_timeout": (504, True),
     "upstream_disconnected": (502, True),
     "upstream_truncated": (502, True),
+    "upstream_unauthorized": (502, False),
     "upstream_malformed": (502, False),
     "upstream_error": (502, True),
     "internal": (500, False),
@@ -127,26 +127,6 @@ def test_an_error_object_names_the_stage_only_where_there_is_one() -> None:
             "stage": "total",
         }
     }
-
-
-@pytest.mark.parametrize("code", ["invalid_request", "misdirected", "unsupported_media_type"])
-def test_a_bare_http_status_is_refused_under_the_code_that_has_it(code: str) -> None:
-    refused = refused_by_status(TABLE[code][0], "words")
-
-    assert refused.failed == Failed(Code(code), "words")
-
-
-@pytest.mark.parametrize("code", ["not_found", "method_not_allowed"])
-def test_a_router_s_bare_status_gets_words_that_say_what_to_do(code: str) -> None:
-    refused = refused_by_status(TABLE[code][0], "404: Not Found")
-
-    assert refused.failed.code is Code(code)
-    assert "route" in refused.failed.message
-
-
-@pytest.mark.parametrize(("status", "code"), [(417, Code.INVALID_REQUEST), (500, Code.INTERNAL), (599, Code.INTERNAL)])
-def test_a_status_that_no_code_has_is_the_request_s_fault_or_ours(status: int, code: Code) -> None:
-    assert refused_by_status(status, "words").failed.code is code
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from services.wire.events import (
     FinishReason,
     Phase,
     ServedBy,
+    Signature,
     Stage,
     Started,
     Status,
@@ -54,7 +55,7 @@ DONE = Finished(
 WHOLE: list[Numbered] = [
     (1, Started(ID, "llama3.2", 5.0)),
     (2, Thinking("The user greets")),
-    (3, ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})),
+    (3, ToolCall("call_1", "clock", {"tz": "UTC"}, extra=Signature("gemini", {"s": "opaque"}))),
     (4, ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4)),
     (5, Token("Hello")),
     (6, DONE),
@@ -83,7 +84,7 @@ def rejoined(runs: Sequence[bytes | ControlFrame]) -> bytes:
 
 
 def test_the_frames_are_those_of_the_protocol_s_example() -> None:
-    """PROTOCOL.md, "Events", byte for byte; with the hop's own ``model_server``; a tool call's ``extra`` stays out."""
+    """PROTOCOL.md, "Events", byte for byte; with the hop's own ``model_server``."""
     frames = frames_of(WHOLE)
 
     assert (
@@ -94,7 +95,7 @@ def test_the_frames_are_those_of_the_protocol_s_example() -> None:
             '"resume_window_s":5,"heartbeat_s":10}\n\n'
             f'id: {ID}-2\nevent: thinking\ndata: {{"type":"thinking","content":"The user greets"}}\n\n'
             f'id: {ID}-3\nevent: tool_call\ndata: {{"type":"tool_call","call_id":"call_1","name":"clock",'
-            '"arguments":{"tz":"UTC"}}\n\n'
+            '"arguments":{"tz":"UTC"},"extra":{"provider":"gemini","data":{"s":"opaque"}}}\n\n'
             f'id: {ID}-4\nevent: tool_result\ndata: {{"type":"tool_result","call_id":"call_1","name":"clock",'
             '"ok":true,"content":"12:00","duration_ms":4}\n\n'
             f'id: {ID}-5\nevent: token\ndata: {{"type":"token","content":"Hello"}}\n\n'

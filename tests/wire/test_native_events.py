@@ -16,6 +16,7 @@ from services.wire.events import (
     FinishReason,
     Phase,
     ServedBy,
+    Signature,
     Stage,
     Started,
     Status,
@@ -42,16 +43,20 @@ COUNTED = Finished(
     last_word={"done_reason": "stop", "eval_count": 34},
 )
 NOT_COUNTED = Finished(FinishReason.CANCELLED, None, 0, 0, TIMING, None)
+THOUGHT = Finished(FinishReason.STOP, Usage(12, 34, 20), 1, 2, TIMING, None)
 EVENTS: list[Event] = [
     Started(ID, "llama3.2", 5),
     Status(Phase.QUEUED, position=2),
     Status(Phase.RETRYING, attempt=2),
     Thinking("The user greets"),
     Token("a\u2028b\n\nevent: done\n"),
+    Signature("anthropic", {"signature": "EvQB", "characters": 15}),
     ToolCall("call_1", "clock", {"tz": "UTC", "deep": [{"a": None}]}),
+    ToolCall("call_2", "clock", {}, Signature("gemini", {"thoughtSignature": "Eo0H"})),
     ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4.5),
     COUNTED,
     NOT_COUNTED,
+    THOUGHT,
     Failed(Code.UPSTREAM_TIMEOUT, "Silent.", Stage.IDLE, retryable=True, skipped_lines=1),
     Failed(Code.UPSTREAM_ERROR, "It broke.", retryable=False),
 ]
@@ -93,7 +98,7 @@ def test_any_text_comes_back(text: str) -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        b'id: a-2\nevent: signature\ndata: {"type":"signature","content":"x"}\n\n',
+        b'id: a-2\nevent: sealed\ndata: {"type":"sealed","content":"x"}\n\n',
         b'data: {"type":"token"}\n\n',
         b'event: status\ndata: {"type":"status","phase":"approval"}\n\n',
     ],
@@ -106,7 +111,7 @@ def test_what_is_not_known_is_ignored(frame: bytes) -> None:
 
 def test_keys_that_are_not_known_are_ignored() -> None:
     data = orjson.loads(framed(COUNTED).split(b"data: ")[1])
-    data |= {"turns": 2, "usage": {**data["usage"], "reasoning_tokens": 3}, "timing": {**data["timing"], "tools_ms": 1}}
+    data |= {"turns": 2, "usage": {**data["usage"], "cached_tokens": 3}, "timing": {**data["timing"], "tools_ms": 1}}
     data["served_by"]["server"] = "local"
 
     assert list(decoded(f"{ID}-7", "done", data)) == [(7, COUNTED)]

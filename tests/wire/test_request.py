@@ -13,7 +13,6 @@ from services.wire.request import (
     Asked,
     BadBody,
     ChatRequest,
-    EmbedRequest,
     GenerateRequest,
     Message,
     ModelRequest,
@@ -359,19 +358,6 @@ def test_a_key_that_nobody_guesses_is_taken(given: str | None) -> None:
 def test_a_key_that_could_be_guessed_is_refused(given: str) -> None:
     with pytest.raises(BadBody, match="22 to 64"):
         idempotency_key(given)
-
-
-@pytest.mark.parametrize(
-    ("request_", "sent_on"),
-    [
-        (EmbedRequest("m", ("a", "b"), 16, truncate=False), {"input": ["a", "b"], "dimensions": 16, "truncate": False}),
-        (EmbedRequest("m", "a"), {"input": "a"}),
-        (EmbedRequest("m", "a", single=True), {"prompt": "a"}),
-    ],
-    ids=["many", "one", "by the older route"],
-)
-def test_what_is_to_be_embedded_is_written_for_the_next_hop(request_: EmbedRequest, sent_on: dict[str, Any]) -> None:
-    assert json.loads(bodies.written_embedding(request_)) == {"model": "m", **sent_on}
 
 
 @pytest.mark.parametrize(("form", "waits"), [(None, False), ("json", True), ({"type": "object"}, True)])

@@ -4,7 +4,7 @@ from aiohttp import web
 from gateway.errors import answer
 from gateway.routes.cors import allow_origins
 from services.http import edge
-from services.wire.events import refused_by_status
+from services.wire.bare_status import refused_by_status
 from tests.http.served import asked, served
 
 PAGE = "http://localhost:3000"

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from proxy.providers.adapter import Question
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
 from services.wire.events import Completion, Failed, Logged
@@ -27,7 +28,7 @@ def asked(kind: Kind = "chat", max_output_tokens: int | None = None) -> ModelReq
 
 
 def adapter_of(kind: Kind = "chat", max_output_tokens: int | None = None) -> OllamaAdapter:
-    return OllamaAdapter(asked(kind, max_output_tokens))
+    return OllamaAdapter(Question(asked(kind, max_output_tokens), "m"))
 
 
 def said(content: str = "", *, done: bool = False, fields: Mapping[str, Any] | None = None, **message: Any) -> bytes:

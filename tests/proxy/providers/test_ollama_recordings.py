@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from proxy.providers.adapter import Adapter
+from proxy.providers.adapter import Adapter, AttemptFailed, Question
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
 from services.simulator.recordings import Recording, load_all
@@ -21,7 +21,7 @@ LOG_BYTES = 32 << 20
 
 
 def adapter_of(recording: Recording) -> OllamaAdapter:
-    return OllamaAdapter(asked(recording.endpoint))
+    return OllamaAdapter(Question(asked(recording.endpoint), "m"))
 
 
 def told(recording: Recording, chunks: list[bytes]) -> tuple[list[Numbered], int, Completion | Failed]:
@@ -33,6 +33,7 @@ def told(recording: Recording, chunks: list[bytes]) -> tuple[list[Numbered], int
             break
     else:
         end = adapter.end(log)
+    assert not isinstance(end, AttemptFailed)
     events: list[Numbered] = []
     while batch := log.after(events[-1][0] if events else 0):
         events += batch

@@ -4,11 +4,12 @@ import orjson
 import pytest
 
 from proxy.providers import ollama_refusal
+from proxy.providers.adapter import Question
 from proxy.providers.ollama import OllamaAdapter
 from services.wire.events import Code, Failed
 from services.wire.request import ChatRequest
 
-ADAPTER = OllamaAdapter(ChatRequest(model="m"))
+ADAPTER = OllamaAdapter(Question(ChatRequest(model="m"), "m"))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_the_table_of_refusals(status: int, code: Code, why: str, *, again: bool
 
 
 def test_where_no_model_is_installed_the_refusal_says_how_to_install_one() -> None:
-    adapter = OllamaAdapter(ChatRequest(model="m"), none_installed=True)
+    adapter = OllamaAdapter(Question(ChatRequest(model="m"), "m"), none_installed=True)
     failed = adapter.refused(404, {}, b'{"error":"model \'llama3.2\' not found"}').failed
 
     assert failed.code is Code.MODEL_NOT_FOUND
@@ -110,7 +111,8 @@ def test_a_load_that_failed_is_not_tried_again(words: str) -> None:
 
 
 def test_the_asked_model_s_name_is_told_in_a_refusal() -> None:
-    adapter = OllamaAdapter(ChatRequest(model="hf.co/someone/tiny-gguf:Q4_0"))
+    name = "hf.co/someone/tiny-gguf:Q4_0"
+    adapter = OllamaAdapter(Question(ChatRequest(model=name), name))
 
     failed = adapter.refused(404, {}, b'{"error":"model \'hf.co/someone/tiny-gguf:Q4_0\' not found"}').failed
 

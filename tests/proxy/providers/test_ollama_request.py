@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.providers.adapter import Question
 from proxy.providers.ollama import OllamaAdapter
 from proxy.providers.ollama_request import answer_request, embed_request
 from services.dialects import ollama_request as dialect
@@ -85,7 +86,7 @@ TEXT = GenerateRequest(model="m", prompt="a", system="b", suffix="c", images=(PN
 
 
 def body_of(request: ModelRequest, let_through: dict[str, Any] | None = None) -> Any:
-    return orjson.loads(answer_request(request, let_through or {}).body)
+    return orjson.loads(answer_request(Question(request, "m", let_through or {})).body)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def body_of(request: ModelRequest, let_through: dict[str, Any] | None = None) ->
     ids=str,
 )
 def test_the_model_server_is_always_asked_for_a_stream(request_: ModelRequest, path: str) -> None:
-    asked = OllamaAdapter(request_).request()
+    asked = OllamaAdapter(Question(request_, "m")).request()
 
     assert asked.path == path
     assert orjson.loads(asked.body)["stream"] is True

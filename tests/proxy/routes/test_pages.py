@@ -4,7 +4,7 @@ import orjson
 
 from proxy.routes.pages import row_of, snapshot_of
 from proxy.streams.log import RUN_BYTES
-from services.wire.events import FinishReason, Thinking, Token, ToolCall
+from services.wire.events import FinishReason, Signature, Thinking, Token, ToolCall
 from tests.proxy.stage import STREAM_ID, a_stream
 
 
@@ -30,7 +30,7 @@ async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
     async with a_stream() as stage:
         stage.stream.log.text(Thinking, "hm")
         stage.say("Hel", "lo")
-        stage.stream.log.append(ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"}))
+        stage.stream.log.append(ToolCall("call_1", "clock", {"tz": "UTC"}, extra=Signature("gemini", {"s": "opaque"})))
         stage.stream.finish(FinishReason.CANCELLED)
         page = snapshot_of(stage.stream)
 

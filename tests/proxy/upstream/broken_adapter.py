@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from proxy.providers.adapter import AttemptFailed, UpstreamRequest
+from proxy.providers.adapter import AttemptFailed, Outcome, Question, UpstreamRequest
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.log import StreamLog
-from services.wire.events import Completion, Failed
 from tests.proxy.stage import REQUEST
 
 
@@ -15,19 +14,20 @@ class Broken:
 
     name: ClassVar = "broken"
     silent = True
+    has_finished = False
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._whole = OllamaAdapter(REQUEST)
+        self._whole = OllamaAdapter(Question(REQUEST, "m"))
 
     def request(self) -> UpstreamRequest:
         return self._whole.request()
 
-    def feed(self, chunk: bytes, log: StreamLog) -> Completion | Failed | None:
+    def feed(self, chunk: bytes, log: StreamLog) -> Outcome | None:
         self._break("feed")
         return self._whole.feed(chunk, log)
 
-    def end(self, log: StreamLog, *, broke_off: bool = False) -> Completion | Failed:
+    def end(self, log: StreamLog, *, broke_off: bool = False) -> Outcome:
         self._break("end")
         return self._whole.end(log, broke_off=broke_off)
 

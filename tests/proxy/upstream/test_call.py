@@ -4,9 +4,9 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.providers.adapter import Adapter, AttemptFailed
+from proxy.providers.adapter import Adapter, AttemptFailed, Outcome, Question
 from proxy.providers.ollama import OllamaAdapter
-from proxy.upstream.call import REFUSAL_BYTES, Outcome, UpstreamCall
+from proxy.upstream.call import REFUSAL_BYTES, UpstreamCall
 from services.http.connection import ResponseEnd, ResponseReader
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import Code, Completion, Failed, Finished, Stage, Token
@@ -36,7 +36,11 @@ class Asked:
         self.passed: list[float] = []
         self.told: list[Outcome] = []
         self.call = UpstreamCall(
-            stage.stream, adapter or OllamaAdapter(REQUEST), self._hears_of, self.gaps.append, self.passed.append
+            stage.stream,
+            adapter or OllamaAdapter(Question(REQUEST, "m")),
+            self._hears_of,
+            self.gaps.append,
+            self.passed.append,
         )
 
     def _hears_of(self, outcome: Outcome) -> None:
@@ -185,7 +189,7 @@ async def test_a_call_tells_its_outcome_in_the_turn_of_the_read_and_ends_no_stre
     """What it means for the answer is the producer's to say: another turn may follow."""
     async with a_stream() as stage:
         told: list[Outcome] = []
-        call = UpstreamCall(stage.stream, OllamaAdapter(REQUEST), told.append, unheard, unheard)
+        call = UpstreamCall(stage.stream, OllamaAdapter(Question(REQUEST, "m")), told.append, unheard, unheard)
         call.on_head(200, {})
         call.on_bytes(line("a") + LAST)
         call.time_out(TIMED_OUT)

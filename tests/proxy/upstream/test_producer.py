@@ -1,17 +1,15 @@
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.providers.adapter import Adapter
+from proxy.providers.adapter import Adapter, Question
 from proxy.streams.permits import Place
 from proxy.upstream.producer import IDLE_FACTOR, Deadlines
 from services.http.connection import ResponseEnd
 from services.wire.events import Code, Failed, Finished, FinishReason, ServedBy, Stage
-from services.wire.request import ChatRequest, ModelRequest, Tool
+from services.wire.request import ChatRequest, Tool
 from tests.eventually import soon
 from tests.proxy.stage import REQUEST, turns
 from tests.proxy.upstream.production import BUSY_NOW, MODEL, OWNER, WHOLE, ProducerStage, line, outcome_of, produced
@@ -79,7 +77,7 @@ async def test_what_was_asked_is_let_go_at_the_end() -> None:
 
 
 async def test_a_failure_in_the_adapter_is_internal_and_gives_everything_back() -> None:
-    def broken(_request: ModelRequest, _let_through: Mapping[str, Any]) -> Adapter:
+    def broken(_question: Question) -> Adapter:
         raise RuntimeError("a bug")
 
     with capture_logs() as lines:
