@@ -28,6 +28,7 @@ MODULES: Final = (
     "services/telemetry/timeline.py",
     "services/wire/ndjson.py",
     "services/wire/native.py",
+    "proxy/providers/fields.py",
     "proxy/providers/ollama.py",
     "proxy/providers/ollama_line.py",
     "proxy/streams/follower.py",

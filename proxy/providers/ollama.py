@@ -11,17 +11,14 @@ from typing import Any, ClassVar, Final
 
 from proxy.providers import ollama_refusal, ollama_request
 from proxy.providers.adapter import AttemptFailed, Question, UpstreamRequest
-from proxy.providers.ollama_line import FIELDS, Malformed, said_in
-from proxy.providers.ollama_refusal import NO_ANSWER
+from proxy.providers.fields import Malformed
+from proxy.providers.no_answer import NO_ANSWER, TOOL_CALL_BYTES, TRUNCATED, skip
+from proxy.providers.ollama_line import FIELDS, said_in
 from proxy.streams.log import StreamLog
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall, Usage
 from services.wire.model_names import NO_MODEL
 from services.wire.ndjson import BadLine, LineTooLong, NdjsonDecoder
 
-SKIPPED_LINES_MAX: Final = 8
-"""The malformed line that ends the stream: one is an accident, eight are another language."""
-TOOL_CALL_BYTES: Final = 1 << 20
-"""Longest tool call, as JSON."""
 NUMBERS_MAX: Final = 64
 """Most numbers of the last line that are kept: Ollama has six, and they are held as long as the stream is."""
 NUMBER_NAME_MAX: Final = 64
@@ -34,7 +31,6 @@ _INTEGERS: Final = frozenset(
 )
 """The numbers that Ollama documents: another type is wrong. What is not known yet may have any."""
 
-_TRUNCATED: Final = Failed(Code.UPSTREAM_TRUNCATED, "The model server ended its answer without saying it was done.")
 _DOES_NOT_STOP: Final = Failed(
     Code.UPSTREAM_ERROR, "The model server did not stop where it was told to.", retryable=False
 )
@@ -86,7 +82,7 @@ class OllamaAdapter:
             if end is not None:
                 return end
         understood = self._spoke or self._content_lines > 0
-        return NO_ANSWER if self._foreign and not understood else _TRUNCATED
+        return NO_ANSWER if self._foreign and not understood else TRUNCATED
 
     @property
     def silent(self) -> bool:
@@ -108,7 +104,7 @@ class OllamaAdapter:
     def _line(self, value: object, log: StreamLog) -> Completion | Failed | None:
         if not isinstance(value, dict):  # a BadLine among them
             self._foreign = True
-            return _skip(log)
+            return skip(log)
         if (text := self._plain_text(value)) is not None:
             return self._record("", text, (), log)
         if error := value.get("error"):
@@ -117,13 +113,13 @@ class OllamaAdapter:
             said = said_in(value, generate=self._generate)
         except Malformed:
             self._foreign = True
-            return _skip(log)
+            return skip(log)
         if all(value.get(field) is None for field in FIELDS):
             self._foreign = True
             return None
         if any(weight > TOOL_CALL_BYTES for _, weight in said.calls):
             return NO_ANSWER
-        failed = self._record(said.thinking, said.text, said.calls, log) or (_skip(log) if said.left_out else None)
+        failed = self._record(said.thinking, said.text, said.calls, log) or (skip(log) if said.left_out else None)
         return failed or (_last_word(value, called=self._called) if said.done else None)
 
     def _plain_text(self, line: dict[str, Any]) -> str | None:
@@ -158,11 +154,6 @@ class OllamaAdapter:
             log.append(call if call.call_id else _named(call, number), weight)
             self._called = True
         return None
-
-
-def _skip(log: StreamLog) -> Failed | None:
-    log.skipped_lines += 1
-    return NO_ANSWER if log.skipped_lines >= SKIPPED_LINES_MAX else None
 
 
 def _most_content_lines(num_predict: int | None) -> float:

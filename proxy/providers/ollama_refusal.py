@@ -12,11 +12,11 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import AttemptFailed
+from proxy.providers.no_answer import NO_ANSWER
 from proxy.providers.scrubbing import scrubbed
 from services.wire import json_text
 from services.wire.events import Code, Failed
 
-NO_ANSWER: Final = Failed(Code.UPSTREAM_MALFORMED, "The model server sent what is not an answer.")
 _TOLD: Final = {400: Code.INVALID_REQUEST, 404: Code.MODEL_NOT_FOUND}
 """What Ollama means by these, if it was Ollama who said them."""
 _SHAPE: Final = frozenset({"error", "Status", "StatusCode", "signin_url"})

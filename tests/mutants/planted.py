@@ -64,7 +64,7 @@ MUTANTS: Final = (
     Mutant(
         "done after a truncation",
         "proxy/providers/ollama.py",
-        "        return NO_ANSWER if self._foreign and not understood else _TRUNCATED\n",
+        "        return NO_ANSWER if self._foreign and not understood else TRUNCATED\n",
         "        return NO_ANSWER if self._foreign and not understood else Completion(FinishReason.STOP, None)\n",
         ("tests/proxy/providers/test_ollama.py",),
     ),

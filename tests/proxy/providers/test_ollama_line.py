@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.providers.ollama import SKIPPED_LINES_MAX, TOOL_CALL_BYTES
-from proxy.providers.ollama_line import ARGUMENTS_DEPTH
+from proxy.providers.fields import ARGUMENTS_DEPTH
+from proxy.providers.no_answer import SKIPPED_LINES_MAX, TOOL_CALL_BYTES
 from proxy.streams.log import StreamLog
 from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall
 from services.wire.request import Kind

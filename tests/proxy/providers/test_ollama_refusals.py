@@ -5,6 +5,7 @@ import pytest
 
 from proxy.providers import ollama_refusal
 from proxy.providers.adapter import Question
+from proxy.providers.no_answer import NO_ANSWER
 from proxy.providers.ollama import OllamaAdapter
 from services.wire.events import Code, Failed
 from services.wire.request import ChatRequest
@@ -143,8 +144,8 @@ def test_retry_after_is_obeyed_where_it_is_a_number_of_seconds(status: int, head
     ("status", "body", "message"),
     [
         (200, b'{"models":[]}', None),
-        (200, b"<html>sign in</html>", ollama_refusal.NO_ANSWER.message),
-        (200, b"[1]", ollama_refusal.NO_ANSWER.message),
+        (200, b"<html>sign in</html>", NO_ANSWER.message),
+        (200, b"[1]", NO_ANSWER.message),
         (404, b'{"error":"model \'m\' not found"}', "model 'm' not found"),
     ],
 )
