@@ -42,6 +42,7 @@ class UpstreamRequest:
         body: JSON; none for a GET.
         headers: what its language demands; a key may be among them, so they are never shown.
         dropped: the options that it cannot take and was not asked, sorted.
+        streams: whether the answer comes as it is made: some requests have to be answered whole.
     """
 
     path: str
@@ -49,6 +50,7 @@ class UpstreamRequest:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     dropped: tuple[str, ...] = ()
+    streams: bool = True
 
 
 @dataclass(frozen=True, slots=True)

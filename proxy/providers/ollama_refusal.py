@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import AttemptFailed
+from proxy.providers.key_check import KeyCheck, judged, names_in
 from proxy.providers.no_answer import NO_ANSWER
 from proxy.providers.scrubbing import scrubbed
 from services.wire import json_text
@@ -84,3 +85,8 @@ def _object_in(body: bytes) -> Mapping[str, Any]:
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     given = headers.get("retry-after", "")
     return float(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
+
+
+def checked(status: int, body: bytes) -> KeyCheck:
+    """Return what the answer to a check has shown."""
+    return judged(status, None, names_in(dict(_object_in(body)), "models", "name"))

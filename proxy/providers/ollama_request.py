@@ -74,3 +74,8 @@ def _with(body: dict[str, Any], let_through: Mapping[str, Any]) -> dict[str, Any
         else:
             body[path] = value
     return body
+
+
+def check(key: str | None) -> UpstreamRequest:
+    """Return the request that shows whether it answers; Ollama has no keys, what stands before it may."""
+    return UpstreamRequest("/api/tags", method="GET", headers={"Authorization": f"Bearer {key}"} if key else {})

@@ -15,6 +15,8 @@ from services.wire.model_names import canonical
 MAX_CHARACTERS: Final = 200
 READ_CHARACTERS: Final = 1000
 """So much of a line is looked at: an error line may have 8 MiB, and the pattern's time grows with its square."""
+KEY_PIECE: Final = 8
+"""A piece of a key so long is cut out wherever it stands; a shorter one is any word."""
 _LAYERS_MAX: Final = 16
 _PLACES: Final = re.compile(
     r"""
@@ -80,3 +82,24 @@ def _innermost(words: object) -> str:
         else:
             break
     return words if isinstance(words, str) else ""
+
+
+def without_key(words: str, key: str | None) -> str:
+    """Return ``words`` without any piece of ``key`` that has 8 characters or more: some repeat what they refuse."""
+    words = words[:READ_CHARACTERS]
+    at, clean = 0, ""
+    while key and at < len(words):
+        length = _shared(words, at, key)
+        clean += "…" if length else words[at]
+        at += length or 1
+    return clean if key else words
+
+
+def _shared(words: str, at: int, key: str) -> int:
+    """Return how many characters from ``at`` on are a piece of ``key``; 0 where they are fewer than are told apart."""
+    length = KEY_PIECE
+    if words[at : at + length] not in key or len(words) - at < length:
+        return 0
+    while at + length < len(words) and words[at : at + length + 1] in key:
+        length += 1
+    return length

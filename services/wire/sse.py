@@ -79,10 +79,12 @@ class EventTooLong(Exception):
 class SseDecoder:
     """Turn the bytes of an event stream into events, wherever they were cut.
 
-    A block that no blank line ends is no event: what is left when the stream ends is dropped, as the standard says.
+    A block that no blank line ends is no event: what is left when the stream ends is dropped, as the standard says,
+    unless its reader knows better (:meth:`finish`).
 
     Args:
         max_event_bytes: the most that the data of one event and the line in hand may have together.
+        max_stray_bytes: how much is kept of lines that are no field: the standard's readers ignore them.
 
     Raises:
         EventTooLong: by iterating, beyond that limit. The events before it were yielded, the buffers are given back,
@@ -90,11 +92,14 @@ class SseDecoder:
 
     Attributes:
         retry_ms: the last reconnection time the stream set, or None.
+        stray: the lines that are no field, the first of them: some servers write an error without a frame.
     """
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, *, max_stray_bytes: int = 0) -> None:
         self.retry_ms: int | None = None
+        self.stray = bytearray()
         self._max_event_bytes = max_event_bytes
+        self._max_stray_bytes = max_stray_bytes
         self._buffer = bytearray()
         self._searched = 0  # leading bytes known to hold no line end: feeding stays O(n)
         self._at_start = True
@@ -108,6 +113,17 @@ class SseDecoder:
         """Take in ``chunk``; iterate the result for the events it completes, in order."""
         self._buffer += chunk  # eagerly: a feed() that nobody drains loses nothing
         return self._complete_events()
+
+    def finish(self) -> ServerSentEvent | None:
+        """Return the event that lacks its blank line; None where none does.
+
+        It may have been cut: only who can tell by its data that it is whole should take it.
+        """
+        line = bytes(self._buffer)
+        self._buffer.clear()
+        if line.strip(b"\r\n"):
+            self._take(self._without_byte_order_mark(line))
+        return self._dispatched()
 
     def _complete_events(self) -> Iterator[ServerSentEvent]:
         for line in self._lines():
@@ -151,8 +167,13 @@ class SseDecoder:
                 self._type = value.decode(errors="replace")
             case b"id" if b"\0" not in value:
                 self._last_event_id = value.decode(errors="replace")
-            case b"retry" if _RETRY.fullmatch(value):
-                self.retry_ms = int(value)
+            case b"retry":
+                if _RETRY.fullmatch(value):
+                    self.retry_ms = int(value)
+            case b"" | b"id":
+                pass
+            case _:
+                self.stray += (line + b"\n")[: self._max_stray_bytes - len(self.stray)]
 
     def _dispatched(self) -> ServerSentEvent | None:
         """Return the event that a blank line completes; without data there is none, but its type is forgotten."""

@@ -1,0 +1,52 @@
+"""Every kind of model server that there is, by the word that the operator's file has for it. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from proxy.providers import ollama_refusal, ollama_request, openai_refusal, openai_request
+from proxy.providers.groq import GroqAdapter
+from proxy.providers.ollama import OllamaAdapter
+from proxy.providers.openai import OpenAIAdapter
+from proxy.providers.provider import Provider
+from services.wire.request import ChatRequest, ModelRequest
+
+
+def _anything(_request: ModelRequest) -> bool:
+    return True
+
+
+def _a_conversation(request: ModelRequest) -> bool:
+    """Whether it can be asked as one: what fills a gap, or goes past the model's template, is Ollama's alone."""
+    return isinstance(request, ChatRequest) or not (request.raw or request.suffix)
+
+
+_ALL: Final = (
+    Provider(
+        OllamaAdapter.name,
+        None,
+        needs_key=False,
+        adapter=OllamaAdapter,
+        takes=_anything,
+        check=ollama_request.check,
+        checked=ollama_refusal.checked,
+    ),
+    Provider(
+        OpenAIAdapter.name,
+        "https://api.openai.com/v1",
+        needs_key=False,
+        adapter=OpenAIAdapter,
+        takes=_a_conversation,
+        check=openai_request.check,
+        checked=openai_refusal.checked,
+    ),
+    Provider(
+        GroqAdapter.name,
+        "https://api.groq.com/openai/v1",
+        needs_key=True,
+        adapter=GroqAdapter,
+        takes=_a_conversation,
+        check=openai_request.check,
+        checked=openai_refusal.checked,
+    ),
+)
+PROVIDERS: Final[Mapping[str, Provider]] = {provider.name: provider for provider in _ALL}
