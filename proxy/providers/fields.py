@@ -52,3 +52,9 @@ def arguments_of(given: object) -> dict[str, Any]:
     if not isinstance(given, dict) or json_text.is_deeper_than(ARGUMENTS_DEPTH, given):
         raise Malformed
     return given
+
+
+def count_of(counts: Mapping[str, Any], name: str) -> int | None:
+    """Return a count; a wrong one is absent, never 0."""
+    count = counts.get(name)
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.providers import ollama_refusal, ollama_request, openai_refusal, openai_request
+from proxy.providers import (
+    anthropic_refusal,
+    anthropic_request,
+    gemini_refusal,
+    gemini_request,
+    ollama_refusal,
+    ollama_request,
+    openai_refusal,
+    openai_request,
+)
+from proxy.providers.anthropic import AnthropicAdapter
+from proxy.providers.gemini import GeminiAdapter
 from proxy.providers.groq import GroqAdapter
 from proxy.providers.ollama import OllamaAdapter
 from proxy.providers.openai import OpenAIAdapter
@@ -47,6 +58,24 @@ _ALL: Final = (
         takes=_a_conversation,
         check=openai_request.check,
         checked=openai_refusal.checked,
+    ),
+    Provider(
+        AnthropicAdapter.name,
+        "https://api.anthropic.com",
+        needs_key=True,
+        adapter=AnthropicAdapter,
+        takes=anthropic_request.takes,
+        check=anthropic_request.check,
+        checked=anthropic_refusal.checked,
+    ),
+    Provider(
+        GeminiAdapter.name,
+        "https://generativelanguage.googleapis.com",
+        needs_key=True,
+        adapter=GeminiAdapter,
+        takes=_a_conversation,
+        check=gemini_request.check,
+        checked=gemini_refusal.checked,
     ),
 )
 PROVIDERS: Final[Mapping[str, Provider]] = {provider.name: provider for provider in _ALL}

@@ -12,7 +12,7 @@ from proxy.providers import openai_refusal, openai_request
 from proxy.providers.adapter import AttemptFailed, Outcome, Question, UpstreamRequest
 from proxy.providers.calls_in_parts import CallsInParts
 from proxy.providers.event_stream import EventStreamAdapter, Frame
-from proxy.providers.fields import Malformed, typed
+from proxy.providers.fields import Malformed, count_of, typed
 from proxy.providers.no_answer import NO_ANSWER, TRUNCATED, skip
 from proxy.streams.log import StreamLog
 from services.wire.events import Completion, FinishReason, Thinking, Token, Usage
@@ -150,15 +150,9 @@ def _texts(content: object) -> tuple[str, str]:
 
 def _usage(counts: Mapping[str, Any]) -> Usage | None:
     """Return what was counted. What was thought is output, and some servers count it in the total alone."""
-    given, made, total = (_count_of(counts, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    given, made, total = (count_of(counts, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
     if given is not None and total is not None:
         made = max(made or 0, total - given)
     details = counts.get("completion_tokens_details")
-    thought = _count_of(details, "reasoning_tokens") if isinstance(details, dict) else None
+    thought = count_of(details, "reasoning_tokens") if isinstance(details, dict) else None
     return None if given is None and made is None else Usage(given, made, thought)
-
-
-def _count_of(counts: Mapping[str, Any], name: str) -> int | None:
-    """Return a count; a wrong one is absent, never 0."""
-    count = counts.get(name)
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None

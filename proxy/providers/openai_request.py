@@ -11,6 +11,7 @@ import orjson
 
 from proxy.providers.adapter import Question, UpstreamRequest
 from proxy.providers.history import Call, Turn, turns_of
+from proxy.providers.images import data_url
 from services.wire.request import ChatRequest, ModelRequest, Sampling, Tool, said
 
 PATH: Final = "/chat/completions"
@@ -35,8 +36,6 @@ _PLAIN: Final = ("gpt-3.5", "gpt-4", "chatgpt-4")
 """Families that do not reason: asked to think, they refuse."""
 _NOT_TO_REASONING: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
 _EFFORTS: Final[Mapping[bool | str, str]] = {True: "medium", "max": "high"}
-_IMAGE_TYPES: Final = (("iVBOR", "png"), ("/9j/", "jpeg"), ("R0lG", "gif"), ("UklG", "webp"))
-"""How the base64 of each kind of picture begins."""
 
 
 def answer_request(question: Question) -> UpstreamRequest:
@@ -175,17 +174,6 @@ def is_closed(schema: object) -> bool:
             return False
         return all(map(is_closed, properties.values()))
     return all(map(is_closed, schema.values()))
-
-
-def data_url(image: str) -> str:
-    """Return a picture, in base64, as an address that holds it."""
-    return f"data:image/{image_type(image)};base64,{''.join(image.split())}"
-
-
-def image_type(image: str) -> str:
-    """Return which kind of picture a base64 holds: one of the four that bodies.py takes."""
-    begins = image.lstrip()
-    return next((kind for head, kind in _IMAGE_TYPES if begins.startswith(head)), "png")
 
 
 def _parts(text: str, images: Iterable[str]) -> str | list[dict[str, Any]]:
