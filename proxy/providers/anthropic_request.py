@@ -170,7 +170,7 @@ def _thinking(model: str, think: bool | str | None, max_tokens: int) -> dict[str
 
 def _goes_on_unsealed(messages: list[dict[str, Any]]) -> bool:
     """Whether the model is in the middle of its tools and did not think here before: it may not begin to then."""
-    spoken = next((one for one in reversed(messages) if one["role"] == "assistant"), {"content": []})
+    spoken: Mapping[str, Any] = next((one for one in reversed(messages) if one["role"] == "assistant"), {"content": []})
     kinds = [block["type"] for block in spoken["content"]]
     return "tool_use" in kinds and not kinds[0].endswith("thinking")
 
