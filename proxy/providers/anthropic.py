@@ -172,6 +172,7 @@ class AnthropicAdapter(EventStreamAdapter):
             return None
         before, reason = log.tool_calls, _REASONS.get(said, FinishReason.STOP)
         failed = self._calls.tell(log, self.name, cut=reason is FinishReason.LENGTH)
+        self._left_out = self._calls.left_out
         called = log.tool_calls > before
         self._reason = FinishReason.TOOL_CALLS if reason is FinishReason.STOP and called else reason
         return failed

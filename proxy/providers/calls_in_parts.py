@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.fields import Malformed, arguments_of, typed
-from proxy.providers.no_answer import NO_ANSWER, TOOL_CALL_BYTES, skip
+from proxy.providers.no_answer import NO_ANSWER, TOOL_CALL_BYTES
 from proxy.streams.log import StreamLog
 from services.wire.events import MAX_SIGNATURE_BYTES, Failed, Signature, ToolCall
 
@@ -43,34 +43,24 @@ class CallInParts:
 
 
 class CallsInParts:
-    """The calls of one answer."""
+    """The calls of one answer.
+
+    Attributes:
+        left_out: whether something of them could not be read.
+    """
 
     def __init__(self) -> None:
+        self.left_out = False
         self._calls: list[CallInParts] = []
         self._at: dict[int, CallInParts] = {}
         self._bytes = 0
 
     def add(self, fragment: object) -> None:
-        """Take in one fragment of OpenAI's ``tool_calls``.
-
-        Raises:
-            Malformed: it is none.
-        """
-        if not isinstance(fragment, dict):
-            raise Malformed
-        function = typed(fragment, "function", dict)
-        index, call_id = fragment.get("index"), typed(fragment, "id", str)
-        name, given = typed(function, "name", str), function.get("arguments")
-        call = self._call(index if isinstance(index, int) else None, call_id, name)
-        call.call_id, call.name = call.call_id or call_id, call.name or name  # a name may come again
-        if isinstance(given, str):
-            self.argue(call, given)
-        elif isinstance(given, dict):
-            call.whole = given
-            self._bytes += len(orjson.dumps(given))
-        elif given is not None:
-            raise Malformed
-        call.extra = typed(fragment, "extra_content", dict) or call.extra
+        """Take in one fragment of OpenAI's ``tool_calls``; one that cannot be read is left out alone."""
+        try:
+            self._add(fragment)
+        except Malformed:
+            self.left_out = True
 
     def begin(self, call_id: str, name: str, whole: Mapping[str, Any] | None = None) -> CallInParts:
         """Begin another call."""
@@ -100,9 +90,35 @@ class CallsInParts:
         for call in calls:
             if cut and call is calls[-1] and not _is_whole(call):
                 return None
-            if (failed := _tell(call, log, provider)) is not None:
+            try:
+                arguments = arguments_of(call.arguments)
+            except Malformed:
+                self.left_out = True
+                continue
+            if not call.name:
+                self.left_out = True
+                continue
+            extra = Signature(provider, call.extra) if call.extra else None
+            if (failed := tell_call(ToolCall(call.call_id, call.name, arguments, extra), log)) is not None:
                 return failed
         return None
+
+    def _add(self, fragment: object) -> None:
+        if not isinstance(fragment, dict):
+            raise Malformed
+        function = typed(fragment, "function", dict)
+        index, call_id = fragment.get("index"), typed(fragment, "id", str)
+        name, given = typed(function, "name", str), function.get("arguments")
+        call = self._call(index if isinstance(index, int) else None, call_id, name)
+        call.call_id, call.name = call.call_id or call_id, call.name or name  # a name may come again
+        if isinstance(given, str):
+            self.argue(call, given)
+        elif isinstance(given, dict):
+            call.whole = given
+            self._bytes += len(orjson.dumps(given))
+        elif given is not None:
+            raise Malformed
+        call.extra = typed(fragment, "extra_content", dict) or call.extra
 
     def _call(self, index: int | None, call_id: str, name: str) -> CallInParts:
         """Return the call that a fragment belongs to.
@@ -124,17 +140,6 @@ def _is_whole(call: CallInParts) -> bool:
     except Malformed:
         return False
     return bool(call.arguments)
-
-
-def _tell(call: CallInParts, log: StreamLog, provider: str) -> Failed | None:
-    try:
-        arguments = arguments_of(call.arguments)
-    except Malformed:
-        return skip(log)
-    if not call.name:
-        return skip(log)
-    extra = Signature(provider, call.extra) if call.extra else None
-    return tell_call(ToolCall(call.call_id, call.name, arguments, extra), log)
 
 
 def tell_call(call: ToolCall, log: StreamLog) -> Failed | None:

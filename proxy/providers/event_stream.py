@@ -92,6 +92,7 @@ class EventStreamAdapter(ABC):
         self._question = question
         self._body = EventStream()
         self._understood = False  # a frame was in this language
+        self._left_out = False  # something of the frame in hand, a call, could not be read
 
     def feed(self, chunk: bytes, log: StreamLog) -> Outcome | None:
         """Put what ``chunk`` completes into ``log``; return the answer's end when it is there."""
@@ -151,11 +152,13 @@ class EventStreamAdapter(ABC):
         value = object_in(frame.data)
         if value is None:
             return skip(log) if frame.ended and not frame.is_body else None
+        outcome, self._left_out = None, False
         try:
             outcome = self._whole(value, log) if frame.is_body else self._said(value, log)
         except Malformed:
-            return skip(log)
-        return outcome
+            self._left_out = True
+        no_more = skip(log) if self._left_out else None  # once a frame, however much of it
+        return outcome or no_more
 
 
 def object_in(data: bytes | str) -> dict[str, Any] | None:

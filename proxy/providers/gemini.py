@@ -14,7 +14,7 @@ from proxy.providers.calls_in_parts import tell_call
 from proxy.providers.event_stream import EventStreamAdapter
 from proxy.providers.fields import Malformed, arguments_of, count_of, typed
 from proxy.providers.gemini_request import SIGNATURE
-from proxy.providers.no_answer import NO_ANSWER, skip
+from proxy.providers.no_answer import NO_ANSWER
 from proxy.streams.log import StreamLog
 from services.wire.events import (
     MAX_SIGNATURE_BYTES,
@@ -124,9 +124,11 @@ class GeminiAdapter(EventStreamAdapter):
         try:
             name, call_id, arguments = typed(call, "name", str), typed(call, "id", str), arguments_of(call.get("args"))
         except Malformed:
-            return skip(log)
+            name = call_id = ""
+            arguments = {}
         if not name:
-            return skip(log)
+            self._left_out = True
+            return None
         self._called = True
         return tell_call(ToolCall(call_id, name, arguments, seal), log)
 

@@ -13,7 +13,7 @@ from proxy.providers.adapter import AttemptFailed, Outcome, Question, UpstreamRe
 from proxy.providers.calls_in_parts import CallsInParts
 from proxy.providers.event_stream import EventStreamAdapter, Frame
 from proxy.providers.fields import Malformed, count_of, typed
-from proxy.providers.no_answer import NO_ANSWER, TRUNCATED, skip
+from proxy.providers.no_answer import NO_ANSWER, TRUNCATED
 from proxy.streams.log import StreamLog
 from services.wire.events import Completion, FinishReason, Thinking, Token, Usage
 
@@ -101,17 +101,16 @@ class OpenAIAdapter(EventStreamAdapter):
             log.text(Token, text + refusal)
         self._refused = self._refused or bool(refusal)
         for fragment in calls:
-            try:
-                self._calls.add(fragment)
-            except Malformed:  # alone, without its siblings
-                if (failed := skip(log)) is not None:
-                    return failed
+            self._calls.add(fragment)
+        self._left_out = self._calls.left_out
+        self._calls.left_out = False
         return NO_ANSWER if self._calls.are_too_long else None
 
     def _finish(self, said: str, log: StreamLog) -> Outcome | None:
         """Note the end of the answer, and tell its calls."""
         before, reason = log.tool_calls, _REASONS.get(said, FinishReason.STOP)
         failed = self._calls.tell(log, self.name, cut=reason is FinishReason.LENGTH)
+        self._left_out = self._left_out or self._calls.left_out
         if self._refused:
             reason = FinishReason.CONTENT_FILTER
         elif reason is FinishReason.STOP and log.tool_calls > before:

@@ -211,3 +211,41 @@ def test_headers_keep_caches_and_proxies_from_holding_tokens_back() -> None:
 
 def test_the_heartbeat_is_a_comment_of_one_line() -> None:
     assert sse.HEARTBEAT == b": hb\n"
+
+
+# --- what the standard drops
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize(
+    ("body", "event"),
+    [
+        (b"data: a\n\ndata: b\n", ServerSentEvent("message", "b", "")),
+        (b"event: x\ndata: a\ndata: b", ServerSentEvent("x", "a\nb", "")),
+        (b"\xef\xbb\xbfdata: a", ServerSentEvent("message", "a", "")),
+        (b"data: a\r\n\r", None),
+        (b"data: a\n\n", None),
+        (b"event: x\n", None),
+        (b": a comment", None),
+        (b"", None),
+    ],
+)
+def test_an_event_that_lacks_its_blank_line_is_had_by_asking(
+    body: bytes, event: ServerSentEvent | None, piece: int
+) -> None:
+    decoder = SseDecoder()
+    for chunk in pieces_of(body, piece):
+        list(decoder.feed(chunk))
+
+    assert decoder.finish() == event
+    assert decoder.finish() is None
+
+
+def test_lines_that_are_no_field_are_kept_where_they_are_wanted_up_to_a_bound() -> None:
+    body = b'{\n  "error": 1\n}\n\ndata: a\nretry: 5\nid: 1\n: no\n\n'
+    kept, short, none = SseDecoder(max_stray_bytes=64), SseDecoder(max_stray_bytes=4), SseDecoder()
+
+    events = [list(decoder.feed(body)) for decoder in (kept, short, none)]
+
+    assert (bytes(kept.stray), bytes(short.stray), bytes(none.stray)) == (b'{\n  "error": 1\n}\n', b"{\n  ", b"")
+    assert events == [[ServerSentEvent("message", "a", "1")]] * 3

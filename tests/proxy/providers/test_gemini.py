@@ -125,9 +125,9 @@ def test_a_prompt_that_was_blocked_is_an_answer() -> None:
     ],
 )
 def test_the_last_counts_are_of_the_whole_and_what_was_thought_is_output(counts: Any, usage: Usage | None) -> None:
-    first = {"usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1}} if counts else {}
+    first = {"promptTokenCount": 1, "candidatesTokenCount": 1} if counts else {}
 
-    answer = said(chunk({"text": "a"}, **first), {**STOP, "usageMetadata": counts})
+    answer = said(chunk({"text": "a"}, usageMetadata=first), {**STOP, "usageMetadata": counts})
 
     assert answer.completion.usage == usage
 

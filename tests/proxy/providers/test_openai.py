@@ -35,7 +35,7 @@ def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def calling(*fragments: dict[str, Any]) -> dict[str, Any]:
+def calling(*fragments: object) -> dict[str, Any]:
     return chunk(tool_calls=list(fragments))
 
 
@@ -141,7 +141,7 @@ def test_a_call_that_cannot_be_read_is_left_out_alone_and_counted() -> None:
 
     answer = told("openai", frames(calling(fragment(0, '{"x":1}', "find", "call_a"), *bad, 7), chunk("tool_calls")))
 
-    assert (answer.calls, answer.skipped) == ([FIND], 4)
+    assert (answer.calls, answer.skipped) == ([FIND], 2)  # once a frame, however much of it
     assert answer.completion.reason is FinishReason.TOOL_CALLS
 
 
