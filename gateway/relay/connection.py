@@ -132,7 +132,7 @@ class ClientConnection:
             model=self.model,
             reason=str(self.reason),
             failed=self.failed,
-            tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s),
+            tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s, usage.get("reasoning_tokens")),
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),

@@ -6,7 +6,6 @@ Its native API: the other, OpenAI's, refuses whole requests for a name that it d
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import orjson
 
@@ -43,6 +42,8 @@ _MUCH: Final = 24_576
 _LEAST_OF_PRO: Final = 128
 """The larger model of 2.5 cannot but think."""
 _LEVEL: Final[Mapping[bool | str, str]] = {"low": "low", "medium": "medium", "minimal": "minimal"}
+_NO_STEP: Final = re.compile(rb"[^A-Za-z0-9._~-]")
+"""What a name may not be in a path as it is (RFC 3986, 2.3)."""
 _GO_ON: Final = "Continue."
 """What the user says before a model that speaks first: the user has to begin."""
 
@@ -57,7 +58,7 @@ def answer_request(question: Question) -> UpstreamRequest:
         body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in request.tools]}]
     if config := _config(request, question.model):
         body["generationConfig"] = config
-    model = quote(question.model.removeprefix("models/"), safe="")
+    model = _step(question.model.removeprefix("models/"))
     method = ":streamGenerateContent?alt=sse" if question.stream else ":generateContent"
     return UpstreamRequest(
         _PATH + model + method,
@@ -71,6 +72,11 @@ def answer_request(question: Question) -> UpstreamRequest:
 def check(key: str | None) -> UpstreamRequest:
     """Return the request that proves ``key``: it lists the models."""
     return UpstreamRequest("/v1beta/models?pageSize=1000", method="GET", headers=_headers(key))
+
+
+def _step(model: str) -> str:
+    """Return a name as one step of a path, whatever is in it."""
+    return _NO_STEP.sub(lambda found: b"%%%02X" % found[0][0], model.encode()).decode()
 
 
 def _headers(key: str | None) -> dict[str, str]:

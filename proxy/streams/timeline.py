@@ -147,12 +147,13 @@ class StreamTimeline(Timeline):
         """Return the answer's tokens per second, None without the model server's count."""
         if last_word is None or last_word.usage is None:
             return None
+        usage = last_word.usage
         if not self.later:
-            return self.tokens_per_s(last_word.usage.output_tokens, last_word.decode_s)
+            return self.tokens_per_s(usage.output_tokens, last_word.decode_s, usage.reasoning_tokens)
         between_s = sum((turn.first_content or turn.spoken) - turn.spoken for turn in self.later)
         first = None if self.first_content is None else self.first_content + between_s
         return output_rate(
-            last_word.usage.output_tokens,
+            self.shown_tokens(usage.output_tokens, usage.reasoning_tokens),
             first,
             self.last_content,
             pieces=self.content_reads,

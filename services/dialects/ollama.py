@@ -33,6 +33,10 @@ from services.wire.native import Numbered, TextKind
 
 NDJSON: Final = "application/x-ndjson"
 STOPPED: Final = "The answer was stopped."
+_OLLAMA: Final = "ollama"
+_INPUT: Final = "prompt_eval_count"
+_OUTPUT: Final = "eval_count"
+_NS_PER_MS: Final = 1_000_000
 _STOPS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})
 _SPLITTERS: Final[Sequence[tuple[bytes, bytes]]] = (
     ("\x85".encode(), rb"\u0085"),
@@ -82,7 +86,7 @@ class OllamaLines:
         """Return the final line; that of an answer which is not whole is an error."""
         match end:
             case Finished():
-                last = {"error": STOPPED} if was_stopped(end) else {**self._part("", done=True), **end.last_word}
+                last = {"error": STOPPED} if was_stopped(end) else {**self._part("", done=True), **last_fields(end)}
             case Failed():
                 last = {"error": end.message}
             case _:
@@ -139,7 +143,7 @@ class OllamaObject:
         return (
             200,
             native.JSON_HEADERS,
-            orjson.dumps({**body, "done": True, **end.last_word, **skipped(end.skipped_lines)}),
+            orjson.dumps({**body, "done": True, **last_fields(end), **skipped(end.skipped_lines)}),
         )
 
 
@@ -167,6 +171,19 @@ def empty_object(kind: str, model: str, now: datetime, *, done_reason: str) -> d
 def written(moment: datetime) -> str:
     """Return a time of UTC as Ollama writes it: RFC 3339 with nanoseconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+def last_fields(end: Finished) -> Mapping[str, Any]:
+    """Return the last fields as Ollama said them; of another's answer those that are known, and whose it is."""
+    if end.served_by is None or end.served_by.provider == _OLLAMA:
+        return end.last_word
+    fields: dict[str, Any] = {
+        "done_reason": "length" if end.reason is FinishReason.LENGTH else "stop",
+        "total_duration": round(end.timing.total_ms * _NS_PER_MS),
+    }
+    counts = {} if end.usage is None else {_INPUT: end.usage.input_tokens, _OUTPUT: end.usage.output_tokens}
+    fields |= {name: count for name, count in counts.items() if count is not None}
+    return {**fields, "served_by": end.served_by}
 
 
 def was_stopped(end: Finished) -> bool:

@@ -103,15 +103,24 @@ class Timeline:
             return None
         return self._before_asking_s() + self.last_written - self.answered
 
-    def tokens_per_s(self, output_tokens: int | None, decode_s: float | None) -> float | None:
+    def tokens_per_s(
+        self, output_tokens: int | None, decode_s: float | None, reasoning_tokens: int | None = None
+    ) -> float | None:
         """Return the rate of the answer as it came here, None without the model server's count.
 
         Args:
             decode_s: how long the model server says that it decoded.
+            reasoning_tokens: those of the output that were thought.
         """
-        return output_rate(
-            output_tokens, self.first_content, self.last_content, pieces=self.content_reads, decode_s=decode_s
-        )
+        shown = self.shown_tokens(output_tokens, reasoning_tokens)
+        return output_rate(shown, self.first_content, self.last_content, pieces=self.content_reads, decode_s=decode_s)
+
+    def shown_tokens(self, output_tokens: int | None, reasoning_tokens: int | None) -> int | None:
+        """Return how many tokens came here: what was thought is output, and not every model server shows it."""
+        thought_was_shown = self.first_answer is None or self.first_answer != self.first_content
+        if output_tokens is None or reasoning_tokens is None or thought_was_shown:
+            return output_tokens
+        return output_tokens - reasoning_tokens
 
     def spans(self, *, from_start: bool = True) -> Spans:
         """Return what is counted and logged of it; None where there is no such number.

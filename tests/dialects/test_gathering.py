@@ -123,13 +123,22 @@ def test_what_ended_well_is_whole() -> None:
 
 
 def test_thinking_and_calls_stand_in_the_native_object_and_nothing_where_there_are_none() -> None:
-    _, _, whole = NativeObject().whole(gathered((1, STARTED), (2, Thinking("hm")), (3, CALL)).events, END)
+    seal = Signature("anthropic", {"s": "opaque"})
+    events = gathered((1, STARTED), (2, Thinking("hm")), (3, seal), (4, CALL)).events
+    _, _, whole = NativeObject().whole(events, END)
     _, _, plain = NativeObject().whole(gathered((1, STARTED), (2, Token("a"))).events, END)
 
     assert orjson.loads(whole)["message"] == {
         "role": "assistant",
         "content": "",
         "thinking": "hm",
-        "tool_calls": [{"id": "call_1", "function": {"name": "clock", "arguments": {"tz": "UTC"}}}],
+        "tool_calls": [
+            {
+                "id": "call_1",
+                "function": {"name": "clock", "arguments": {"tz": "UTC"}},
+                "extra": {"provider": "gemini", "data": {"s": "opaque"}},
+            }
+        ],
+        "extra": [{"provider": "anthropic", "data": {"s": "opaque"}}],
     }
     assert orjson.loads(plain)["message"] == {"role": "assistant", "content": "a"}

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    ServedBy,
     Signature,
     Started,
     Status,
@@ -154,6 +156,28 @@ def test_a_whole_answer_is_one_object_with_everything_in_it(kind: Kind) -> None:
     assert (said["thinking"], said["tool_calls"]) == ("hm", CALLS)
     assert whole["done"] is True
     assert {name: whole[name] for name in LAST_WORD} == LAST_WORD
+
+
+@pytest.mark.parametrize(
+    ("reason", "usage", "said"),
+    [
+        (FinishReason.LENGTH, Usage(5, 21), {"done_reason": "length", "prompt_eval_count": 5, "eval_count": 21}),
+        (FinishReason.TOOL_CALLS, Usage(None, 21), {"done_reason": "stop", "eval_count": 21}),
+        (FinishReason.CONTENT_FILTER, None, {"done_reason": "stop"}),
+    ],
+)
+def test_another_s_answer_ends_with_what_is_known_of_it_and_whose_it_is(
+    reason: FinishReason, usage: Usage | None, said: dict[str, Any]
+) -> None:
+    served_by = ServedBy("gemini", "llama3.2", 2)
+    end = replace(ended(reason), usage=usage, last_word={}, served_by=served_by)
+
+    last = lines_of("generate", (6, end))[-1]
+    _, whole = whole_of("generate", (3, Token("Hello")), end=end)
+
+    for answer in (last, whole):
+        told = {name: answer[name] for name in answer.keys() - {"model", "created_at", "response", "done"}}
+        assert told == {**said, "total_duration": 1_000_000, "served_by": asdict(served_by)}
 
 
 def test_a_whole_answer_without_thinking_or_tools_has_no_such_fields() -> None:

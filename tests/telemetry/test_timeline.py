@@ -30,6 +30,26 @@ def test_of_content_that_never_came_nothing_is_told() -> None:
     assert timeline.tokens_per_s(9, None) is None
 
 
+@pytest.mark.parametrize(
+    ("reads", "reasoning_tokens", "tokens_per_s"),
+    [
+        ([(2.0, True), (3.0, True), (6.0, True)], 10, 1.0),
+        ([(2.0, False), (3.0, True), (6.0, True)], None, 3.5),
+        ([(2.0, False), (3.0, True), (6.0, True)], 10, 3.5),
+        ([(2.0, False), (3.0, False), (6.0, False)], 10, 3.5),
+    ],
+    ids=["hidden", "not counted", "shown", "all there is"],
+)
+def test_the_rate_leaves_out_what_was_thought_and_not_shown(
+    reads: list[tuple[float, bool]], reasoning_tokens: int | None, tokens_per_s: float
+) -> None:
+    timeline = Timeline(1.0, content_reads=5)
+    for now, answers in reads:
+        timeline.content_came(now, answers)
+
+    assert timeline.tokens_per_s(15, None, reasoning_tokens) == tokens_per_s
+
+
 @pytest.mark.parametrize("from_start", [True, False])
 def test_of_a_replay_only_its_length_and_its_call_are_told(from_start: bool) -> None:
     timeline = Timeline(10.0, parsed=10.25, admitted=11.25, asked=11.5, answered=19.0, ended=20.0)

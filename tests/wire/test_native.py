@@ -379,9 +379,6 @@ def test_a_frame_without_an_end_breaks_the_hop_at_its_limit_and_not_before() -> 
         reader.feed(b"x")
 
 
-# --- what the gateway writes of its own
-
-
 def test_a_changed_start_keeps_its_id_and_its_retry() -> None:
     (start,) = read([frames_of(WHOLE[:1])])
     assert isinstance(start, ControlFrame)

@@ -1,4 +1,4 @@
-"""Whether a key is good, by the list of models (`proxy/providers/key_check.py`); and the kinds of servers."""
+"""Whether a key is good, by the list of models (`proxy/providers/key_check.py`), and `proxy/providers/provider.py`."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""What OpenAI's school says, and how it varies it (`proxy/providers/openai.py`)."""
+"""What OpenAI's school says, as it varies it: `proxy/providers/openai.py`, `proxy/providers/calls_in_parts.py`."""
 
 from typing import Any
 

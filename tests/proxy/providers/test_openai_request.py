@@ -1,4 +1,7 @@
-"""A request in OpenAI's words, and in Groq's (`proxy/providers/openai_request.py`, `proxy/providers/groq.py`)."""
+"""A request in OpenAI's words, and in Groq's.
+
+`proxy/providers/openai_request.py`, `proxy/providers/groq.py`, `proxy/providers/images.py`
+"""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""What refusals mean, by status and body (`proxy/providers/refusals.py`, and each provider's own file)."""
+"""What refusals mean, by status and body.
+
+`proxy/providers/refusals.py`, `proxy/providers/openai_refusal.py`, `proxy/providers/anthropic_refusal.py`,
+`proxy/providers/gemini_refusal.py`
+"""
 
 from collections.abc import Callable
 from typing import Any
