@@ -23,6 +23,11 @@ from tests.proxy.providers.cloud_speech import Told, named_frames, told
 Frame = dict[str, Any]
 USAGE = {"input_tokens": 11, "output_tokens": 1}
 START: Frame = {"type": "message_start", "message": {"type": "message", "content": [], "usage": USAGE}}
+WHOLE_START: Frame = {
+    "type": "message_start",
+    "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": USAGE},
+}
+"""As the service writes it: who reads by types wants all of it."""
 PING: Frame = {"type": "ping"}
 STOP: Frame = {"type": "message_stop"}
 
