@@ -36,6 +36,8 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
     "refusal": FinishReason.CONTENT_FILTER,
 }
 """Any other is a stop, or a call of tools where there is one: newer models have reasons of their own."""
+BLOCKS_MAX: Final = 64
+"""Most blocks that are open at once: one is, in every stream that was seen."""
 _INPUTS: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -136,6 +138,8 @@ class AnthropicAdapter(EventStreamAdapter):
             opened.call = self._calls.begin(typed(block, "id", str), typed(block, "name", str), whole)
         elif kind == "redacted_thinking":
             return self._seal({"redacted_thinking": typed(block, "data", str), "characters": 0}, log)
+        if len(self._blocks) > BLOCKS_MAX:
+            return NO_ANSWER
         return self._grow(opened, {**block, "type": f"{kind}_delta"}, log)
 
     def _grow(self, block: _Block | None, delta: dict[str, Any], log: StreamLog) -> Failed | None:

@@ -17,8 +17,8 @@ from services.wire.events import MAX_SIGNATURE_BYTES, Failed, Signature, ToolCal
 
 CALLS_BYTES: Final = 8 << 20
 """Most that all calls of one answer may have together, as long as it goes on."""
-_CALL_BYTES: Final = 256
-"""What a part is taken to weigh beside its text: parts without text have no bound of their own."""
+_PART_BYTES: Final = 256
+"""What a call, and a part of one, is taken to weigh beside its text: those without text have no bound of their own."""
 
 
 @dataclass(slots=True)
@@ -66,13 +66,13 @@ class CallsInParts:
         """Begin another call."""
         call = CallInParts(call_id, name, whole=whole)
         self._calls.append(call)
-        self._bytes += len(orjson.dumps(whole or {}))
+        self._bytes += len(orjson.dumps((call_id, name, whole))) + _PART_BYTES
         return call
 
     def argue(self, call: CallInParts, part: str) -> None:
         """Append to the arguments of ``call``."""
         call.parts.append(part)
-        self._bytes += len(part) + _CALL_BYTES
+        self._bytes += len(part) + _PART_BYTES
 
     @property
     def are_too_long(self) -> bool:
@@ -118,7 +118,9 @@ class CallsInParts:
             self._bytes += len(orjson.dumps(given))
         elif given is not None:
             raise Malformed
-        call.extra = typed(fragment, "extra_content", dict) or call.extra
+        if extra := typed(fragment, "extra_content", dict):
+            call.extra = extra
+            self._bytes += len(orjson.dumps(extra))
 
     def _call(self, index: int | None, call_id: str, name: str) -> CallInParts:
         """Return the call that a fragment belongs to.

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.providers.anthropic import BLOCKS_MAX
 from services.wire.events import (
     MAX_SIGNATURE_BYTES,
     Code,
@@ -230,6 +231,15 @@ def test_a_signature_has_a_bound(over: int) -> None:
     end = told("anthropic", named_frames(START, *thought(0, "hm", seal=(seal,)), *stopped(), STOP), cuts=(4096,)).end
 
     assert isinstance(end, Failed if over else Completion)
+
+
+def test_blocks_that_are_never_closed_are_no_answer() -> None:
+    opened = [text(index)[0] for index in range(BLOCKS_MAX + 1)]
+
+    many = named_frames(START, *opened[:-1], *text(0, "a"), *stopped(), STOP)
+
+    assert isinstance(told("anthropic", many).end, Completion)
+    assert isinstance(told("anthropic", named_frames(START, *opened)).end, Failed)
 
 
 def test_frames_of_wrong_types_are_left_out_and_counted() -> None:

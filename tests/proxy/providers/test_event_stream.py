@@ -80,11 +80,12 @@ def test_what_stands_between_frames_is_kept_to_a_bound() -> None:
     assert isinstance(end, Failed)
 
 
-def test_a_call_without_end_is_no_answer() -> None:
-    part = {"index": 0, "function": {"arguments": "x" * (1 << 16)}}
-    chunk = frames({"choices": [{"delta": {"tool_calls": [part]}}]}, done=False)
+@pytest.mark.parametrize("part", [{"function": {"arguments": "x" * 500}}, {"function": {"name": "f"}}])
+def test_calls_without_end_are_no_answer(part: dict[str, Any]) -> None:
+    """Many fragments of one, or many calls."""
+    chunk = frames({"choices": [{"delta": {"tool_calls": [part] * 1000}}]}, done=False)
 
-    end = fed("openai", [chunk] * 200).end
+    end = fed("openai", [chunk] * 40).end
 
     assert isinstance(end, Failed)
     assert end.code is Code.UPSTREAM_MALFORMED
