@@ -110,6 +110,9 @@ class AnthropicAdapter(EventStreamAdapter):
                     return failed
         return self._finish(typed(value, "stop_reason", str), log) or self._last_word()
 
+    def _lost(self) -> None:
+        self._calls.spoil()
+
     def _completion(self) -> Completion | None:
         """Return None: `message_stop` is the end, and says itself that it is."""
         return None
@@ -154,7 +157,7 @@ class AnthropicAdapter(EventStreamAdapter):
             if signature := typed(delta, "signature", str):
                 block.seal.append(signature)
         elif block.call is not None:
-            self._calls.argue(block.call, typed(delta, "partial_json", str))
+            self._calls.argue(block.call, delta.get("partial_json"))
         too_long = self._calls.are_too_long or sum(map(len, block.seal)) > MAX_SIGNATURE_BYTES
         return NO_ANSWER if too_long else None
 

@@ -28,6 +28,7 @@ class CallInParts:
     Attributes:
         whole: its arguments where they came as an object.
         extra: what its provider wants to have back.
+        is_readable: nothing of it was lost.
     """
 
     call_id: str = ""
@@ -35,6 +36,7 @@ class CallInParts:
     parts: list[str] = field(default_factory=list)
     whole: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
+    is_readable: bool = True
 
     @property
     def arguments(self) -> object:
@@ -69,10 +71,18 @@ class CallsInParts:
         self._bytes += len(orjson.dumps((call_id, name, whole))) + _PART_BYTES
         return call
 
-    def argue(self, call: CallInParts, part: str) -> None:
-        """Append to the arguments of ``call``."""
-        call.parts.append(part)
-        self._bytes += len(part) + _PART_BYTES
+    def argue(self, call: CallInParts, part: object) -> None:
+        """Append to the arguments of ``call``; what is no text spoils it."""
+        if isinstance(part, str):
+            call.parts.append(part)
+            self._bytes += len(part) + _PART_BYTES
+        elif part is not None:
+            call.is_readable = False
+
+    def spoil(self) -> None:
+        """Take none of the calls for whole: something was lost, and it may have been a part of any."""
+        for call in self._calls:
+            call.is_readable = False
 
     @property
     def are_too_long(self) -> bool:
@@ -88,14 +98,10 @@ class CallsInParts:
         """
         calls, self._calls = self._calls, []
         for call in calls:
-            if cut and call is calls[-1] and not _is_whole(call):
+            if cut and call is calls[-1] and not (call.arguments and _arguments(call) is not None):
                 return None
-            try:
-                arguments = arguments_of(call.arguments)
-            except Malformed:
-                self.left_out = True
-                continue
-            if not call.name:
+            arguments = _arguments(call)
+            if arguments is None or not call.name:
                 self.left_out = True
                 continue
             extra = Signature(provider, call.extra) if call.extra else None
@@ -111,13 +117,11 @@ class CallsInParts:
         name, given = typed(function, "name", str), function.get("arguments")
         call = self._call(index if isinstance(index, int) else None, call_id, name)
         call.call_id, call.name = call.call_id or call_id, call.name or name  # a name may come again
-        if isinstance(given, str):
-            self.argue(call, given)
-        elif isinstance(given, dict):
+        if isinstance(given, dict):
             call.whole = given
             self._bytes += len(orjson.dumps(given))
-        elif given is not None:
-            raise Malformed
+        else:
+            self.argue(call, given)
         if extra := typed(fragment, "extra_content", dict):
             call.extra = extra
             self._bytes += len(orjson.dumps(extra))
@@ -136,12 +140,12 @@ class CallsInParts:
         return call
 
 
-def _is_whole(call: CallInParts) -> bool:
+def _arguments(call: CallInParts) -> dict[str, Any] | None:
+    """Return the arguments of a call; None where they cannot be read, or something of them was lost."""
     try:
-        arguments_of(call.arguments)
+        return arguments_of(call.arguments) if call.is_readable else None
     except Malformed:
-        return False
-    return bool(call.arguments)
+        return None
 
 
 def tell_call(call: ToolCall, log: StreamLog) -> Failed | None:

@@ -139,6 +139,10 @@ class EventStreamAdapter(ABC):
     def _completion(self) -> Completion | None:
         """Return the end of the answer if the server has said it, and only its usage or the body's end may follow."""
 
+    @abstractmethod
+    def _lost(self) -> None:
+        """Note that something could not be read, and may have been a part of what is not whole yet."""
+
     def _read(self, frames: Iterator[Frame], log: StreamLog) -> Outcome | None:
         try:
             for frame in frames:
@@ -150,12 +154,16 @@ class EventStreamAdapter(ABC):
 
     def _frame(self, frame: Frame, log: StreamLog) -> Outcome | None:
         value = object_in(frame.data)
+        if value is None and (frame.is_body or not frame.ended):
+            return None
         if value is None:
-            return skip(log) if frame.ended and not frame.is_body else None
+            self._lost()
+            return skip(log)
         outcome, self._left_out = None, False
         try:
             outcome = self._whole(value, log) if frame.is_body else self._said(value, log)
         except Malformed:
+            self._lost()
             self._left_out = True
         no_more = skip(log) if self._left_out else None  # once a frame, however much of it
         return outcome or no_more

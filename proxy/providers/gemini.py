@@ -81,6 +81,9 @@ class GeminiAdapter(EventStreamAdapter):
     def _whole(self, value: dict[str, Any], log: StreamLog) -> Outcome | None:
         return self._said(value, log) or self._completion()
 
+    def _lost(self) -> None:
+        """Nothing is to be done: each chunk is whole by itself."""
+
     def _completion(self) -> Completion | None:
         if self._reason is None:
             return None

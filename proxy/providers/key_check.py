@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from proxy.providers.refusals import Complaint
 
@@ -52,6 +52,8 @@ class KeyCheck:
                 return f"{key}: the quota is used up ({self.status})"
             case KeyState.UNKNOWN:
                 return f"{key} could not be checked ({self.status})" if self.status else f"{key}: no answer"
+            case _:
+                assert_never(self.state)
 
 
 def judged(status: int, complaint: Complaint | None, models: Iterable[str]) -> KeyCheck:

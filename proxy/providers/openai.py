@@ -71,6 +71,9 @@ class OpenAIAdapter(EventStreamAdapter):
         self._count(value)
         return self._choice(choice, typed(choice, "message", dict), log) or self._completion()
 
+    def _lost(self) -> None:
+        self._calls.spoil()
+
     def _completion(self) -> Completion | None:
         if self._reason is None:
             return None

@@ -42,6 +42,10 @@ EVENTS: list[Numbered] = [
 ]
 
 
+def test_a_provider_s_signature_is_not_told() -> None:
+    assert SEED.frames([(4, Signature("gemini", {"s": "opaque"}))]) == b""
+
+
 def dispatched(frames: bytes) -> list[ServerSentEvent]:
     return list(SseDecoder().feed(frames))
 

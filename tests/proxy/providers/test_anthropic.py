@@ -182,7 +182,7 @@ def test_only_message_stop_proves_the_end(frames: list[Frame], broke_off: bool) 
 
 
 def test_message_stop_without_a_reason_proves_nothing() -> None:
-    end = told("anthropic", named_frames(START, *text(0, "a"), STOP)).end
+    end = told("anthropic", named_frames(START, *text(0, "a"), *stopped(None), STOP)).end
 
     assert isinstance(end, Failed)
     assert end.code is Code.UPSTREAM_TRUNCATED
@@ -272,3 +272,17 @@ def test_an_answer_that_comes_whole_gives_the_same_events() -> None:
     ]
     assert answer.end == Completion(FinishReason.TOOL_CALLS, Usage(11, 5), load_s=None, prefill_s=None)
     assert told("anthropic", b'{"type":"error","error":{"type":"api_error","message":"no"}}').failed.why == "error"
+
+
+@pytest.mark.parametrize(
+    ("content", "is_whole"),
+    [
+        ([7, {"type": "text", "text": "a"}], True),
+        ([{"type": "redacted_thinking", "data": "x" * MAX_SIGNATURE_BYTES}], False),
+    ],
+    ids=["with what is no block", "with a seal that is too long"],
+)
+def test_a_whole_answer_is_read_as_far_as_it_can_be(content: list[Any], *, is_whole: bool) -> None:
+    end = told("anthropic", orjson.dumps({"type": "message", "content": content, "stop_reason": "end_turn"})).end
+
+    assert isinstance(end, Completion) is is_whole

@@ -188,6 +188,7 @@ def seal(characters: int, **data: str) -> Signature:
         ("hmah", (seal(2, signature="a"), seal(0, redacted_thinking="x"), seal(2, signature="b")), ["hm", "x", "ah"]),
         ("changed", (seal(2, signature="a"),), []),
         ("hm", (Signature("anthropic", {"signature": "a", "characters": "2"}),), []),
+        ("hm", (seal(2, other="a"),), []),
         ("hm", (Signature("gemini", {"signature": "a", "characters": 2}),), []),
         ("hm", (), []),
     ],

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.providers.event_stream import BODY_BYTES, STRAY_BYTES, object_in
+from proxy.providers.kinds import PROVIDERS
 from proxy.providers.no_answer import SKIPPED_LINES_MAX
-from services.wire.events import Code, Failed
-from tests.proxy.providers.cloud_speech import CLOUDS, fed, frames, told
+from proxy.streams.log import StreamLog
+from services.wire.events import Code, Completion, Failed
+from tests.proxy.providers.cloud_speech import CLOUDS, fed, frames, question, told
 from tests.wire.cuts import cut_anywhere, pieces_of
 
 FIELDS = (
@@ -56,6 +58,28 @@ def test_no_whole_body_and_no_refusal_raises(provider: str, value: Any) -> None:
 @given(chunks=cut_anywhere('data: {"choices":[{"delta":{"content":"ёж\\n🌊"}}]}\r\n\r\ndata: [DONE]\r\r'.encode()))
 def test_a_character_and_a_line_end_may_be_cut_anywhere(chunks: list[bytes]) -> None:
     assert fed("openai", chunks).text() == "ёж\n🌊"
+
+
+ENDINGS: dict[str, tuple[bytes, bytes]] = {
+    "openai": (
+        b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+        b'data: {"choices":[{"finish_reason":"stop"}]}\n\n',
+    ),
+    "gemini": (b'data: {"candidates":[{}]}\n\n', b'data: {"candidates":[{"finishReason":"STOP"}]}\n\n'),
+}
+
+
+@pytest.mark.parametrize("provider", ENDINGS)
+def test_behind_the_finish_only_the_end_is_awaited(provider: str) -> None:
+    adapter, log = PROVIDERS[provider].adapter(question()), StreamLog(1 << 20)
+    seen = [adapter.has_finished]
+    for frame in ENDINGS[provider]:
+        assert adapter.feed(frame, log) is None
+        seen.append(adapter.has_finished)
+
+    assert seen == [False, False, True]
+    assert isinstance(adapter.end(log), Completion)
+    assert adapter.silent
 
 
 @pytest.mark.parametrize("over", [0, 1])

@@ -5,6 +5,7 @@ import pytest
 
 from proxy.providers.key_check import NAMES_MAX, KeyCheck, KeyState
 from proxy.providers.kinds import PROVIDERS
+from services.wire.request import GenerateRequest
 from tests.proxy.providers.test_refusals import of_anthropic, of_gemini, of_openai
 
 LISTS = {
@@ -75,4 +76,5 @@ def test_each_kind_is_what_it_says() -> None:
         "gemini": ("gemini", "GeminiAdapter"),
     }
     assert [name for name, kind in PROVIDERS.items() if kind.needs_key] == ["groq", "anthropic", "gemini"]
+    assert PROVIDERS["ollama"].takes(GenerateRequest(prompt="a", suffix="b"))
     assert all(kind.public_url is None or kind.public_url.startswith("https://") for kind in PROVIDERS.values())

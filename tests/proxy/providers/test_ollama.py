@@ -313,3 +313,9 @@ def test_a_model_that_may_go_on_is_not_stopped(num_predict: int | None) -> None:
     events, end, _ = fed([said("x")] * 1000, adapter_of(max_output_tokens=num_predict))
 
     assert (events[0], end) == (Token("x" * 1000), None)
+
+
+def test_behind_its_last_word_nothing_is_awaited() -> None:
+    adapter = adapter_of()
+
+    assert not adapter.has_finished

@@ -136,6 +136,7 @@ def test_a_call_that_cannot_be_read_is_left_out_alone_and_counted() -> None:
     bad = [
         fragment(1, "{oops", "look", "call_b"),
         fragment(2, "[1]", "look", "call_c"),
+        fragment(4, 7, "look", "call_e"),
         fragment(3, "{}", "", "call_d"),
     ]
 
@@ -143,6 +144,24 @@ def test_a_call_that_cannot_be_read_is_left_out_alone_and_counted() -> None:
 
     assert (answer.calls, answer.skipped) == ([FIND], 2)  # once a frame, however much of it
     assert answer.completion.reason is FinishReason.TOOL_CALLS
+
+
+@pytest.mark.parametrize("lost", [b"data: {oops\n\n", frames({"choices": 7}, done=False)])
+def test_a_call_that_may_have_lost_a_part_is_not_told(lost: bytes) -> None:
+    """Its arguments may be JSON all the same, and others."""
+    parts = [calling(fragment(0, "", "find", "call_a")), calling(fragment(0, "{}"))]
+    body = frames(parts[0], done=False) + lost + frames(parts[1], chunk("tool_calls"))
+
+    assert (told("openai", body).calls, told("openai", body).skipped) == ([], 2)
+
+
+def test_a_call_that_is_too_long_is_no_answer() -> None:
+    end = told(
+        "openai", frames(calling(fragment(0, '{"x":"' + "x" * (1 << 20) + '"}', "find")), chunk("stop")), cuts=()
+    ).end
+
+    assert isinstance(end, Failed)
+    assert end.code is Code.UPSTREAM_MALFORMED
 
 
 def test_where_no_call_could_be_read_the_answer_stopped() -> None:
@@ -245,6 +264,7 @@ ERRORS: dict[str, tuple[bytes, Code, str]] = {
     "in a frame": (b'data: {"error":{"message":"it broke","type":"server_error"}}\n\n', Code.UPSTREAM_ERROR, "error"),
     "named": (b'event: error\ndata: {"error":{"message":"it broke"}}\n\n', Code.UPSTREAM_ERROR, "error"),
     "words alone": (b'data: {"error":"it broke"}\n\n', Code.UPSTREAM_ERROR, "error"),
+    "by a number in words": (b'data: {"error":{"code":"503"}}\n\n', Code.UPSTREAM_ERROR, "error"),
     "by a number": (b'data: {"error":{"message":"it broke","code":502}}\n\n', Code.UPSTREAM_ERROR, "error"),
     "a limit": (b'data: {"error":{"code":"rate_limit_exceeded"}}\n\n', Code.UPSTREAM_UNAVAILABLE, "429"),
     "the quota": (b'data: {"error":{"code":"insufficient_quota"}}\n\n', Code.UPSTREAM_UNAVAILABLE, "quota"),

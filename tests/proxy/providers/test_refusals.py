@@ -143,7 +143,7 @@ SAYS: dict[str, tuple[str, int, bytes, tuple[Code, str, bool, bool]]] = {
     "Gemini's minute, in a list": (
         "gemini",
         429,
-        b"[" + of_gemini(details=[{"violations": [{"quotaId": "RequestsPerMinute"}]}, {"retryDelay": "3s"}]) + b"]",
+        b"[" + of_gemini(details=[{"violations": [7, {"quotaId": "RequestsPerMinute"}]}, {"retryDelay": "3s"}]) + b"]",
         (UNAVAILABLE, "429", True, True),
     ),
 }  # fmt: skip

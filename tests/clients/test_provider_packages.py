@@ -1,7 +1,7 @@
 """The providers' own packages, and our adapters, at the same bytes: the same text, calls and usage.
 
-openai, groq, anthropic and google-genai, in an environment of their own (packages.lock); the recordings of the real
-services take part where they are.
+openai, groq, anthropic and google-genai, in an environment of their own (provider_packages.lock); the recordings of the
+real services take part where they are.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.throwaway import INSTALL_TIMEOUT_S, environment
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(INSTALL_TIMEOUT_S + 120.0)]
 
-LOCK: Final = Path(__file__).parent / "packages.lock"
+LOCK: Final = Path(__file__).parent / "provider_packages.lock"
 ASK_TIMEOUT_S: Final = 100.0
 PROGRAM: Final = r"""
 import json, sys
