@@ -19,6 +19,7 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -98,7 +99,7 @@ class OpenAiChunks:
                 return self._chunk({"tool_calls": [{"index": self._calls - 1, **tool_call(event)}]})
             case Finished() | Failed():
                 return self.close(event)
-            case ToolResult():  # who runs its own tools is not told of ours
+            case Signature() | ToolResult():  # who runs its own tools is not told of ours, nor of seals
                 return b""
             case _:
                 assert_never(event)

@@ -33,6 +33,7 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -114,7 +115,7 @@ class ResponseEvents:
                 return self._closed("completed") + self._called(event)
             case Finished() | Failed():
                 return self.close(event)
-            case ToolResult():  # who runs its own tools is not told of ours
+            case Signature() | ToolResult():  # who runs its own tools is not told of ours, nor of seals
                 return b""
             case _:
                 assert_never(event)

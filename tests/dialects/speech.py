@@ -5,7 +5,7 @@ from typing import Any, Final
 import orjson
 
 from services.dialects.foreign import Told, Wanted
-from services.wire.events import Finished, FinishReason, Started, Thinking, Timing, Token, ToolCall, Usage
+from services.wire.events import Finished, FinishReason, Signature, Started, Thinking, Timing, Token, ToolCall, Usage
 from services.wire.native import Numbered
 from services.wire.request import ChatRequest, Message
 from services.wire.sse import ServerSentEvent, SseDecoder
@@ -19,7 +19,7 @@ SAID: Final[list[Numbered]] = [
     (2, Thinking("hm")),
     (3, Token("Hel")),
     (4, Token("lo")),
-    (5, ToolCall("call_1", "clock", {"tz": "UTC"}, extra={"signature": "opaque"})),
+    (5, ToolCall("call_1", "clock", {"tz": "UTC"}, extra=Signature("gemini", {"s": "opaque"}))),
     (6, ToolCall("call_2", "weather", {})),
 ]
 
