@@ -22,6 +22,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -102,6 +103,8 @@ class AiSdkChunks:
                 return self._end_part() + _chunk("tool-input-start", **call) + whole
             case ToolResult():
                 return self._end_part() + _result(event)
+            case Signature():  # a page does not send it back
+                return b""
             case Started():
                 return self._begin(event)
             case Finished() | Failed():

@@ -29,6 +29,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Logged,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -153,6 +154,8 @@ class AnthropicEvents:
                 return self.close(event)
             case ToolResult():  # of a tool that the server ran: the text tells of it
                 return b""
+            case Signature():  # its provider's; the block of thinking has a seal of ours
+                return b""
             case _:
                 assert_never(event)
 
@@ -268,7 +271,7 @@ def _block(event: Logged) -> dict[str, Any] | None:
             return {"type": "thinking", "thinking": text, "signature": ThinkingSeal(text).signature}
         case ToolCall():
             return {"type": "tool_use", "id": event.call_id, "name": event.name, "input": event.arguments}
-        case Started() | ToolResult() | Finished() | Failed():
+        case Started() | Signature() | ToolResult() | Finished() | Failed():
             return None
         case _:
             assert_never(event)

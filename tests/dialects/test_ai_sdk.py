@@ -17,6 +17,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -133,6 +134,10 @@ def test_what_was_left_out_is_said_beside_the_usage() -> None:
 )
 def test_the_page_is_shown_what_a_tool_of_the_server_gave(ok: bool, chunk: dict[str, Any]) -> None:
     assert told((2, ToolResult("c", "f", ok=ok, content="12", duration_ms=1))) == [chunk]
+
+
+def test_the_page_is_shown_no_provider_s_signature() -> None:
+    assert told((2, Signature("gemini", {"s": "opaque"}))) == []
 
 
 def test_what_the_stream_waits_for_is_shown_and_not_kept() -> None:

@@ -27,6 +27,7 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
+    Signature,
     Started,
     Status,
     Terminal,
@@ -240,6 +241,7 @@ def test_what_these_clients_do_not_know_is_not_said() -> None:
 
     assert dialect.status(Status(Phase.LOADING)) == b""
     assert dialect.frames([(2, ToolResult("c", "f", ok=True, content="12", duration_ms=1))]) == b""
+    assert dialect.frames([(3, Signature("gemini", {"s": "opaque"}))]) == b""
 
 
 def test_a_heartbeat_is_an_event() -> None:
