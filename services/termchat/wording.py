@@ -21,11 +21,11 @@ _REASONS: Final[Mapping[str, str]] = {
     "abandoned": "ended, for nobody had read it for too long",
     "tool_calls": "the model asks for tools, and none are run here",
 }
-_CURES: Final[Mapping[str, str]] = {
-    "unauthorized": "--key-file FILE sends the key that a file holds.",
-    "model_not_allowed": "--model NAME asks another; in a chat, /model.",
+_PLAINLY: Final[Mapping[str, str]] = {
+    "unauthorized": "The gateway wants a good key: --key-file FILE names the file that holds one.",
+    "model_not_allowed": "This key may not ask this model; --model NAME, or /model, asks another.",
 }
-"""What a code asks of a person at a terminal, beyond its message."""
+"""What the gateway says to who writes a request, as it is said to who sits at a terminal."""
 SETTABLE: Final = ("system", "top_p", "max_tokens", "seed")
 RETRY: Final = "/retry asks again"
 _PARTS: Final = (("queue", "queue_ms"), ("load", "load_ms"), ("prompt", "prefill_ms"), ("tokens", "decode_ms"))
@@ -74,8 +74,8 @@ def afterword(end: AnswerFinished) -> str:
 def failure(failed: AnswerFailed) -> str:
     """Return what went wrong, and when asking again may help."""
     words = one_line(failed.message) or f"the answer failed: {one_line(failed.code) or 'unexpected answer'}"
-    if cure := _CURES.get(failed.code):
-        words = f"{words} {cure}"
+    if failed.request_id:  # it is the gateway's own word, and no sign-in's before it
+        words = _PLAINLY.get(failed.code, words)
     if failed.retry_after_s:
         words = f"{words} (again in {_length(failed.retry_after_s)})"
     return f"{words} [{one_line(failed.code)}]" if failed.code else words
@@ -130,7 +130,7 @@ def _served_by(numbers: Mapping[str, Any]) -> list[str]:
         ("tries", f"{attempts:.0f}" if attempts > 1 else ""),
         ("without", ", ".join(map(str, dropped)) if isinstance(dropped, list) else ""),
     ]
-    return [f"{name:<9}{one_line(value)}" for name, value in rows if value]
+    return [f"{name:<12}{one_line(value)}" for name, value in rows if value]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

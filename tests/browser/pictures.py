@@ -102,7 +102,7 @@ async def chats(visit: Visit) -> None:
     await visit.page.get_by_role("button", name="Settings and files").click()
 
 
-USAGE: Final = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000, "tokens_left": 200}
+USAGE: Final = {"day": "2026-11-28", "tokens_used": 49_800, "tokens_per_day": 50_000}
 TIMING: Final = {"queue_ms": 2, "ttft_ms": 480, "total_ms": 1400, "tokens_per_s": 71.5}
 SERVED: Final = {
     "provider": "groq",
@@ -191,28 +191,26 @@ async def settings(visit: Visit) -> None:
 
 async def with_keys(photographer: Photographer, up: PageChain, folder: Path) -> None:
     keys = KeysOnDisk(folder)
-    key = keys.add(models='["document"]')
+    all_models, one_model = keys.add("Ada"), keys.add("Bob", models='["story"]')
     gateway = up.chain.another_gateway(**keys.settings)
 
-    async def give_key(visit: Visit) -> None:
+    async def give(visit: Visit, key: str, tokens_left: int) -> None:
         await visit.page.evaluate("key => window.sluice.chat.gateway.apiKey.become(key)", key)
-        await answer(visit.page, "/api/usage", json.dumps(USAGE))
+        await answer(visit.page, "/api/usage", json.dumps({**USAGE, "tokens_left": tokens_left}))
 
     async def not_allowed(visit: Visit) -> None:
-        await give_key(visit)
+        await give(visit, one_model, 200)
         await visit.choose("sim")
         await wants_key(visit)
 
     async def limited(visit: Visit) -> None:
-        await give_key(visit)
-        spent = {"Retry_After": "33120", "X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0"}
-        await answer(
-            visit.page, "/api/chat/stream", refusal("rate_limited", "The day's tokens are spent."), 429, **spent
-        )
+        await give(visit, all_models, 0)
+        said = refusal("rate_limited", "This key's tokens of the day are spent.")
+        await answer(visit.page, "/api/chat/stream", said, 429, Retry_After="33120")
         await wants_key(visit)
 
     async def keyed_settings(visit: Visit) -> None:
-        await give_key(visit)
+        await give(visit, all_models, 46_600)
         await complete(visit)
         await settings(visit)
 

@@ -72,7 +72,7 @@ async def test_parameters_are_a_conversation_s_own_and_reach_the_model(visit: Vi
     await page.get_by_label("Temperature").fill("0.25")
     await page.get_by_label("Seed").fill("42")
     await page.get_by_label("Most tokens in an answer").fill("0")
-    await expect(page.get_by_text("A number from 1 to 1000000.")).to_be_visible()
+    await expect(page.get_by_text("A number from 1 to 1,000,000.")).to_be_visible()
     await visit.ask("hi")
     await visit.finished()
 

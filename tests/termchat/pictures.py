@@ -27,9 +27,9 @@ def talk(folder: Path, key: str, url: str) -> Iterator[str]:
     """Talk as three people do: with a key, without one, and with one that may not ask this model."""
     file = folder / "key"
     file.write_text(key)
-    for arguments in (["--key-file", str(file)], [], ["--key-file", str(file), "--model", "sim"]):
+    for arguments in (["--key-file", str(file)], [], ["--key-file", str(file), "--model", "story"]):
         with person(*arguments, url=url) as somebody:
-            somebody.enter("Tell me of the keeper.")
+            somebody.enter("What is a sluice?")
             somebody.sees_prompt()
             if arguments == ["--key-file", str(file)]:
                 somebody.enter("/stats")
@@ -55,8 +55,8 @@ def marked(cell: Cell) -> str:
 async def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as kept:
         keys = KeysOnDisk(Path(kept))
-        key = keys.add(models='["story"]')
-        with running_chain(simulator={"SCRIPT": "rate=200"}, gateway=keys.settings) as chain:
+        key = keys.add(models='["sim"]')
+        with running_chain(simulator={"SCRIPT": "rate=200,tokens=60"}, gateway=keys.settings) as chain:
             screens = await asyncio.to_thread(lambda: list(talk(Path(kept), key, chain.gateway.url)))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -39,7 +39,7 @@ async def test_flags_win_over_the_environment() -> None:
     ("answer", "code", "words"),
     [
         (plain("401 Unauthorized", b"<html>sign in</html>"), 4, "The server answered 401."),
-        (plain("403 Forbidden", REFUSED % b"model_not_allowed"), 4, "No. --model NAME asks another"),
+        (plain("403 Forbidden", REFUSED % b"model_not_allowed"), 4, "--model NAME, or /model, asks another"),
         (plain("407 Proxy Authentication Required"), 4, "The server answered 407."),
         (plain("429 Too Many", REFUSED % b"rate_limited", "Retry-After: 7"), 5, "No. (again in 7 s) [rate_limited]"),
         (plain("429 Too Many Requests", b"slow down"), 5, "The server answered 429."),

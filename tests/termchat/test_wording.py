@@ -88,7 +88,7 @@ def test_the_parts_of_an_answer_s_time_are_lines() -> None:
         "read         12 tokens",
         "wrote        34 tokens",
         "speed        19.5 tokens/s",
-        "by       tiny",
+        "by          tiny",
     ]
 
 
@@ -96,9 +96,9 @@ def test_who_answered_and_without_what_are_lines() -> None:
     told = {"provider": "groq", "server": "groq", "model": "llama-3.3\x1b", "attempts": 2, "dropped": ["top_k", "seed"]}
 
     assert wording.stats({"served_by": told}) == [
-        "by       groq · llama-3.3␛",
-        "tries    2",
-        "without  top_k, seed",
+        "by          groq · llama-3.3␛",
+        "tries       2",
+        "without     top_k, seed",
     ]
 
 
@@ -130,11 +130,7 @@ def test_an_answer_that_did_not_simply_stop_has_an_afterword(end: AnswerFinished
         (AnswerFailed("overloaded", "Too many.", retry_after_s=3.0), "Too many. (again in 3 s) [overloaded]"),
         (AnswerFailed("rate_limited", "Spent.", retry_after_s=121.0), "Spent. (again in 3 min) [rate_limited]"),
         (AnswerFailed("rate_limited", "Spent.", retry_after_s=33121.0), "Spent. (again in 9 h 13 min) [rate_limited]"),
-        (AnswerFailed("unauthorized", "No."), "No. --key-file FILE sends the key that a file holds. [unauthorized]"),
-        (
-            AnswerFailed("model_not_allowed", "No."),
-            "No. --model NAME asks another; in a chat, /model. [model_not_allowed]",
-        ),
+        (AnswerFailed("unauthorized", "Sign in."), "Sign in. [unauthorized]"),
         (AnswerFailed("", "Away."), "Away."),
         (AnswerFailed("internal", ""), "the answer failed: internal [internal]"),
         (AnswerFailed("a\x1b", "b\r\nc"), "b c [a␛]"),
@@ -142,6 +138,14 @@ def test_an_answer_that_did_not_simply_stop_has_an_afterword(end: AnswerFinished
 )
 def test_a_failure_is_told_with_its_code(failed: AnswerFailed, words: str) -> None:
     assert wording.failure(failed) == words
+
+
+@pytest.mark.parametrize(("code", "way"), [("unauthorized", "--key-file FILE"), ("model_not_allowed", "--model NAME")])
+def test_what_the_gateway_refuses_a_key_is_told_with_the_option_that_helps(code: str, way: str) -> None:
+    told = wording.failure(AnswerFailed(code, "Send Authorization.", request_id="r-1"))
+
+    assert way in told
+    assert "Send Authorization." not in told
 
 
 def test_models_are_rows_whatever_the_list_holds() -> None:

@@ -9,7 +9,9 @@ export function drawEmpty(show, models, model) {
   place.hidden = !show;
   if (!show) return;
   if (models.none) {
-    fill(place, h("h2", {}, t("noModel")), h("p", {}, t("noModelHow")), h("pre", { tabindex: "0" }, "ollama pull llama3.2"), h("p", { class: "note" }, t("noModelLooking")));
+    const isForKey = models.gateway.apiKey.isThere; // others may have some
+    if (isForKey) fill(place, h("h2", {}, t("noModelForKey")), h("p", {}, t("noModelForKeyHow")), h("p", { class: "note" }, t("noModelLooking")));
+    else fill(place, h("h2", {}, t("noModel")), h("p", {}, t("noModelHow")), h("pre", { tabindex: "0" }, "ollama pull llama3.2"), h("p", { class: "note" }, t("noModelLooking")));
     return;
   }
   const meant = models.meant(model);

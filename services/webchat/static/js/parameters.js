@@ -1,7 +1,7 @@
 /** What a person may set for a conversation: shown in the drawer, checked while it is typed, kept with it. */
 
 import { byId, fill, h, iconButton } from "./dom.js";
-import { t } from "./words.js";
+import { t, whole } from "./words.js";
 
 /** @typedef {import("./conversation.js").Parameters} Parameters */
 
@@ -69,7 +69,7 @@ export class ParametersDrawer {
     input.value = String(parameters[name] ?? "");
     input.addEventListener("input", () => {
       const good = input.checkValidity() && !input.validity.badInput;
-      note.textContent = good ? "" : t("between", { min, max });
+      note.textContent = good ? "" : t("between", { min: whole(min), max: whole(max) });
       input.setAttribute("aria-invalid", String(!good));
       if (good) this.#set(name, input.value === "" ? undefined : Number(input.value));
     });

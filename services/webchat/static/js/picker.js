@@ -78,7 +78,7 @@ export class Picker {
     const name = meant?.name ?? this.chat.open.model;
     fill(
       this.#button,
-      h("span", { class: "model-name" }, name || t(this.models.none ? "noModel" : "anyModel")),
+      h("span", { class: "model-name" }, name || t(this.models.none ? this.#noModel : "anyModel")),
       meant?.simulated ? h("span", { class: "badge" }, t("simulated")) : null,
       icon("chevron"),
     );
@@ -94,8 +94,12 @@ export class Picker {
     options[this.#active]?.scrollIntoView({ block: "nearest" });
   }
 
+  get #noModel() {
+    return this.models.gateway.apiKey.isThere ? "noModelForKey" : "noModel";
+  }
+
   #noneWords() {
-    if (this.models.listed) return t("noModelHere");
+    if (this.models.listed) return `${t(this.#noModel)}.`;
     const { refused } = this.models;
     if (refused?.code === "forbidden") return t("modelsRefused");
     return t(refused?.code === "unauthorized" ? "modelsNeedKey" : "modelsUnknown");
