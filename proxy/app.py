@@ -2,33 +2,47 @@
 
 import asyncio
 import socket
-from collections.abc import Coroutine, Sequence
-from functools import cached_property
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from proxy import report
+from proxy.config.config import Config, ServerConfig
 from proxy.errors import answer
 from proxy.metrics import ProxyMetrics
+from proxy.providers.kinds import PROVIDERS
 from proxy.providers.ollama import OllamaAdapter
 from proxy.routes.embedding import EmbeddingRoutes
-from proxy.routes.ollama import OllamaRoutes
+from proxy.routes.ollama import ModelPages, OllamaRoutes
 from proxy.routes.responder import StreamResponder
 from proxy.routes.streams import StreamRoutes
 from proxy.settings import ProxySettings
-from proxy.streams.permits import Admission, Place
-from proxy.streams.registry import Streams
+from proxy.streams.caller import Caller
+from proxy.streams.permits import Admission
+from proxy.streams.registry import Begun, Streams
 from proxy.streams.stream import Stream
-from proxy.upstream.models import InstalledModels
+from proxy.upstream.all_models import AllModels
+from proxy.upstream.catalog import Catalog
+from proxy.upstream.condition import Condition
+from proxy.upstream.config_file import config_of
+from proxy.upstream.dialling import endpoint_of
+from proxy.upstream.key_checks import KeyChecks, rows_of
+from proxy.upstream.keys import ServerKey
+from proxy.upstream.models import InstalledModels, Loaded
 from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
-from proxy.upstream.server import ModelServer, Route
-from proxy.upstream.transport import Endpoint, Transport
+from proxy.upstream.server import ModelServer
+from proxy.upstream.servers import Servers
+from proxy.upstream.transport import Transport
+from proxy.upstream.walk import Walk, let_in
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http import edge
-from services.http.client import TransportError
+from services.http.dialling import Resolver
+from services.http.health import no_servers
 from services.http.hosts import Hosts
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
@@ -38,10 +52,10 @@ from services.telemetry.operations import Operations
 from services.wire import native
 from services.wire.bare_status import refused_by_status
 from services.wire.events import ApiError, Code, Failed, shutting_down
+from services.wire.request import Asked, ModelRequest
 
 KEEPALIVE_S: Final = 75.0
 """Well above the gateway's pool of 30 s, so that an idle pooled connection is never raced."""
-PROBE_S: Final = 1.0
 GOODBYE_S: Final = 1.0
 """How long followers get to take the last event of a drain."""
 
@@ -55,21 +69,32 @@ class ProxyService:
 
     def __init__(self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S) -> None:
         self._settings = settings
-        self.metrics = ProxyMetrics()
+        config = config_of(settings)
+        self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers])
         self._tasks = Tasks()
-        self._server = self._make_server(wedge_floor_s)
-        self.streams = Streams(
-            settings, self._server.permits, provider=self._server.provider, produce=self._produce, tasks=self._tasks
+        self._resolver = Resolver()
+        self._models = AllModels(self.metrics, config.named_models)
+        self._servers = Servers(
+            config,
+            [self._make_server(one, config, wedge_floor_s) for one in config.servers],
+            self.metrics,
+            admission=self._admission,
         )
+        self._key_checks = KeyChecks(self._servers.chained, self.metrics, self._tasks)
+        one, *others = self._servers
+        only = config.is_of_the_environment and not others
+        self._pages: ModelPages = one.transport if only else Catalog(config, self._servers)
+        self.streams = Streams(settings, self._begin, provider=config.servers[0].kind, tasks=self._tasks)
         self._operations = Operations(
             "proxy",
             self.metrics,
-            probe=self._probe,
-            look_at_models=self._server.models.look,
+            probe=self._servers.probe,
+            look_at_models=self._servers.look,
             active=lambda: self.streams.running,
-            queued=lambda: self._server.permits.waiting,
-            wedged=lambda: self._server.wedged,
+            queued=lambda: self._servers.waiting,
+            wedged=lambda: self._servers.wedged,
             more=self._more,
+            servers=no_servers if config.is_of_the_environment else self._rows,
         )
         self._is_local = settings.listen.is_loopback
         self._hosts = Hosts(settings.hosts, own_name=socket.gethostname())
@@ -96,6 +121,7 @@ class ProxyService:
     async def start(self) -> None:
         """Begin to look after the model server, whether or not it is there."""
         self._operations.start()
+        self._key_checks.start()
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
@@ -120,40 +146,59 @@ class ProxyService:
         """Give back what is held."""
         await self._operations.close()
         await self._tasks.close()
-        await self._server.transport.close()
+        await self._servers.close()
+        self._resolver.close()
 
     # --- inside
 
-    def _make_server(self, wedge_floor_s: float) -> ModelServer:
-        """Make the one model server that there is; what of it is Ollama's is named here."""
-        settings = self._settings
-        transport = Transport(Endpoint(settings.ollama_url), connect_timeout_s=settings.connect_timeout_s)
+    def _make_server(self, one: ServerConfig, config: Config, wedge_floor_s: float) -> ModelServer:
+        """Make a model server: what only an Ollama can say is asked of no other."""
+        transport = Transport(endpoint_of(one, self._resolver), connect_timeout_s=one.connect_timeout_s)
+        language = PROVIDERS[one.kind]
+        condition = Condition(
+            open_s=config.breaker_open_s,
+            requests_per_minute=one.requests_per_minute,
+            tokens_per_day=one.tokens_per_day,
+        )
+        is_named = not config.is_of_the_environment
+        made = partial(
+            ModelServer, one, transport, language, key=ServerKey(one), is_named=is_named, condition=condition
+        )
+        if not one.is_ollama:
+            return made(adapter=language.adapter)
         wedges = WedgeWatch(
             transport,
             self._tasks,
-            changed=self.metrics.models_wedged,
-            cures=settings.cure == "unload",
+            changed=partial(self._models.wedged, one.name),
+            cures=one.cure == "unload",
             floor_s=wedge_floor_s,
         )
-        models = InstalledModels(transport, self.metrics, wedges.looked)
-        return ModelServer(
-            name=OllamaAdapter.name,
-            provider=OllamaAdapter.name,
-            transport=transport,
-            permits=Admission(
-                permits=settings.permits,
-                queue_length=settings.queue_length,
-                queue_timeout_s=settings.queue_timeout_s,
-            ),
+        models = InstalledModels(transport, self._models.of(one.name), wedges.looked)
+
+        def looked(loaded: Loaded) -> None:
+            models.saw(loaded, time.monotonic())
+            wedges.looked(loaded)
+
+        return made(
             adapter=lambda question: OllamaAdapter(question, none_installed=models.none_installed),
             models=models,
-            progress=Progress(transport, self._tasks, wedges.looked),
+            progress=Progress(transport, self._tasks, looked),
             wedges=wedges,
         )
 
-    def _route(self, _model: str) -> Route:
-        """Return the servers that may be asked for a model, in order."""
-        return (self._server,)
+    async def _rows(self, verbose: bool) -> Sequence[Mapping[str, Any]]:
+        """Return the health page's rows; who asks for more words has the keys checked."""
+        if verbose:
+            await self._key_checks.check()
+        return rows_of(list(self._servers), self._key_checks, self._servers.reached)
+
+    def _admission(self, permits: int, waits: bool, wait_s: float) -> Admission:
+        queue_length = self._settings.queue_length if waits else 0
+        return Admission(permits=permits, queue_length=queue_length, queue_timeout_s=wait_s)
+
+    def _begin(self, asked: Asked[ModelRequest], caller: Caller) -> Begun:
+        walk = let_in(self._servers.walk(asked.request, caller.line))
+        return walk, partial(self._produce, walk)
 
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status, door=self._refuse_browsers)
@@ -161,14 +206,8 @@ class ProxyService:
         self._operations.add_routes(app.router, allow_head=True)
         responder = StreamResponder(self._settings, self.streams, self.metrics)
         StreamRoutes(self._settings, self.streams, responder).add_routes(app.router)
-        OllamaRoutes(self._settings, self._server.transport, responder).add_routes(app.router)
-        EmbeddingRoutes(
-            self._settings,
-            self._server.transport,
-            responder=responder,
-            streams=self.streams,
-            admission=self._server.permits,
-        ).add_routes(app.router)
+        OllamaRoutes(self._settings, self._pages, responder).add_routes(app.router)
+        EmbeddingRoutes(self._settings, self._servers, responder=responder, streams=self.streams).add_routes(app.router)
         app.on_response_prepare.append(edge.name_dropped)
         return app
 
@@ -179,16 +218,14 @@ class ProxyService:
         if self._is_local:
             edge.refuse_host(request, self._hosts)
 
-    def _produce(self, stream: Stream, place: Place) -> Coroutine[Any, Any, None]:
+    def _produce(self, walk: Walk, stream: Stream) -> Coroutine[Any, Any, None]:
         settings = self._settings
         stream.label = self.metrics.stream_began(stream.model, stream.request.kind)
         report.stream_started(stream)
         producer = Producer(
             stream,
-            place,
-            route=self._route(stream.model),
+            walk,
             deadlines=Deadlines(
-                queue_s=settings.queue_timeout_s,
                 first_token_s=settings.first_token_timeout_s,
                 idle_s=settings.idle_timeout_s,
                 total_s=settings.total_timeout_s,
@@ -203,22 +240,15 @@ class ProxyService:
         record = self.metrics.stream_ended(stream)
         report.stream_finished(stream, record, self.metrics.models.listed_as(stream.model))
 
-    async def _probe(self) -> float | None:
-        try:
-            answer = await self._server.transport.read("version", timeout_s=PROBE_S)
-        except TransportError:
-            return None
-        return 0.0 if answer.status == 200 else None
-
     def _more(self) -> dict[str, object]:
         """Return what gateways ask a proxy's health page for: which proxy it is, and how busy."""
-        return {"instance": self._settings.instance, "streams": self._server.permits.asked_by_model}
+        return {"instance": self._settings.instance, "streams": self._servers.asked_by_model}
 
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
         self.metrics.slots.set(self._settings.permits)
-        self.metrics.show_permits(lambda: self._server.permits.held_by_model)
-        self.metrics.queue_length.set_function(lambda: self._server.permits.waiting)
+        self.metrics.show_permits(lambda: self._servers.held_by_model)
+        self.metrics.queue_length.set_function(lambda: self._servers.waiting)
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
-        self.metrics.show_connections(self._server.transport.connections)
+        self.metrics.show_connections(lambda: self._servers.connections)

@@ -25,6 +25,7 @@ _REASONS: Final = (
     Code.SHUTTING_DOWN,
     Code.UPSTREAM_UNAVAILABLE,
     Code.UPSTREAM_TIMEOUT,
+    Code.UPSTREAM_UNAUTHORIZED,
     Code.UPSTREAM_DISCONNECTED,
     Code.UPSTREAM_TRUNCATED,
     Code.UPSTREAM_MALFORMED,
@@ -32,17 +33,24 @@ _REASONS: Final = (
     Code.INTERNAL,
 )
 _REJECTIONS: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
+ONE_OLLAMA: Final = (("ollama", "ollama"),)
+"""The one server and its language where no configuration names others."""
 _RETRIES: Final = ("refused", "connect_timeout", "reset", "eof", "429", "500", "502", "503", "wedged")
 
 
 class ProxyMetrics(StreamMetrics):
-    """The shared families, and those that only the server beside the model can know."""
+    """The shared families, and those that only the server beside the model can know.
 
-    def __init__(self) -> None:
+    Args:
+        servers: the name and the language of each model server, the first to be asked first.
+    """
+
+    def __init__(self, servers: Sequence[tuple[str, str]] = ONE_OLLAMA) -> None:
+        (first, provider), *others = servers
         super().__init__(
             canonical=canonical,
-            provider="ollama",
-            upstream="ollama",
+            provider=provider,
+            upstream=first,
             stages=STAGES,
             reasons=_REASONS,
             rejections=_REJECTIONS,
@@ -67,6 +75,18 @@ class ProxyMetrics(StreamMetrics):
         self.model_vram = self.gauge("ollama_model_vram_bytes", "graphics memory that the model holds", [MODEL])
         self.model_wedged = self.gauge("llm_model_wedged", "1 while a loaded model gives content to nobody", [MODEL])
         self.loads = self.counter("ollama_model_loads", "streams that waited for a load", [MODEL])
+        for name, _ in others:
+            self.up.labels(name)
+        self.fallbacks = self.counter(
+            "llm_fallbacks", "steps from one model server to the next, and why", ["from", "to", "code"]
+        )
+        self.circuit = self.gauge(
+            "llm_upstream_circuit_state", "0 closed, 1 half-open, 2 open: not asked", ["upstream", MODEL]
+        )
+        self.key_ok = self.gauge(
+            "llm_provider_key_ok", "0 while the key of a model server is known to be bad", ["server"]
+        )
+        self._circuits: set[tuple[str, str]] = set()
         self._made_with_models(self._make_model)
 
     def models_listed(self, names: Sequence[str]) -> None:
@@ -103,6 +123,30 @@ class ProxyMetrics(StreamMetrics):
         if follower.cut_as is ConnectionEnd.SLOW_CLIENT:
             self.followers_cut.labels("slow_client").inc()
 
+    # --- servers.ServersMetrics
+
+    def upstream_answers(self, up: bool) -> None:
+        """Each server is told of by its own name."""
+
+    def server_answers(self, name: str, *, up: bool) -> None:
+        """A model server was asked whether it is there."""
+        self.up.labels(name).set(up)
+
+    def key_checked(self, server: str, *, ok: bool) -> None:
+        """A key was checked, or there is none where one is expected."""
+        self.key_ok.labels(server).set(ok)
+
+    def went_on(self, from_server: str, to_server: str, code: str) -> None:
+        """A stream asks another server than the one whose turn it was."""
+        self.fallbacks.labels(from_server, to_server, code).inc()
+
+    def show_circuit(self, server: str, model: str, state: Callable[[], int]) -> None:
+        """Let the scrape see the breaker in front of a model, by the name that was asked for."""
+        key = server, self.models.label(model)
+        if key not in self._circuits and key[1] != OTHER_MODEL:
+            self._circuits.add(key)
+            self.circuit.labels(*key).set_function(state)
+
     # --- producer.ProducerMetrics
 
     def permit_waited(self, result: str, seconds: float) -> None:
@@ -115,7 +159,7 @@ class ProxyMetrics(StreamMetrics):
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content."""
-        return self.gap_observer(stream.label, stream.request.kind)
+        return self.gap_observer(stream.label, stream.request.kind, stream.provider)
 
     def upstream_closed(self, seconds: float) -> None:
         """So long after a stop the upstream connection was closed."""
@@ -170,5 +214,6 @@ def record_of(stream: Stream) -> StreamRecord:
         chunks=stream.log.chunks,
         input_tokens=None if usage is None else usage.input_tokens,
         output_tokens=None if usage is None else usage.output_tokens,
+        provider=stream.provider,
         **timeline.spans(),
     )

@@ -29,6 +29,9 @@ class ProxySettings(ProcessSettings):
     ollama_url: Origin = Field(
         Origin("http", "127.0.0.1", 11434), description="the model server: http://host[:port], no credentials, no path"
     )
+    config: str = Field(
+        "", description="a file of model servers and of whom to ask for which model (sluice.toml); empty = one Ollama"
+    )
     hosts: CommaList = Field(
         (),
         description="names in Host answered beside this machine's, where it listens on loopback; * = all",

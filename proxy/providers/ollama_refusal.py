@@ -56,7 +56,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, asked: str | N
     answer = _object_in(body)
     words = scrubbed(answer.get("error"), asked)
     if status in _TOLD and words and isinstance(answer["error"], str) and answer.keys() <= _SHAPE:
-        return AttemptFailed(Failed(_TOLD[status], words), str(status), again=False)
+        return AttemptFailed(Failed(_TOLD[status], words), str(status), again=False, next=status != 400)
     failed = _failed(words or f"The model server answered {status}.")
     if status == 500:
         return AttemptFailed(failed, "500", again=failed.may_retry, wait_s=_retry_after_s(headers))

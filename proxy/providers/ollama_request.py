@@ -23,6 +23,7 @@ def answer_request(question: Question) -> UpstreamRequest:
     """Return what asks for an answer; Ollama always gets ``stream: true``."""
     request = question.request
     body = {**said(request), "model": question.model}
+    body.pop("local_only", None)  # ours to obey
     if isinstance(request, ChatRequest):
         body["messages"] = [_message(message) for message in request.messages]
         if request.tools is not None:

@@ -1,28 +1,35 @@
 """Embeddings, for what retrieves documents: one whole answer, with a permit of its model as every other has."""
 
-import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from proxy.providers import ollama_refusal
+from proxy.providers.adapter import AttemptFailed
 from proxy.providers.ollama_request import EMBED_PATHS, embed_request
 from proxy.routes.headers import caller_of
 from proxy.routes.responder import Parse, StreamResponder, refused
 from proxy.settings import ProxySettings
-from proxy.streams.permits import Admission, Place
-from proxy.streams.registry import LINE_FULL, Streams
-from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT, QUEUE_TIMEOUT
-from proxy.upstream.transport import UNAVAILABLE, Transport
+from proxy.streams.registry import Streams
+from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT
+from proxy.upstream.retry import Attempt
+from proxy.upstream.server import ModelServer
+from proxy.upstream.servers import Servers
+from proxy.upstream.transport import UNAVAILABLE
+from proxy.upstream.walk import let_in
 from services.dialects import ollama_request
 from services.http.client import HttpResponse, TransportError
-from services.wire.events import ApiError, Code, Failed
+from services.wire.events import Code, Failed
 from services.wire.request import Asked, EmbedRequest
 from services.wire.trace import Trace, trace_of
 
 _TOO_LONG: Final = Failed(Code.UPSTREAM_ERROR, "The answer is too long. Ask for fewer texts at once.", retryable=False)
+
+
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class EmbeddingRoutes:
@@ -31,18 +38,16 @@ class EmbeddingRoutes:
     def __init__(
         self,
         settings: ProxySettings,
-        transport: Transport,
+        servers: Servers,
         *,
         responder: StreamResponder,
         streams: Streams,
-        admission: Admission,
     ) -> None:
         self._settings = settings
         self._allowed = settings.allow_fields
-        self._transport = transport
+        self._servers = servers
         self._responder = responder
         self._streams = streams
-        self._admission = admission
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve both."""
@@ -59,39 +64,38 @@ class EmbeddingRoutes:
 
     async def _answer(self, request: web.Request, parse: Parse[EmbedRequest]) -> web.Response:
         asked = await self._responder.read_request(request, parse)
-        model = asked.request.model
-        place, answered_s = self._streams.enter(model, caller_of(request)), None
-        place.displaced = partial(_displace, place)
+        self._streams.refuse_if_draining()
+        walk, answered_s = let_in(self._servers.walk(asked.request, caller_of(request).line)), None
         try:
-            await self._permitted(place)
-            permitted = time.monotonic()
-            answer = await self._asked(asked, trace_of(request.headers))
-            answered_s = time.monotonic() - permitted
+            while isinstance(walk.step, Attempt):
+                if not await walk.permitted():
+                    continue
+                permitted = time.monotonic()
+                answer = await self._asked(walk.step.server, asked, trace_of(request.headers))
+                answered_s = time.monotonic() - permitted
+                if isinstance(answer, HttpResponse):
+                    return web.Response(body=answer.body, headers=_JSON)
+                walk.failed(replace(answer, again=False))  # whoever asked repeats it: nothing waits here
+                answered_s = None
+            raise refused(walk.step.failed, walk.step.wait_s)
         finally:
-            place.leave()
-            self._admission.left(model, answered_s)
-        refusal = ollama_refusal.of_passed(answer.status, answer.headers, answer.body, model)
-        if refusal is not None:
-            raise refused(refusal.failed, refusal.wait_s)
-        return web.Response(body=answer.body, headers={"Content-Type": "application/json; charset=utf-8"})
+            walk.leave(answered_s)
 
-    async def _permitted(self, place: Place) -> None:
+    async def _asked(
+        self, server: ModelServer, asked: Asked[EmbedRequest], trace: Trace | None
+    ) -> HttpResponse | AttemptFailed:
+        """Ask one server; return its vectors, or how it failed."""
+        model = asked.request.model
+        theirs = server.calls(model)
+        posted = embed_request(replace(asked.request, model=theirs), asked.wishes.let_through)
+        server.taken(model)
         try:
-            async with asyncio.timeout(self._settings.queue_timeout_s):
-                await place.granted
-        except TimeoutError as exc:
-            raise ApiError(QUEUE_TIMEOUT) from exc
-
-    async def _asked(self, asked: Asked[EmbedRequest], trace: Trace | None) -> HttpResponse:
-        try:
-            posted = embed_request(asked.request, asked.wishes.let_through)
-            return await self._transport.embed(posted, trace=trace, timeout_s=self._settings.first_token_timeout_s)
+            timeout_s = self._settings.first_token_timeout_s
+            answer = await server.transport.embed(posted, trace=trace, timeout_s=timeout_s)
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
-            raise ApiError(failed) from exc
-
-
-def _displace(place: Place, retry_after_s: int) -> None:
-    """Let who waits for ``place`` hear that it is lost."""
-    if not place.granted.done():  # else whoever waited has left
-        place.granted.set_exception(ApiError(LINE_FULL, retry_after_s=retry_after_s))
+            return AttemptFailed(failed, "first_token" if exc.how == "timeout" else exc.how)
+        finally:
+            server.freed(model)
+        refusal = ollama_refusal.of_passed(answer.status, answer.headers, answer.body, theirs)
+        return answer if refusal is None else refusal

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -15,7 +15,7 @@ from proxy.routes.headers import wants_frames
 from proxy.routes.responder import BODY_BYTES, BODY_S, Parse, StreamResponder, refused, refused_by
 from proxy.settings import ProxySettings
 from proxy.streams.stream import Stream
-from proxy.upstream.transport import READ_ONLY, UNAVAILABLE, Transport
+from proxy.upstream.transport import READ_ONLY, UNAVAILABLE
 from services.dialects import ollama_request
 from services.dialects.gathering import TOO_LONG, Gathering
 from services.dialects.ollama import OllamaLines, OllamaObject, empty_object, stopped_answer
@@ -24,15 +24,26 @@ from services.http.client import HttpResponse, TransportError
 from services.wire.events import ApiError, Failed, Finished
 from services.wire.request import Asked, ModelRequest
 
+
+class ModelPages(Protocol):
+    """What may be read of models: one model server's own pages, or those of several together."""
+
+    async def read(self, name: str) -> HttpResponse:
+        """Return one of :data:`READ_ONLY`; raises TransportError."""
+
+    async def show(self, model: str) -> HttpResponse:
+        """Return what is known of one model; raises TransportError."""
+
+
 _NOW: Final = partial(datetime.now, UTC)
 
 
 class OllamaRoutes:
     """Answers in Ollama's two shapes, and what may be read of the model server, passed through."""
 
-    def __init__(self, settings: ProxySettings, transport: Transport, responder: StreamResponder) -> None:
+    def __init__(self, settings: ProxySettings, models: ModelPages, responder: StreamResponder) -> None:
         self._allowed = settings.allow_fields
-        self._transport = transport
+        self._models = models
         self._responder = responder
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -60,7 +71,7 @@ class OllamaRoutes:
         """POST /api/show: its body is rebuilt, not forwarded."""
         raw = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_S)
         model = ollama_request.shown_model(raw)
-        return await self._passed(self._transport.show(model), model)
+        return await self._passed(self._models.show(model), model)
 
     async def _answer(self, request: web.Request, parse: Parse[ModelRequest]) -> web.StreamResponse:
         accepted = time.monotonic()
@@ -105,12 +116,12 @@ class OllamaRoutes:
         The ``ollama`` command line asks so before a chat; what is in memory is not one client's to decide.
         """
         assert request.model is not None
-        await self._fetched(self._transport.show(request.model), request.model)
+        await self._fetched(self._models.show(request.model), request.model)
         return edge.json_response(empty_object(request.kind, request.model, _NOW(), done_reason=order))
 
     def _reader_of(self, name: str) -> Handler:
         async def read(_request: web.Request) -> web.StreamResponse:
-            return await self._passed(self._transport.read(name))
+            return await self._passed(self._models.read(name))
 
         return read
 

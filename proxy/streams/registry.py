@@ -6,14 +6,13 @@ import secrets
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from proxy.settings import ProxySettings
 from proxy.streams.caller import Caller, Lifetimes
 from proxy.streams.follower import Follower
 from proxy.streams.log import StreamLog
-from proxy.streams.permits import Admission, NotAdmitted, Place, WaitTooLong
+from proxy.streams.permits import NotAdmitted, WaitTooLong
 from proxy.streams.presence import TooManyFollowers
 from proxy.streams.stream import Stream
 from proxy.streams.timeline import StreamTimeline
@@ -33,25 +32,47 @@ _WAIT_TOO_LONG: Final = Failed(
     Code.OVERLOADED, "The model is busy and the wait in line would be too long. Ask again later."
 )
 
-Produce = Callable[[Stream, Place], Coroutine[Any, Any, None]]
+
+class InLine(Protocol):
+    """What a stream has while it runs: its permit, or its place in line."""
+
+    @property
+    def position(self) -> int | None:
+        """Its position in line, from 1; None once it has its permit."""
+
+    @property
+    def moved(self) -> Callable[[int], None]:
+        """Who is told its new position."""
+
+    @moved.setter
+    def moved(self, moved: Callable[[int], None]) -> None: ...
+
+
+Begun = tuple[InLine, Callable[[Stream], Coroutine[Any, Any, None]]]
+"""What a request holds that was let in, and what makes the coroutine that produces its stream, gives that back, and
+then calls :meth:`Streams.ended`."""
 
 
 class Streams:
     """All streams of this proxy, running and kept.
 
     Args:
+        begin: takes a permit or a place in line for what is asked; raises ApiError where there is neither.
         provider: the name of the model server's dialect, for `served_by`.
-        produce: makes the coroutine that produces a stream and then calls :meth:`ended`.
         tasks: runs it.
     """
 
     def __init__(
-        self, settings: ProxySettings, admission: Admission, *, provider: str, produce: Produce, tasks: Tasks
+        self,
+        settings: ProxySettings,
+        begin: Callable[[Asked[ModelRequest], Caller], Begun],
+        *,
+        provider: str,
+        tasks: Tasks,
     ) -> None:
         self._settings = settings
-        self._admission = admission
+        self._begin = begin
         self._provider = provider
-        self._produce = produce
         self._tasks = tasks
         self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
         self._streams: dict[str, Stream] = {}
@@ -87,30 +108,23 @@ class Streams:
                 already.
         """
         self._refuse_if_closed(caller)
-        assert asked.request.model is not None
-        place = self.enter(asked.request.model, caller)
+        place, produce = self._begin(asked, caller)
         stream = self._create(asked, caller, accepted)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
-        place.displaced = partial(self._displace, stream)
         if (position := place.position) is not None:
             place.moved(position)
             stream.commit()
-        self._tasks.spawn(self._produce(stream, place), f"producer {stream.id}")
+        self._tasks.spawn(produce(stream), f"producer {stream.id}")
         return stream
 
-    def enter(self, model: str, caller: Caller) -> Place:
-        """Take a permit of a model, or a place in its line, where callers take turns.
+    def refuse_if_draining(self) -> None:
+        """Refuse whatever is new from the first signal on.
 
         Raises:
-            ApiError: draining, or the line is full.
+            ApiError: draining.
         """
         if self.draining:
             raise shutting_down(random.random())  # noqa: S311 a jitter
-        try:
-            return self._admission.enter(model, caller.line, chance=random.random())  # noqa: S311 a jitter
-        except NotAdmitted as full:
-            failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else LINE_FULL
-            raise ApiError(failed, retry_after_s=full.retry_after_s) from full
 
     def keyed(self, asked: Asked[ModelRequest], caller: Caller) -> Stream | None:
         """Return the stream that this owner's Idempotency-Key names, None if it has to be started.
@@ -178,7 +192,6 @@ class Streams:
 
     def ended(self, stream: Stream) -> None:
         """A stream's producer is over: it counts as finished from now on."""
-        self._admission.left(stream.model, stream.timeline.answer_s)
         if stream.id in self._streams:
             self._finished[stream.id] = stream
         if self.running == 0:
@@ -188,14 +201,8 @@ class Streams:
         """Return when no stream runs."""
         await self._idle.wait()
 
-    @staticmethod
-    def _displace(stream: Stream, retry_after_s: int) -> None:
-        stream.retry_after_s = retry_after_s
-        stream.fail(LINE_FULL)
-
     def _refuse_if_closed(self, caller: Caller) -> None:
-        if self.draining:
-            raise shutting_down(random.random())  # noqa: S311 a jitter
+        self.refuse_if_draining()
         if self.held_bytes >= self._settings.logs_total_bytes:
             self._make_room()
         if self.held_bytes >= self._settings.logs_total_bytes:
@@ -237,3 +244,9 @@ class Streams:
         if self._streams.pop(stream.id, None) is not None:
             self._finished.pop(stream.id, None)
             self.held_bytes -= stream.log.size
+
+
+def refused_at_the_line(full: NotAdmitted) -> ApiError:
+    """Return the refusal of a stream that a line did not let in."""
+    failed = _WAIT_TOO_LONG if isinstance(full, WaitTooLong) else LINE_FULL
+    return ApiError(failed, retry_after_s=full.retry_after_s)

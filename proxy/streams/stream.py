@@ -50,6 +50,7 @@ from services.wire.events import (
     Failed,
     Finished,
     FinishReason,
+    Phase,
     ServedBy,
     Started,
     Status,
@@ -92,7 +93,10 @@ class Stream:
         self.model: str = asked.request.model
         self.log = stream_log
         self.timeline = timeline
-        self.provider = provider
+        self.provider = provider  # of who is asked; and what else `served_by` tells of it
+        self.server: str | None = None
+        self.served_model = self.model
+        self.dropped: tuple[str, ...] = ()
         self.label = ""  # its model in the metrics, decided once
         self.attempts = 0
         self.last_word: Completion | None = None
@@ -145,6 +149,11 @@ class Stream:
     def status(self) -> Status | None:
         """What it waits for now."""
         return self._status.current
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether its model is being loaded, as far as the model server says."""
+        return self.status is not None and self.status.phase is Phase.LOADING
 
     def show(self, status: Status) -> None:
         """Say what it waits for: at most once a second, and the newest word always gets out."""
@@ -252,10 +261,13 @@ class Stream:
             chunks=self.log.chunks,
             bytes=self.log.text_bytes,
             timing=self.timeline.timing(word),
-            served_by=ServedBy(self.provider, self.model, self.attempts) if self.attempts else None,
+            served_by=self._served_by() if self.attempts else None,
             skipped_lines=self.log.skipped_lines,
             last_word=word.fields if word else {},
         )
+
+    def _served_by(self) -> ServedBy:
+        return ServedBy(self.provider, self.served_model, self.attempts, self.server, self.dropped)
 
     def _act(self, meaning: Meaning) -> None:
         """Do what somebody's leaving means."""

@@ -16,7 +16,7 @@ from proxy.streams.stream import Stream
 from proxy.upstream.retry import STALE
 from services.http.connection import ResponseEnd
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
-from services.wire.events import Code, Completion, Failed
+from services.wire.events import Code, Completion, Failed, Stage
 
 logger = structlog.get_logger()
 
@@ -30,6 +30,14 @@ _CODING: Final = re.compile(r"[a-z0-9-]{1,32}", re.IGNORECASE)
 """A content coding's name (RFC 9110, 8.4.1), in so far as it may be repeated to a stranger."""
 
 
+_WHY: Final[Mapping[Code, str]] = {
+    Code.UPSTREAM_TIMEOUT: "first_token",
+    Code.UPSTREAM_MALFORMED: "malformed",
+    Code.UPSTREAM_TRUNCATED: "eof",
+    Code.UPSTREAM_DISCONNECTED: "reset",
+}
+
+
 class UpstreamCall:
     """Reads one call (it is the connection's ``Reader``) and tells its outcome once.
 
@@ -39,6 +47,8 @@ class UpstreamCall:
         gap_seen: told the seconds between two chunks with content.
         chunk_passed: told the seconds from a read to the return of the last reader's write, of one chunk in sixteen.
         patience: how many times longer than others it may be silent.
+        goes_on: whether somebody else may be asked: a failure before the first content is then an attempt's.
+        spoke: told once, with the first content.
     """
 
     def __init__(
@@ -50,6 +60,8 @@ class UpstreamCall:
         chunk_passed: Callable[[float], None],
         *,
         patience: int = 1,
+        goes_on: bool = False,
+        spoke: Callable[[], None] = lambda: None,
     ) -> None:
         self._stream = stream
         self._adapter = adapter
@@ -57,6 +69,8 @@ class UpstreamCall:
         self._gap_seen = gap_seen
         self._chunk_passed = chunk_passed
         self.patience = patience
+        self._goes_on = goes_on
+        self._spoke = spoke
         self._chunks_before = stream.log.chunks
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -108,11 +122,7 @@ class UpstreamCall:
             chunks = log.chunks
             end = self._adapter.feed(data, log)
             if log.chunks != chunks:
-                gap_s = self._stream.timeline.content_came(now, log.chunks > log.thinking_chunks)
-                if gap_s is not None:
-                    self._gap_seen(gap_s)
-                else:
-                    self._begin_content(now)
+                self._note_content(now)
             if end is not None:
                 self._tell(end, now)
                 return
@@ -132,6 +142,16 @@ class UpstreamCall:
         except Exception as exc:  # noqa: BLE001 logged there
             self._fail(exc)
 
+    @property
+    def has_finished(self) -> bool:
+        """Whether nothing more is to come but what the end of the body would bring, too."""
+        return self.outcome is None and self._adapter.has_finished
+
+    def end_here(self) -> None:
+        """The body does not end though the answer has: take it for ended."""
+        if self.outcome is None:
+            self._tell(self._outcome_by(ResponseEnd.COMPLETE))
+
     def time_out(self, failed: Failed) -> None:
         """A deadline has passed: a first-token time-out is not repeated, since closing kills the model's load."""
         self._tell(failed)
@@ -148,17 +168,29 @@ class UpstreamCall:
         if self._status not in {0, 200}:
             return self._adapter.refused(self._status, self._headers, bytes(self._refusal_body))
         broke_off = end is ResponseEnd.DISCONNECTED
+        chunks = self._stream.log.chunks
         word = self._adapter.end(self._stream.log, broke_off=broke_off)
+        if self._stream.log.chunks != chunks:  # what no line end completed, or all of an answer that came whole
+            self._note_content(time.monotonic())
         if not (isinstance(word, Failed) and word.code is Code.UPSTREAM_TRUNCATED):
             return word
         if broke_off:
             return AttemptFailed(_BROKE_OFF, "reset")
         return AttemptFailed(word, "eof", again=self._adapter.silent)
 
+    def _note_content(self, now: float) -> None:
+        log = self._stream.log
+        gap_s = self._stream.timeline.content_came(now, log.chunks > log.thinking_chunks)
+        if gap_s is not None:
+            self._gap_seen(gap_s)
+        else:
+            self._begin_content(now)
+
     def _begin_content(self, now: float) -> None:
         self._stream.timeline.call_asked(self.asked_at)
         self._stream.timeline.turn_spoke(now)
         self._stream.content_began()
+        self._spoke()
 
     def _handed_on(self, read_at: float) -> None:
         """One chunk in sixteen, and the first: what it took from the read to the write, if somebody reads."""
@@ -170,6 +202,8 @@ class UpstreamCall:
         """The call has its outcome; the first one stands."""
         if self.outcome is not None:
             return
+        if self._goes_on and isinstance(outcome, Failed) and not self.has_content:
+            outcome = _attempt_failed(outcome)
         self.outcome = outcome
         if not isinstance(outcome, AttemptFailed):
             self._stream.timeline.answered = read_at or time.monotonic()
@@ -181,6 +215,16 @@ class UpstreamCall:
         stream = self._stream
         logger.error("producer.failed", stream_id=stream.id, request_id=stream.caller.request_id, exc_info=exc)
         self._tell(INTERNAL)
+
+
+def _attempt_failed(failed: Failed) -> Outcome:
+    """Return a failure before the first content as that of one attempt: the server is not asked again, another may be.
+
+    Not where it is ours, or time is over for the whole answer.
+    """
+    if failed.code is Code.INTERNAL or failed.stage is Stage.TOTAL:
+        return failed
+    return AttemptFailed(failed, _WHY.get(failed.code, "error"), again=False)
 
 
 def _encoded(coding: str) -> Failed:

@@ -1,8 +1,8 @@
 """The one task of a stream that asks the model: its permit, turns and attempts, time-outs, and giving everything back.
 
-An answer is made of turns, a turn of attempts, of which :func:`next_attempt` chooses each. The task waits; the tokens,
-and the end, pass through :class:`UpstreamCall` without it. Whatever ends the stream, its ``finally`` closes the
-upstream connection first and gives the permit back after that: one permit for all turns, of which today's have one.
+An answer is made of turns, a turn of attempts, of which :class:`Walk` chooses each. The task waits; the tokens, and the
+end, pass through :class:`UpstreamCall` without it. Whatever ends the stream, its ``finally`` closes the upstream
+connection first and gives the permit back after that: one permit for all turns, of which today's have one.
 """
 
 import asyncio
@@ -14,14 +14,15 @@ from typing import Final, Protocol
 
 import structlog
 
-from proxy.providers.adapter import AttemptFailed, Outcome, Question
-from proxy.streams.permits import Place
+from proxy.providers.adapter import FINISH_S, AttemptFailed, Outcome
 from proxy.streams.stream import Stream
 from proxy.upstream.call import INTERNAL, UpstreamCall
-from proxy.upstream.retry import Attempt, Tried, next_attempt
-from proxy.upstream.server import ModelServer, Route
+from proxy.upstream.condition import Try
+from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, NOT_ASKED, Attempt
+from proxy.upstream.server import ModelServer, today
 from proxy.upstream.transport import Unreachable
 from proxy.upstream.turns import total_of
+from proxy.upstream.walk import Walk
 from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
 from services.wire.events import Code, Completion, Failed, FinishReason, Phase, Stage, Status
@@ -33,6 +34,12 @@ IDLE_FACTOR: Final = 4
 """With tools or a format the model server holds a whole call back: its silence lasts longer."""
 LAST_CHUNK_S: Final = 1.0
 """How long after its last word a model server may take to end the body; the connection can be kept if it does."""
+NEXT_AFTER_S: Final = 60.0
+"""How long a server may take to its first token where another could be asked, if its operator does not say."""
+WHOLE_S: Final = 120.0
+"""How long an answer may take that is not streamed: nothing is seen of it before."""
+IDLE_S: Final = 120.0
+"""How long a server may be silent that sends pings, and thinks hidden: from its last content."""
 
 FIRST_TOKEN_TIMEOUT: Final = Failed(
     Code.UPSTREAM_TIMEOUT, "The model server gave no first token in time.", stage=Stage.FIRST_TOKEN
@@ -41,16 +48,12 @@ _IDLE: Final = Failed(Code.UPSTREAM_TIMEOUT, "The model server fell silent.", st
 _TOTAL: Final = Failed(
     Code.UPSTREAM_TIMEOUT, "The answer took longer than an answer may take.", stage=Stage.TOTAL, retryable=False
 )
-QUEUE_TIMEOUT: Final = Failed(
-    Code.QUEUE_TIMEOUT, "The model is busy and the wait in line was too long. Ask again later."
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a model server may take, in seconds."""
+    """How long a model server may take, in seconds, where it has no times of its own."""
 
-    queue_s: float
     first_token_s: float
     idle_s: float
     total_s: float
@@ -92,8 +95,7 @@ class Producer:
     """Produces one stream.
 
     Args:
-        place: its permit, or its place in line.
-        route: the model servers that may be asked.
+        walk: its way along the model servers that may be asked: it has its permit, or a place in line.
         ended: told last, when everything is given back.
         next_turn: asked at a turn's end, in the turn of its last read; None where that is the answer's.
     """
@@ -101,17 +103,15 @@ class Producer:
     def __init__(
         self,
         stream: Stream,
-        place: Place,
+        walk: Walk,
         *,
-        route: Route,
         deadlines: Deadlines,
         metrics: ProducerMetrics,
         ended: Callable[[Stream], None],
         next_turn: NextTurn = one_turn,
     ) -> None:
         self._stream = stream
-        self._place = place
-        self._route = route
+        self._walk = walk
         self._deadlines = deadlines
         self._metrics = metrics
         self._ended = ended
@@ -119,8 +119,8 @@ class Producer:
         self._request: ModelRequest | None = stream.request  # of the turn that comes next
         self._words: list[Completion] = []  # of the turns that are over
         self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
-        self._idle_s = deadlines.idle_s * self._patience
-        self._gap_seen = metrics.gaps_of(stream)
+        self._is_permitted = False
+        self._is_whole = False  # the answer of the call that runs comes whole, at its end
         self._reading: UpstreamCall | None = None
         self._call: HttpCall | None = None
         self._outcome: asyncio.Future[Outcome] | None = None  # of the call that is read
@@ -132,7 +132,7 @@ class Producer:
         """Produce the stream to its end; never raises."""
         self._task = asyncio.current_task()
         try:
-            if self._stream.log.end is None and await self._permitted():
+            if self._stream.log.end is None:
                 await self._run_turns()
                 self._stream.finish(INTERNAL)  # harmless: only a failure of ours can have left it without an end
         except asyncio.CancelledError:
@@ -150,26 +150,6 @@ class Producer:
         if self._task is not None and not self._task.cancelling() and not self._stream.upstream_closed.is_reached:
             self._task.cancel()
 
-    async def _permitted(self) -> bool:
-        stream, timeline = self._stream, self._stream.timeline
-        result = "client_gone"
-        try:
-            if not self._place.granted.done():
-                async with asyncio.timeout(self._deadlines.queue_s):
-                    await self._place.granted
-            result = "admitted"
-        except TimeoutError:
-            result = "timeout"
-            stream.finish(QUEUE_TIMEOUT)
-            return False
-        finally:
-            self._metrics.permit_waited(result, time.monotonic() - (timeline.parsed or timeline.accepted))
-        timeline.admitted = time.monotonic()
-        if not stream.followers:  # nobody would read it: the model's time goes to who waits behind
-            stream.finish(FinishReason.ABANDONED)
-            return False
-        return True
-
     async def _run_turns(self) -> None:
         """Run turns until one of them ends the answer."""
         while self._request is not None:
@@ -177,51 +157,117 @@ class Producer:
             await self._run_turn(request)
 
     async def _run_turn(self, request: ModelRequest) -> None:
-        """Make attempts until the model server answers, or no other may follow."""
-        stream = self._stream
+        """Make attempts until a model server answers, or no other may follow."""
+        stream, walk = self._stream, self._walk
         attempts, skipped_lines = stream.attempts, stream.log.skipped_lines  # of the turns before
-        stream.show(Status(Phase.CONNECTING))
-        history: list[Tried[ModelServer]] = []
-        while attempt := next_attempt(self._route, history, chance=random.random()):  # noqa: S311 a jitter
-            if history and attempt.number > history[-1].attempt.number:
+        while isinstance(walk.step, Attempt):
+            if not self._is_permitted and not await self._permitted():
+                if stream.log.end is not None:
+                    return
+                continue
+            attempt, last = walk.step, walk.last
+            if last is None:
+                stream.show(Status(Phase.CONNECTING))
+            elif attempt.number > last.attempt.number or attempt.server is not last.attempt.server:
                 stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
-                await self._back_off(attempt, history[-1].failed.why)
+                await self._back_off(attempt, last.failed.why)
             stream.attempts = attempts + attempt.number
             outcome = await self._attempt(attempt, request)
             if not isinstance(outcome, AttemptFailed):
                 return
-            history.append(self._tried(attempt, outcome))
-        failed = history[-1].failed
-        stream.retry_after_s = failed.wait_s
-        stream.finish(failed.failed)
+            self._go_on(outcome)
+        stream.retry_after_s = walk.step.wait_s
+        stream.finish(walk.step.failed)
 
-    def _tried(self, attempt: Attempt[ModelServer], failed: AttemptFailed) -> Tried[ModelServer]:
-        reading = self._reading
-        if reading is None:
-            return Tried(attempt, failed)
-        return Tried(attempt, failed, took_s=time.monotonic() - reading.asked_at, content=reading.has_content)
+    async def _permitted(self) -> bool:
+        """Return whether the permit came: in time, and while somebody would read the answer."""
+        stream, timeline = self._stream, self._stream.timeline
+        result, since = "client_gone", timeline.parsed or timeline.accepted
+        if timeline.admitted is not None:
+            since = time.monotonic()
+        try:
+            result = "admitted" if await self._walk.permitted() else "timeout"
+        finally:
+            self._metrics.permit_waited(result, time.monotonic() - since)
+        if result != "admitted":
+            self._show_line()
+            return False
+        timeline.admitted = timeline.admitted or time.monotonic()
+        if not stream.followers:  # nobody would read it: the model's time goes to who waits behind
+            stream.finish(FinishReason.ABANDONED)
+            return False
+        self._is_permitted = True
+        return True
+
+    def _go_on(self, failed: AttemptFailed) -> None:
+        """An attempt failed: choose the next, whose line may be another's."""
+        stream, reading, walk, place = self._stream, self._reading, self._walk, self._walk.place
+        took_s = 0.0 if reading is None else time.monotonic() - reading.asked_at
+        if stream.server is not None:  # where there are several an operator wants to know which
+            log.warning(
+                "attempt.failed",
+                server=stream.server,
+                why=failed.why,
+                stream_id=stream.id,
+                request_id=stream.caller.request_id,
+            )
+        walk.failed(failed, took_s=took_s, content=reading is not None and reading.has_content)
+        if walk.place is not place:
+            self._is_permitted = False
+            self._show_line()
+
+    def _show_line(self) -> None:
+        """Say at which position it waits, if it does: from then on a failure is an event."""
+        if (position := self._walk.position) is not None:
+            self._stream.show(Status(Phase.QUEUED, position))
+            self._stream.commit()
 
     async def _back_off(self, attempt: Attempt[ModelServer], why: str) -> None:
         """Say that another attempt is made, and wait as long as it is to wait."""
-        self._metrics.call_repeated(why)
-        self._stream.show(Status(Phase.RETRYING, attempt=attempt.number))
+        if why not in NOT_ASKED:
+            self._metrics.call_repeated(why)
+        named = attempt.server.name if self._walk.has_several else None
+        self._stream.show(Status(Phase.RETRYING, attempt=attempt.number, server=named))
         await asyncio.sleep(attempt.wait_s)
 
     async def _attempt(self, attempt: Attempt[ModelServer], request: ModelRequest) -> Outcome:
         """Make one call, and return its outcome once its connection is closed or can carry another."""
         stream, server = self._stream, attempt.server
-        stream.provider = server.provider
+        stream.provider, stream.server = server.provider, server.name if server.is_named else None
+        stream.served_model = server.calls(stream.model)
+        server.taken(stream.model)
+        try:
+            await server.ready(stream.served_model)
+            told = server.condition.began(stream.served_model, time.monotonic())
+            try:
+                outcome = await self._called(attempt, request, told)
+                self._judge(server, told, outcome)
+            finally:
+                server.condition.let_go(told, time.monotonic())
+        finally:
+            server.freed(stream.model)
+        return outcome
+
+    async def _called(self, attempt: Attempt[ModelServer], request: ModelRequest, told: Try) -> Outcome:
+        stream, server = self._stream, attempt.server
         self._reading = None
-        await server.ready(stream.model)
-        adapter = server.adapter(Question(request, request.model or stream.model, stream.wishes.let_through))
+        adapter = server.adapter(server.question(request, stream, without=attempt.without))
+        asked = adapter.request()
+        stream.dropped, self._is_whole = asked.dropped, not asked.streams
         self._outcome = asyncio.get_running_loop().create_future()
         reading = UpstreamCall(
-            stream, adapter, self._heard, self._gap_seen, self._metrics.chunk_passed, patience=self._patience
+            stream,
+            adapter,
+            self._heard,
+            self._metrics.gaps_of(stream),
+            self._metrics.chunk_passed,
+            patience=self._patience,
+            goes_on=self._walk.has_several,
+            spoke=lambda: server.condition.has_content(told, time.monotonic()),
         )
         try:
-            self._call = call = await server.transport.open(
-                adapter.request(), reading, trace=self._stream.caller.trace, fresh=attempt.fresh
-            )
+            trace = stream.caller.trace if server.config.is_local else None  # a stranger has no use for it
+            self._call = call = await server.transport.open(asked, reading, trace=trace, fresh=attempt.fresh)
         except Unreachable as exc:
             return exc.failed
         self._reading = reading
@@ -239,6 +285,24 @@ class Producer:
         await self._closed(call)
         return outcome
 
+    def _judge(self, server: ModelServer, told: Try, outcome: Outcome) -> None:
+        """Let the server's condition know how a call came out."""
+        now, chance, condition = time.monotonic(), random.random(), server.condition  # noqa: S311 a jitter
+        if isinstance(outcome, Completion):
+            condition.has_content(told, now)
+            if (usage := outcome.usage) is not None:
+                condition.used((usage.input_tokens or 0) + (usage.output_tokens or 0), today())
+        elif isinstance(outcome, Failed) or (self._reading is not None and self._reading.has_content):
+            failed = outcome if isinstance(outcome, Failed) else outcome.failed
+            condition.broke_off(told, failed, now, chance=chance)
+        else:
+            request = self._stream.caller.request_id
+            condition.came_to_nothing(told, outcome.why, now, chance=chance, request=request)
+            if outcome.why == "first_token" and server.holds(self._stream.served_model):
+                condition.waited_in_vain(told)
+            if outcome.why == "quota" or (outcome.wait_s or 0.0) > LONGEST_RETRY_AFTER_S:
+                condition.spare("quota" if outcome.why == "quota" else "429", outcome.wait_s, now)
+
     def _heard(self, outcome: Outcome) -> None:
         """A call has its outcome: what ends the answer ends it now, in the write of its last token."""
         stream = self._stream
@@ -251,6 +315,7 @@ class Producer:
             if self._request is None:
                 stream.finish(total_of(self._words))
             else:
+                self._walk.begin_turn()
                 stream.timeline.next_turn()
                 stream.deliver()
         elif isinstance(outcome, Failed):
@@ -267,8 +332,8 @@ class Producer:
         if self._call is not None:
             self._call.abort()
             await self._closed(self._call)
-        self._place.leave()
         stream = self._stream
+        self._walk.leave(stream.timeline.answer_s)
         if stream.stopped_at is not None:
             self._metrics.upstream_closed(time.monotonic() - stream.stopped_at)
         self._reading = self._call = self._request = None  # they hold the prompt, and the kept stream holds us
@@ -277,19 +342,43 @@ class Producer:
 
     def _look(self, now: float) -> float | None:
         """The one timer of a call: which deadline has passed, or when to look again."""
-        reading, deadlines = self._reading, self._deadlines
+        reading, walk = self._reading, self._walk
         assert reading is not None
+        assert isinstance(walk.step, Attempt)
         if self._stream.log.end is not None:
             return None
+        server, deadlines = walk.step.server, self._deadlines
         total_due = (self._stream.timeline.admitted or now) + deadlines.total_s
-        if not reading.has_content:
-            due, failed = reading.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT
+        is_ollama = server.config.is_ollama
+        idle_s = (deadlines.idle_s if is_ollama else IDLE_S) * self._patience
+        if reading.has_finished and reading.last_byte_at is not None:
+            due, failed = reading.last_byte_at + FINISH_S, None
+        elif not reading.has_content:
+            due, failed = reading.asked_at + self._first_token_s(server), FIRST_TOKEN_TIMEOUT
         else:
-            due, failed = (reading.last_byte_at or now) + self._idle_s, _IDLE
+            since = reading.last_byte_at if is_ollama else reading.content_at  # pings hide a dead upstream
+            due, failed = (since or now) + idle_s, _IDLE
         if now >= total_due:
             due, failed = total_due, _TOTAL
         if now >= due:
-            reading.time_out(failed)
+            if failed is None:
+                reading.end_here()
+            else:
+                reading.time_out(failed)
             return None
-        # the silence limit is the shorter one, and content may begin right after this look
-        return min(due, total_due, now + self._idle_s)
+        # the silence limit is the shorter one, and content, or the last of it, may come right after this look
+        return min(due, total_due, now + (idle_s if is_ollama else FINISH_S))
+
+    def _first_token_s(self, server: ModelServer) -> float:
+        """How long ``server`` may take to its first token, in seconds: less where another could be asked.
+
+        Where its operator does not say, a model that is being loaded is waited for all the same: giving up would only
+        have it loaded elsewhere, too.
+        """
+        most_s, own_s = self._deadlines.first_token_s, server.config.first_token_timeout_s
+        if self._is_whole:
+            return min(self._deadlines.total_s, WHOLE_S)
+        if own_s is not None:
+            return own_s
+        waits_for_load = self._walk.has_several and self._stream.is_loading
+        return most_s if waits_for_load or not self._walk.has_others else min(NEXT_AFTER_S, most_s)

@@ -53,7 +53,7 @@ class Progress:
         if stream.log.chunks or stream.log.end is not None:
             self._waiting.discard(stream)
             return
-        stream.show(Status(_phase(stream.model, loaded)))
+        stream.show(Status(_phase(stream.served_model, loaded)))
 
 
 def _phase(model: str, loaded: Loaded) -> Phase:

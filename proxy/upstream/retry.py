@@ -1,16 +1,17 @@
-"""Who is asked next, and when: retry and backoff. Pure.
+"""Who is asked next, and when: the order of servers, retry and backoff. Pure.
 
 Only before the first content: a retry after it would show a second answer as the end of the first.
 
-Today a route has one server, which is asked up to three times; who is asked after it, of a longer one, is to be said
-here and nowhere else.
+A step to the next server is made at once; only the last one left is asked again. A route of one server is that from the
+beginning: it is asked up to three times, and its failure is told as it is.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from proxy.providers.adapter import AttemptFailed
+from proxy.upstream.pool import UNDESCRIBED, Standing, chosen
 
 MAX_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
@@ -22,8 +23,14 @@ SLOW_FAILURE_S: Final = 2.0
 """A 500 that took longer is a load that failed, most likely: to ask again is to load it again."""
 STALE: Final = "stale"
 """Why an attempt failed whose pooled connection had died unseen: the model server never saw it."""
+LINE_FULL: Final = "line_full"
+QUEUE_WAIT: Final = "queue_wait"
+NOT_ASKED: Final = frozenset({LINE_FULL, QUEUE_WAIT})
+"""Why a server was not asked whose turn it was: its line."""
 
 Server = TypeVar("Server")
+Route = Sequence[Sequence[Server]]
+"""Pools of equals: the first to be asked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +41,19 @@ class Attempt(Generic[Server]):
         number: which attempt of the turn it is, from 1; a call that is repeated for a stale connection keeps its own.
         wait_s: the backoff before it, in seconds.
         fresh: whether it needs a new connection, since a pooled one may have died unseen.
+        without: parameters that are left out, since the server refused them.
     """
 
     server: Server
     number: int = 1
     wait_s: float = 0.0
     fresh: bool = False
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Tried(Generic[Server]):
-    """An attempt that failed.
+class Past(Generic[Server]):
+    """An attempt that failed, or a server whose line let nobody in.
 
     Args:
         took_s: from asking to the failure, in seconds; 0 where nothing was sent.
@@ -56,31 +65,104 @@ class Tried(Generic[Server]):
     took_s: float = 0.0
     content: bool = False
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether it got so far that the server could have answered."""
+        return self.failed.why not in NOT_ASKED
 
-def next_attempt(route: Sequence[Server], history: Sequence[Tried[Server]], *, chance: float) -> Attempt[Server] | None:
-    """Return the next attempt of a turn; None means that the last failure is the answer's end.
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of the attempts: one that died unseen on a pooled connection is none."""
+        return self.was_asked and (self.failed.why != STALE or self.attempt.fresh)
+
+
+def next_attempt(
+    route: Route[Server], history: Sequence[Past[Server]], standings: Mapping[Server, Standing], *, chance: float
+) -> Attempt[Server] | None:
+    """Return the next attempt of a turn; None means that no other may be made (ending.py says how it ends).
 
     Args:
-        route: the servers that the model's name leads to, the first to be asked first.
+        route: the pools of servers that the model's name leads to.
         history: what was tried in this turn, in order.
-        chance: a random number in [0, 1), for the jitter.
+        standings: what is known of the servers now; of one that is missing nothing is.
+        chance: a random number in [0, 1), for the jitter and between equals.
     """
     if not history:
-        return Attempt(route[0])
+        first = _following(route, history, standings, chance)
+        return None if first is None else Attempt(first)
     last = history[-1]
-    if last.failed.why == STALE and not last.attempt.fresh:
-        return Attempt(last.attempt.server, last.attempt.number, fresh=True)
-    wait_s = _backoff_s(last, chance)
-    return None if wait_s is None else Attempt(last.attempt.server, last.attempt.number + 1, wait_s, fresh=True)
+    if (same := _at_once_again(last)) is not None:
+        return same
+    if is_final(history):
+        return None
+    following = _following(route, history, standings, chance)
+    if (again := _again(route, history, chance, others_left=following is not None)) is not None:
+        return again
+    return None if following is None else Attempt(following, 1 + sum(past.counts for past in history))
 
 
-def _backoff_s(last: Tried[Server], chance: float) -> float | None:
+def is_final(history: Sequence[Past[Server]]) -> bool:
+    """Return whether nobody may be asked behind the last attempt.
+
+    What the first server asked finds wrong with a request is wrong with it; of a later one it may be its language.
+    """
+    last = history[-1]
+    first_asked = next((past.attempt.server for past in history if past.was_asked), last.attempt.server)
+    return last.content or (not last.failed.next and first_asked == last.attempt.server)
+
+
+def _at_once_again(last: Past[Server]) -> Attempt[Server] | None:
+    """Return the attempt that repeats the last one at once: it was not seen, or nearly understood."""
+    attempt, failed = last.attempt, last.failed
+    if failed.why == STALE and not attempt.fresh:
+        return replace(attempt, wait_s=0.0, fresh=True)
+    if failed.without is not None and failed.without not in attempt.without and not last.content:
+        return replace(attempt, number=attempt.number + 1, wait_s=0.0, without=attempt.without | {failed.without})
+    return None
+
+
+def _following(
+    route: Route[Server], history: Sequence[Past[Server]], standings: Mapping[Server, Standing], chance: float
+) -> Server | None:
+    """Return the first server of the order that was not tried, and may be: one that hangs is asked last."""
+    tried = {past.attempt.server for past in history}
+    for hanging in (False, True):
+        for pool in route:
+            members = {one: standings.get(one, UNDESCRIBED) for one in pool if one not in tried}
+            open_ones = {one: is_so for one, is_so in members.items() if not is_so.passed_by and is_so.hangs is hanging}
+            if open_ones:
+                return chosen(open_ones, chance)
+    return None
+
+
+def _again(
+    route: Route[Server], history: Sequence[Past[Server]], chance: float, *, others_left: bool
+) -> Attempt[Server] | None:
+    """Return the attempt that asks the same server again after a while; None where it is not asked again.
+
+    Where another may be asked, that is better, but for a short wait that the server itself has named: a place further
+    down in the order has its price.
+    """
+    last = history[-1]
+    if others_left:
+        is_equal = any(len(pool) > 1 for pool in route if last.attempt.server in pool)
+        if is_equal or last.failed.wait_s is None or last.failed.why == "wedged":
+            return None
+    wait_s = _backoff_s(history, chance)
+    if wait_s is None:
+        return None
+    return replace(last.attempt, number=last.attempt.number + 1, wait_s=wait_s, fresh=True)
+
+
+def _backoff_s(history: Sequence[Past[Server]], chance: float) -> float | None:
     """Return how long to wait before asking the same server again, in seconds; None where it is not asked again."""
-    failed, number = last.failed, last.attempt.number
-    if last.content or not failed.again or number >= MAX_ATTEMPTS:
+    last = history[-1]
+    failed = last.failed
+    calls = sum(past.counts for past in history if past.attempt.server == last.attempt.server)
+    if last.content or not failed.again or not last.was_asked or calls >= MAX_ATTEMPTS:
         return None
     if failed.why == "500" and last.took_s > SLOW_FAILURE_S:
         return None
     if failed.wait_s is not None:
         return failed.wait_s if failed.wait_s <= LONGEST_RETRY_AFTER_S else None
-    return FIRST_WAIT_S * 2.0 ** (number - 1) * (1 + JITTER * (2 * chance - 1))
+    return FIRST_WAIT_S * 2.0 ** (calls - 1) * (1 + JITTER * (2 * chance - 1))

@@ -10,6 +10,7 @@ import orjson
 from proxy.providers.adapter import AttemptFailed, UpstreamRequest
 from services.http.client import Connections, HttpClient, HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
+from services.http.dialling import Dialler
 from services.runtime.settings import Origin
 from services.wire.events import Code, Failed, Stage
 from services.wire.trace import Trace
@@ -20,6 +21,9 @@ PASSED_BYTES: Final = 8 << 20
 PASSED_S: Final = 10.0
 _JSON: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 _NONE: Final[Mapping[str, str]] = {}
+HTTPS_PORT: Final = 443
+_IN_VAIN: Final = frozenset({"untrusted"})
+"""A certificate is no better for being looked at again."""
 
 UNAVAILABLE: Final = Failed(
     Code.UPSTREAM_UNAVAILABLE, "AI unavailable. The model server cannot be reached; ask the operator whether it runs."
@@ -45,12 +49,19 @@ class Endpoint:
         base_path: in front of every path, without a slash at its end.
         headers: a key may be among them, so they are never shown.
         tls: what is trusted, where TLS is spoken; None: it is not.
+        dialler: brings connections up, with TLS or without; None: the loop does.
     """
 
     origin: Origin
     base_path: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: ssl.SSLContext | None = None
+    dialler: Dialler | None = None
+
+    @property
+    def host_header(self) -> str:
+        """What ``Host`` says; of https its usual port is left out: some who stand in front know no name with one."""
+        return self.origin.host if self.origin.scheme == "https" and self.origin.port == HTTPS_PORT else ""
 
 
 class Transport:
@@ -63,7 +74,14 @@ class Transport:
     def __init__(self, endpoint: Endpoint, *, connect_timeout_s: float) -> None:
         origin = endpoint.origin
         self._endpoint = endpoint
-        self._client = HttpClient(origin.host, origin.port, connect_timeout_s=connect_timeout_s, tls=endpoint.tls)
+        self._client = HttpClient(
+            origin.host,
+            origin.port,
+            connect_timeout_s=connect_timeout_s,
+            tls=endpoint.tls,
+            dialler=endpoint.dialler,
+            host_header=endpoint.host_header,
+        )
 
     async def open(
         self, asked: UpstreamRequest, reader: ResponseReader, *, trace: Trace | None = None, fresh: bool
@@ -77,12 +95,22 @@ class Transport:
         Raises:
             Unreachable: nothing was sent.
         """
-        request = self._posting(asked.path, asked.body, trace)
+        headers = {**_JSON, **asked.headers, **({} if trace is None else trace.headers)}
+        request = self._request(asked.method, asked.path, headers, asked.body)
         try:
             return await self._client.open(request, reader, fresh=fresh)
         except TransportError as exc:
             failed = _CONNECT_TIMEOUT if exc.how == "connect_timeout" else UNAVAILABLE
-            raise Unreachable(AttemptFailed(failed, exc.how)) from exc
+            raise Unreachable(AttemptFailed(failed, exc.how, again=exc.how not in _IN_VAIN)) from exc
+
+    async def ask(self, asked: UpstreamRequest, *, timeout_s: float) -> HttpResponse:
+        """Return the whole answer to a request that is no answer's: a key's check.
+
+        Raises:
+            TransportError: none came.
+        """
+        request = self._request(asked.method, asked.path, {**_JSON, **asked.headers}, asked.body)
+        return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def read(self, name: str, *, timeout_s: float = PASSED_S) -> HttpResponse:
         """Return what the model server says under one of :data:`READ_ONLY`.

@@ -6,9 +6,10 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from services.http.connection import HttpCall, HttpConnection, HttpRequest, ResponseEnd, ResponseReader
+from services.http.dialling import Dialler, UnknownHost
 
 IDLE_S: Final = 30.0
 """Below every server's keep-alive (our proxy's is 75 s), so that an idle connection is never raced."""
@@ -25,7 +26,7 @@ NOT_SENT: Final = frozenset({"refused", "connect_timeout", "untrusted"})
 class TransportError(Exception):
     """A call came to nothing.
 
-    ``how`` is "refused", "connect_timeout", "untrusted", "timeout", "too_large" or an ``ResponseEnd``.
+    ``how`` is "refused", "dns", "connect_timeout", "untrusted", "timeout", "too_large" or an ``ResponseEnd``.
     """
 
     def __init__(self, how: str) -> None:
@@ -57,11 +58,22 @@ class HttpClient:
     Args:
         connect_timeout_s: how long a connection may take to come up, name look-up and TLS included.
         tls: what is trusted, where TLS is spoken; None: it is not.
+        dialler: brings connections up, with TLS or without; None: the loop does.
+        host_header: what ``Host`` says, where that is not ``host:port``.
     """
 
-    def __init__(self, host: str, port: int, *, connect_timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
-        self._host, self._port, self._tls = host, port, tls
-        self._host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        connect_timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+        dialler: Dialler | None = None,
+        host_header: str = "",
+    ) -> None:
+        self._host, self._port, self._tls, self._dialler = host, port, tls, dialler
+        self._host_header = host_header or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[HttpConnection] = []
         self._open: set[HttpConnection] = set()
@@ -143,11 +155,11 @@ class HttpClient:
         self._connecting += 1
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                transport, connection = await loop.create_connection(
-                    lambda: HttpConnection(self), self._host, self._port, ssl=self._tls
-                )
+                transport, connection = await self._dialled(loop)
         except TimeoutError as exc:  # a TimeoutError is an OSError, and so is a certificate's: first
             raise TransportError("connect_timeout") from exc
+        except UnknownHost as exc:
+            raise TransportError("dns") from exc
         except ssl.SSLCertVerificationError as exc:
             raise TransportError("untrusted") from exc
         except OSError as exc:
@@ -158,6 +170,12 @@ class HttpClient:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return connection
+
+    async def _dialled(self, loop: asyncio.AbstractEventLoop) -> tuple[asyncio.BaseTransport, HttpConnection]:
+        if self._dialler is None:
+            return await loop.create_connection(lambda: HttpConnection(self), self._host, self._port, ssl=self._tls)
+        transport, protocol = await self._dialler.dial(lambda: HttpConnection(self), self._host, self._port)
+        return transport, cast("HttpConnection", protocol)
 
     async def _gather(self, request: HttpRequest, max_bytes: int, *, fresh: bool) -> HttpResponse:
         gatherer = _Gatherer(max_bytes)

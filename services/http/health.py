@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -16,6 +16,7 @@ RETRY_S: Final = 0.5
 FRESH_S: Final = 10.0
 """An upstream counts as reached for so long: one lost answer is not an outage."""
 
+OK: Final = "ok"
 REACHED_S_AGO: Final = "reached_s_ago"
 """In the pages of probes: whoever asks counts the ten seconds from the same moment, not from its own question."""
 
@@ -77,6 +78,14 @@ class Reachability:
             await asyncio.sleep(PERIOD_S if reached else RETRY_S)
 
 
+ServersPage = Callable[[bool], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
+async def no_servers(_verbose: bool) -> Sequence[Mapping[str, Any]]:
+    """Say nothing of single servers: there is but one."""
+    return ()
+
+
 class Health:
     """The three health routes of one server.
 
@@ -85,6 +94,7 @@ class Health:
         queued: how many wait.
         wedged: names of models that are loaded and give content to nobody.
         more: what else the page for people says.
+        servers: a row for each of several upstream servers, with its ``status``; told whether all shall be looked at.
     """
 
     def __init__(
@@ -96,8 +106,10 @@ class Health:
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
         more: Callable[[], Mapping[str, object]] = dict,
+        servers: ServersPage = no_servers,
     ) -> None:
         self._service = service
+        self._servers = servers
         self._upstream = upstream
         self._active, self._queued, self._wedged, self._more = active, queued, wedged, more
         self._started_at = time.monotonic()
@@ -122,10 +134,11 @@ class Health:
         page = {"status": why, REACHED_S_AGO: round(self._upstream.reached_s_ago, 3)}
         return json_response(page, status=200 if self.ready else 503)
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _health(self, request: web.Request) -> web.Response:
         wedged = list(self._wedged())
-        well = self._upstream.is_fresh and not wedged
-        word = "draining" if self.draining else "ok" if well else "degraded"
+        servers = await self._servers("verbose" in request.query)
+        well = self._upstream.is_fresh and not wedged and all(row["status"] == OK for row in servers)
+        word = "draining" if self.draining else OK if well else "degraded"
         page = {
             "status": word,
             "service": self._service,
@@ -139,6 +152,7 @@ class Health:
                 **({"wedged_models": wedged} if wedged else {}),
             },
             REACHED_S_AGO: round(self._upstream.reached_s_ago, 3),
+            **({"servers": servers} if servers else {}),
             **self._more(),
         }
         # 503 sends traffic elsewhere: the other models of an upstream with a wedged one still answer

@@ -89,9 +89,12 @@ class Address(ParsedText):
 
 @dataclass(frozen=True)
 class Origin(ParsedText):
-    """Where a server is reached: "http://host[:port]", nothing else, so that no secret hides in it."""
+    """Where a server is reached: "http://host[:port]", nothing else, so that no secret hides in it.
 
-    scheme: Literal["http"]
+    Of ours all speak http; https is other people's.
+    """
+
+    scheme: Literal["http", "https"]
     host: str
     port: int
 

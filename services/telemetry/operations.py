@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.http.health import Health, Reachability
+from services.http.health import Health, Reachability, ServersPage, no_servers
 from services.http.server import HttpPort, Refusal
 from services.runtime.lifecycle import Port
 from services.runtime.listening import Listener
@@ -38,6 +38,7 @@ class Operations:
         queued: how many wait.
         wedged: names of models that are loaded and give content to nobody.
         more: what else its health page says.
+        servers: a row for each of several servers, for the health page.
     """
 
     def __init__(
@@ -51,12 +52,21 @@ class Operations:
         queued: Callable[[], int],
         wedged: Callable[[], Sequence[str]] = tuple,
         more: Callable[[], Mapping[str, object]] = dict,
+        servers: ServersPage = no_servers,
     ) -> None:
         self._metrics = metrics
         self._look_at_models = look_at_models
         self._tasks = Tasks()
-        self._reachability = Reachability(probe, metrics.upstream_up.set)
-        self._health = Health(service, self._reachability, active=active, queued=queued, wedged=wedged, more=more)
+        self._reachability = Reachability(probe, metrics.upstream_answers)
+        self._health = Health(
+            service,
+            self._reachability,
+            active=active,
+            queued=queued,
+            wedged=wedged,
+            more=more,
+            servers=servers,
+        )
         metrics.process.ready.set_function(lambda: self._health.ready)
 
     def add_routes(self, router: web.UrlDispatcher, *, allow_head: bool = False) -> None:

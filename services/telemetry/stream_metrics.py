@@ -69,7 +69,7 @@ class StreamMetrics(Families):
         self._running: Counter[str] = Counter()
         self._makers: list[Callable[[str], None]] = []
         self._prepared = {OTHER_MODEL}
-        self._provider, self._stages, self._reasons = provider, stages, reasons
+        self._provider, self._upstream, self._stages, self._reasons = provider, upstream, stages, reasons
         self._declare_streams()
         self._declare_upstream(upstream, retries)
         self._declare_admission(rejections)
@@ -127,7 +127,7 @@ class StreamMetrics(Families):
             self.tokens.labels(model, "input").inc(record.input_tokens)
         if record.output_tokens is not None:
             self.tokens.labels(model, "output").inc(record.output_tokens)
-        self._observe_operation(record, self._op(record.kind, model))
+        self._observe_operation(record, self._op(record.kind, model, record.provider))
         self._observe(self.rate, (model,), record.tokens_per_s)
         self._observe(self.max_gap, (model,), record.max_gap_s)
         self._observe(self.added, ("first_token",), record.added_first_token_s)
@@ -136,9 +136,13 @@ class StreamMetrics(Families):
             self.stage.child(model, stage).observe(record.stages[stage])
         return model
 
-    def gap_observer(self, label: str, kind: str = PREPARED_KIND) -> Callable[[float], None]:
+    def gap_observer(self, label: str, kind: str = PREPARED_KIND, provider: str = "") -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content: looked up once a stream."""
-        return self.gaps.child(*self._op(kind, label)).observe
+        return self.gaps.child(*self._op(kind, label, provider)).observe
+
+    def upstream_answers(self, up: bool) -> None:
+        """The upstream server was asked whether it is there."""
+        self.up.labels(self._upstream).set(up)
 
     def show_connections(self, count: Callable[[], Connections]) -> None:
         """Let the scrape count the connections to the upstream server."""
@@ -205,8 +209,8 @@ class StreamMetrics(Families):
         for why in retries:
             self.retries.labels(why)
         self.violations = counter("llm_protocol_violations", "what a peer sent against the protocol", ["peer", "kind"])
-        up = self.gauge("llm_upstream_up", "1 while the upstream server answers", ["upstream"])
-        self.upstream_up = up.labels(upstream)
+        self.up = self.gauge("llm_upstream_up", "1 while the upstream server answers", ["upstream"])
+        self.up.labels(upstream)
         self.connections = self.gauge("llm_upstream_connections", "to the upstream server, now", ["state"])
 
     def _declare_admission(self, rejections: Sequence[str]) -> None:
@@ -255,8 +259,8 @@ class StreamMetrics(Families):
         self.chunks.labels(model)
         self.active.labels(model)
 
-    def _op(self, kind: str, model: str) -> tuple[str, str, str]:
-        return OPERATIONS[kind], self._provider, model
+    def _op(self, kind: str, model: str, provider: str = "") -> tuple[str, str, str]:
+        return OPERATIONS[kind], provider or self._provider, model
 
     def _observe_operation(self, record: StreamRecord, op: tuple[str, str, str]) -> None:
         error_type = record.reason if record.failed else ""

@@ -13,6 +13,7 @@ class StreamRecord:
 
     ``stages`` add up to ``duration_s``. ``tokens_per_s`` is what :func:`~services.telemetry.stages.output_rate` says.
     ``upstream_s`` and ``first_chunk_s`` are of the call to the next server; ``added_*`` is what this tier itself took.
+    ``provider`` is whose language the one spoke who was asked last, "" where there is but one.
     ``good`` is the verdict on all that was promised of an answer, None where it is not judged.
     """
 
@@ -34,6 +35,7 @@ class StreamRecord:
     added_first_token_s: float | None = None
     added_total_s: float | None = None
     good: bool | None = None
+    provider: str = ""
 
     @property
     def time_per_token_s(self) -> float | None:

@@ -196,6 +196,7 @@ class Body(Part):
     format: Annotated[str | dict[str, Any], PlainValidator(_format)] | None = None
     options: Options | None = None
     stream: bool | None = None
+    local_only: bool | None = None
 
 
 class ChatBody(Body):
@@ -318,6 +319,7 @@ def _shared(body: Body) -> dict[str, Any]:
         "format": body.format,
         "sampling": None if options is None else _sampling(options),
         "max_output_tokens": None if options is None else options.num_predict,
+        "local_only": body.local_only or None,
     }
 
 

@@ -156,11 +156,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the stream waits for; it has no number and is not in the log."""
+    """What the stream waits for; it has no number and is not in the log. ``server``: who of several is asked now."""
 
     phase: Phase
     position: int | None = None
     attempt: int | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +261,19 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class ServedBy:
-    """Who answered, and after how many upstream calls."""
+    """Who answered, and after how many upstream calls.
+
+    Attributes:
+        model: as the one who answered calls it.
+        server: its name, where its operator gave it one.
+        dropped: options that were asked for and that it does not know.
+    """
 
     provider: str
     model: str
     attempts: int
+    server: str | None = None
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +295,19 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedServer:
+    """A model server that did not answer, by its operator's name, and why not, in a word."""
+
+    server: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The answer is over and is not whole; what was shown stays.
 
-    ``retryable`` None means what the code's rule says; ``skipped_lines`` counts what was left out of what was shown.
+    ``retryable`` None means what the code's rule says; ``skipped_lines`` counts what was left out; ``tried`` is what
+    became of each of several servers.
     """
 
     code: Code
@@ -297,6 +315,7 @@ class Failed:
     stage: Stage | None = None
     retryable: bool | None = None
     skipped_lines: int = 0
+    tried: tuple[TriedServer, ...] = ()
 
     @property
     def may_retry(self) -> bool:
@@ -339,6 +358,8 @@ def error_object(failed: Failed, request_id: str) -> dict[str, Any]:
     }
     if failed.stage is not None:
         error["stage"] = failed.stage
+    if failed.tried:
+        error["tried"] = failed.tried
     return {"error": error}
 
 

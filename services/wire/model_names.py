@@ -25,6 +25,7 @@ _DEFAULT_TAG: Final = "latest"
 _SCHEMES: Final = ("https://", "http://")
 _FORCED_LOCAL: Final = ":local"
 """A source, not a tag: the model server cuts it off and never asks the cloud."""
+_CLOUD_TAG: Final = "cloud"
 _EMBEDDING_FAMILY: Final = "bert"
 """In the family of every text encoder: ``bert``, ``nomic-bert``, ``nomic-bert-moe``, ``modern-bert``, ``roberta``."""
 _IMAGE_FAMILY: Final = "clip"
@@ -44,6 +45,7 @@ class ListedModel:
         capabilities: None where the server lists none, as older ones do.
         vram_bytes: of graphics memory, while it is loaded.
         modified_s: when it was installed, in seconds of UTC.
+        is_remote: whether another server answers for it: what it is asked leaves this machine.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ListedModel:
     capabilities: tuple[str, ...] | None = None
     vram_bytes: int | None = None
     modified_s: int | None = None
+    is_remote: bool = False
 
     @property
     def can_chat(self) -> bool:
@@ -83,6 +86,12 @@ def canonical(name: str) -> str:
     if owner == [_DEFAULT_NAMESPACE]:
         owner = []
     return "/".join([*owner, model if ":" in model else f"{model}:{_DEFAULT_TAG}"])
+
+
+def is_cloud_name(name: str) -> bool:
+    """Return whether a name is of a model that an Ollama asks its maker's cloud for."""
+    tag = canonical(name).rpartition(":")[2]
+    return tag == _CLOUD_TAG or tag.endswith(f"-{_CLOUD_TAG}")
 
 
 def listed_models(body: bytes) -> tuple[ListedModel, ...] | None:
@@ -156,6 +165,7 @@ def _listed(model: dict[str, Any]) -> ListedModel:
         capabilities=_words(model.get("capabilities")),
         vram_bytes=_size(model.get("size_vram")),
         modified_s=_moment(model.get("modified_at")),
+        is_remote=bool(model.get("remote_host")) or is_cloud_name(model["name"]),
     )
 
 

@@ -24,6 +24,7 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
+    ServedBy,
     Signature,
     Started,
     Status,
@@ -95,9 +96,20 @@ def done_data(done: Finished) -> dict[str, Any]:
         "chunks": done.chunks,
         "bytes": done.bytes,
         "timing": done.timing,
-        "served_by": done.served_by,
+        "served_by": done.served_by and served_by_data(done.served_by),
         **skipped(done.skipped_lines),
     }
+
+
+def served_by_data(served_by: ServedBy) -> dict[str, Any]:
+    """Return who answered, as `done` says it: a server has a name only where there may be several."""
+    data: dict[str, Any] = {"provider": served_by.provider}
+    if served_by.server is not None:
+        data["server"] = served_by.server
+    data |= {"model": served_by.model, "attempts": served_by.attempts}
+    if served_by.dropped:
+        data["dropped"] = served_by.dropped
+    return data
 
 
 def status_data(status: Status) -> dict[str, Any]:
@@ -107,6 +119,8 @@ def status_data(status: Status) -> dict[str, Any]:
         data["position"] = status.position
     if status.attempt is not None:
         data["attempt"] = status.attempt
+    if status.server is not None:
+        data["server"] = status.server
     return data
 
 

@@ -7,7 +7,7 @@ The inverse of :class:`services.wire.native.NativeFrames`, which a test holds th
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final, TypeVar
 
 from services.wire.events import (
@@ -27,6 +27,7 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
+    TriedServer,
     Usage,
 )
 from services.wire.ids import BadPosition, number_of
@@ -38,7 +39,6 @@ Decoded = tuple[int, Event]
 NOT_IN_THE_LOG: Final = 0
 
 _Value = TypeVar("_Value")
-_Record = TypeVar("_Record", Timing, ServedBy)
 
 
 def events_of(frames: bytes) -> Iterator[Decoded]:
@@ -77,6 +77,7 @@ def failed_of(error: Data) -> Failed:
         str(error.get("message", "")),
         stage=Stage(stage) if stage in set(Stage) else None,
         retryable=bool(error.get("retryable")),
+        tried=tuple(TriedServer(str(one["server"]), str(one["code"])) for one in error.get("tried", ())),
     )
 
 
@@ -87,7 +88,9 @@ def _started(data: Data) -> Started:
 def _status(data: Data) -> Status | None:
     """Return what the stream waits for; None for a phase that is not known here."""
     phase = data["phase"]
-    return Status(Phase(phase), data.get("position"), data.get("attempt")) if phase in set(Phase) else None
+    if phase not in set(Phase):
+        return None
+    return Status(Phase(phase), data.get("position"), data.get("attempt"), data.get("server"))
 
 
 def _signature(data: Data) -> Signature:
@@ -110,20 +113,30 @@ def _finished(data: Data) -> Finished:
         usage=_usage(data["usage"]) if data["usage"] is not None else None,
         chunks=_a(int, data["chunks"]),
         bytes=_a(int, data["bytes"]),
-        timing=_known(Timing, data["timing"]),
-        served_by=_known(ServedBy, data["served_by"]) if data["served_by"] is not None else None,
+        timing=_timing(data["timing"]),
+        served_by=_served_by(data["served_by"]) if data["served_by"] is not None else None,
         skipped_lines=_a(int, data.get("skipped_lines", 0)),
         last_word=_a(dict, data.get("model_server", {})),
     )
+
+
+def _timing(data: Data) -> Timing:
+    return Timing(**{field.name: data[field.name] for field in fields(Timing)})
 
 
 def _usage(data: Data) -> Usage:
     return Usage(data["input_tokens"], data["output_tokens"], data.get("reasoning_tokens"))
 
 
+def _served_by(data: Data) -> ServedBy:
+    provider, model = _a(str, data["provider"]), _a(str, data["model"])
+    dropped = tuple(_a(str, name) for name in data.get("dropped", ()))
+    return ServedBy(provider, model, _a(int, data["attempts"]), data.get("server"), dropped)
+
+
 def _failed(data: Data) -> Failed:
     failed, skipped_lines = failed_of(_a(dict, data["error"])), _a(int, data.get("skipped_lines", 0))
-    return Failed(failed.code, failed.message, failed.stage, failed.retryable, skipped_lines)
+    return replace(failed, skipped_lines=skipped_lines)
 
 
 READERS: Final[Mapping[str, Callable[[Data], Event | None]]] = {
@@ -144,8 +157,3 @@ def _a(kind: type[_Value], value: object) -> _Value:
     if not isinstance(value, kind):
         raise TypeError(kind.__name__)
     return value
-
-
-def _known(record: type[_Record], data: Data) -> _Record:
-    """Return ``data`` as a record, without the keys that it does not know."""
-    return record(**{field.name: data[field.name] for field in fields(record)})

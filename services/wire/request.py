@@ -103,6 +103,7 @@ class _Request:
         format: "json", or the JSON schema that the answer has to fit.
         think: whether the model thinks aloud first, or how much, in a word that it knows.
         max_output_tokens: the wished length; below 1 it means no limit.
+        local_only: whether it may not leave the operator's machines; None, never False, where it may.
     """
 
     kind: ClassVar[Kind]
@@ -112,6 +113,7 @@ class _Request:
     format: str | Mapping[str, Any] | None = None
     think: bool | str | None = None
     max_output_tokens: int | None = None
+    local_only: bool | None = None
 
     def completed(self, model: str, max_output_tokens: int) -> Self:
         """Return it as it goes to the proxy: with a model (``model`` if none was named) and a capped length."""

@@ -112,7 +112,7 @@ def test_what_is_not_known_is_ignored(frame: bytes) -> None:
 def test_keys_that_are_not_known_are_ignored() -> None:
     data = orjson.loads(framed(COUNTED).split(b"data: ")[1])
     data |= {"turns": 2, "usage": {**data["usage"], "cached_tokens": 3}, "timing": {**data["timing"], "tools_ms": 1}}
-    data["served_by"]["server"] = "local"
+    data["served_by"]["region"] = "here"
 
     assert list(decoded(f"{ID}-7", "done", data)) == [(7, COUNTED)]
 

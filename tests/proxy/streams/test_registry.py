@@ -4,17 +4,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from proxy.settings import ProxySettings
 from proxy.streams.caller import Caller, Leave
-from proxy.streams.permits import Admission, Place
-from proxy.streams.registry import DEPARTED_MAX, Streams
+from proxy.streams.permits import Admission, NotAdmitted, Place
+from proxy.streams.registry import DEPARTED_MAX, Begun, Streams, refused_at_the_line
 from proxy.streams.stream import Stream
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code, Failed, FinishReason, Token
 from services.wire.hop import Chat
+from services.wire.request import Asked, ModelRequest
 from tests.eventually import soon
 from tests.proxy.stage import ASKED, REQUEST, Words, turns
 
@@ -34,13 +36,19 @@ class Proxy:
         self.started: list[Stream] = []
         self.streams = Streams(
             ProxySettings.model_validate({"instance": "k3fa", "keep_s": 60, "grace_s": 30, **settings}),
-            self.admission,
+            self._begin,
             provider="ollama",
-            produce=self._produce,
             tasks=self.tasks,
         )
 
-    async def _produce(self, stream: Stream, place: Place) -> None:
+    def _begin(self, asked: Asked[ModelRequest], caller: Caller) -> Begun:
+        try:
+            place = self.admission.enter(str(asked.request.model), caller.line, chance=0.5)
+        except NotAdmitted as full:
+            raise refused_at_the_line(full) from full
+        return place, partial(self._produce, place)
+
+    async def _produce(self, place: Place, stream: Stream) -> None:
         stopped = asyncio.Event()
         stream.produced_by(stopped.set)
         self.started.append(stream)

@@ -1,21 +1,26 @@
 """A producer on its stream, over a scripted transport, and everything that it must give back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
 
+from proxy.config.config import ServerConfig
+from proxy.config.server_url import ServerUrl
 from proxy.metrics import ProxyMetrics
 from proxy.providers.adapter import AdapterFor
+from proxy.providers.kinds import PROVIDERS
 from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
+from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
 from proxy.upstream.producer import Deadlines, NextTurn, Producer, one_turn
 from proxy.upstream.progress import Progress
-from proxy.upstream.server import ModelServer
+from proxy.upstream.server import ModelServer, Pool, Route
+from proxy.upstream.walk import Walk
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http.connection import ResponseEnd
@@ -24,7 +29,10 @@ from services.wire.request import ModelRequest
 from tests.proxy.stage import REQUEST, ListSink, StreamStage
 from tests.proxy.upstream.scripted_transport import Attempt, Connects, ScriptedTransport
 
-LONG = Deadlines(queue_s=30, first_token_s=30, idle_s=30, total_s=30)
+LONG = Deadlines(first_token_s=30, idle_s=30, total_s=30)
+LONG_WAIT_S = 30.0
+AT = ServerUrl("http", "127.0.0.1", 9)
+NO_KEY = ServerKey(ServerConfig("", "ollama", AT))
 MODEL = "llama3.2"
 OWNER = "anonymous"
 
@@ -45,6 +53,7 @@ class Noted:
         self.permits: list[str] = []
         self.repeats: list[str] = []
         self.gaps: list[float] = []
+        self.steps: list[str] = []
         self.passed: list[float] = []
         self.closings: list[float] = []
 
@@ -54,6 +63,12 @@ class Noted:
 
     def call_repeated(self, why: str) -> None:
         self.repeats.append(why)
+
+    def went_on(self, from_server: str, to_server: str, code: str) -> None:
+        self.steps.append(f"{from_server} -> {to_server}: {code}")
+
+    def show_circuit(self, server: str, model: str, state: Callable[[], int]) -> None:
+        assert (model, state()) == (MODEL, 0), server
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
         assert stream.model == MODEL
@@ -68,15 +83,23 @@ class Noted:
 
 
 class ProducerStage:
-    """A producer on its stream, with one follower, a permit (or a place in line), and a scripted transport."""
+    """A producer on its stream, with one follower, a permit (or a place in line), and scripted transports.
+
+    Args:
+        then: the attempts of further servers, asked in this order.
+        named: whether the servers have names of their operator's.
+    """
 
     def __init__(
         self,
         *attempts: Attempt,
+        then: Sequence[Sequence[Attempt]] = (),
         deadlines: Deadlines = LONG,
+        queue_s: float = LONG_WAIT_S,
         in_line: bool = False,
         followed: bool = True,
         cures: bool = False,
+        named: bool = False,
         wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
         adapter: AdapterFor = OllamaAdapter,
@@ -85,12 +108,10 @@ class ProducerStage:
         self.scene = StreamStage(Leave.CANCEL, request=request)
         self.stream = self.scene.stream
         self.tasks = self.scene.tasks
-        self.transport = ScriptedTransport(*attempts)
-        self.admission = Admission(permits=1, queue_length=8, queue_timeout_s=120)
-        self.before = self.admission.enter(MODEL, OWNER, chance=0.5) if in_line else None
-        self.place = self.admission.enter(MODEL, OWNER, chance=0.5)
         self.noted = Noted()
         self.wedged: list[list[str]] = []
+        self.transports = [ScriptedTransport(*each) for each in (attempts, *then)]
+        self.transport = self.transports[0]
         self.wedges = WedgeWatch(
             self.transport,
             self.tasks,
@@ -98,27 +119,36 @@ class ProducerStage:
             cures=cures,
             floor_s=wedge_floor_s,
         )
-        self.server = ModelServer(
-            "a server",
-            "a provider",
-            self.transport,
-            self.admission,
-            adapter,
-            InstalledModels(self.transport, ProxyMetrics(), self.wedges.looked),
-            Progress(self.transport, self.tasks, self.wedges.looked),
-            self.wedges,
-        )
+        self.servers = [self._server(number, adapter, named=named) for number in range(len(self.transports))]
+        self.admissions = [Admission(permits=1, queue_length=8, queue_timeout_s=120) for _ in self.servers]
+        self.admission = self.admissions[0]
+        self.before = self.admission.enter(MODEL, OWNER, chance=0.5) if in_line else None
+        pools = [Pool((one,), line, queue_s) for one, line in zip(self.servers, self.admissions, strict=True)]
+        self.walk = Walk(Route(tuple(pools)), MODEL, OWNER, self.noted, chance=lambda: 0.5)
         self.ended: list[Stream] = []
         self.sink = ListSink()
         self.followed = followed
         self.producer = Producer(
             self.stream,
-            self.place,
-            route=(self.server,),
+            self.walk,
             deadlines=deadlines,
             metrics=self.noted,
             ended=self.ended.append,
             next_turn=next_turn,
+        )
+
+    def _server(self, number: int, adapter: AdapterFor, *, named: bool) -> ModelServer:
+        transport, looked = self.transports[number], self.wedges.looked
+        return ModelServer(
+            ServerConfig(f"server-{number + 1}", "ollama", AT),
+            transport,
+            PROVIDERS["ollama"],
+            adapter,
+            NO_KEY,
+            is_named=named,
+            models=InstalledModels(transport, ProxyMetrics(), looked),
+            progress=Progress(transport, self.tasks, looked),
+            wedges=self.wedges,
         )
 
     async def begin(self) -> "asyncio.Task[None]":
@@ -140,12 +170,13 @@ class ProducerStage:
         return "".join(event.content for _, event in self.stream.log.after(0) if isinstance(event, Token))
 
     def assert_everything_is_given_back(self) -> None:
-        assert self.transport.open_connections == 0
+        assert sum(transport.open_connections for transport in self.transports) == 0
         assert self.ended == [self.stream]
         assert self.stream.upstream_closed.is_reached
         if self.before is not None:
             self.before.leave()
-        assert (self.admission.held, self.admission.waiting) == (0, 0)
+        assert [(line.held, line.waiting) for line in self.admissions] == [(0, 0)] * len(self.admissions)
+        assert [server.running for server in self.servers] == [0] * len(self.servers)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ async def test_an_answer_is_produced_and_everything_is_given_back() -> None:
     assert stage.transport.fresh == [False]
     end = stage.stream.log.end
     assert isinstance(end, Finished)
-    assert end.served_by == ServedBy("a provider", MODEL, attempts=1)
+    assert end.served_by == ServedBy("ollama", MODEL, attempts=1)
     stage.assert_everything_is_given_back()
 
 
@@ -90,7 +90,7 @@ async def test_a_failure_in_the_adapter_is_internal_and_gives_everything_back() 
 
 async def test_who_leaves_while_a_call_that_timed_out_is_closing_gives_the_permit_back() -> None:
     """The wait for the close was cancelled with its future: whoever waited for that again never went on."""
-    at_once = Deadlines(queue_s=30, first_token_s=0.01, idle_s=30, total_s=30)
+    at_once = Deadlines(first_token_s=0.01, idle_s=30, total_s=30)
     async with produced(Connects(), deadlines=at_once) as stage:
         stage.transport.closing_s = 0.05
         await stage.begin()
@@ -120,7 +120,7 @@ def waits(stage: ProducerStage, where: str) -> bool:
     """Whether the producer has come to where it waits."""
     match where:
         case "in line":
-            return stage.place.position == 1
+            return stage.walk.position == 1
         case "connecting":
             return len(stage.transport.fresh) == 1
         case "for the head" | "for content":
@@ -201,7 +201,7 @@ async def test_stopping_twice_is_stopping_once() -> None:
 async def test_a_queued_stream_that_nobody_follows_is_not_started() -> None:
     async with produced(WHOLE, in_line=True, followed=False) as stage:
         await stage.begin()
-        await soon(lambda: stage.place.position == 1, "it waits")
+        await soon(lambda: stage.walk.position == 1, "it waits")
         assert stage.before is not None
         stage.before.leave()
         await stage.over()
@@ -298,7 +298,7 @@ async def test_who_is_refused_waits_before_asking_again_and_says_so() -> None:
 
 
 def short(**deadline_s: float) -> Deadlines:
-    return Deadlines(**{"queue_s": 30, "first_token_s": 30, "idle_s": 30, "total_s": 30, **deadline_s})
+    return Deadlines(**{"first_token_s": 30, "idle_s": 30, "total_s": 30, **deadline_s})
 
 
 DEADLINES = {
@@ -342,7 +342,7 @@ async def test_with_tools_a_model_server_may_be_silent_four_times_as_long() -> N
 
 async def test_who_waits_in_line_too_long_gets_queue_timeout_and_leaves_the_line() -> None:
     """O2."""
-    stage = await outcome_of(WHOLE, deadlines=short(queue_s=0.05), in_line=True)
+    stage = await outcome_of(WHOLE, queue_s=0.05, in_line=True)
 
     assert (stage.end, stage.noted.permits, stage.transport.fresh) == ("queue_timeout", ["timeout"], [])
     stage.assert_everything_is_given_back()

@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from proxy.providers.adapter import AttemptFailed
-from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, STALE, Attempt, Tried, next_attempt
+from proxy.upstream.pool import Standing
+from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, STALE, Attempt, Past, next_attempt
 from services.wire.events import Code, Failed
 
 FAILED = Failed(Code.UPSTREAM_UNAVAILABLE, "words")
@@ -9,7 +12,7 @@ AGAIN = AttemptFailed(FAILED, "refused")
 NEVER = AttemptFailed(FAILED, "404", again=False)
 DIED_UNSEEN = AttemptFailed(FAILED, STALE)
 UNLOADED = AttemptFailed(FAILED, "wedged", wait_s=0.0)
-ROUTE = ("the server",)
+ROUTE = (("the server",),)
 
 
 def asked_to_wait(seconds: float) -> AttemptFailed:
@@ -20,16 +23,16 @@ def after(
     *failures: AttemptFailed, took_s: float = 0.1, content: bool = False, chance: float = 0.5
 ) -> Attempt[str] | None:
     """Return what follows when each attempt that is chosen fails so."""
-    history: list[Tried[str]] = []
+    history: list[Past[str]] = []
     for failed in failures:
-        attempt = next_attempt(ROUTE, history, chance=chance)
+        attempt = next_attempt(ROUTE, history, {}, chance=chance)
         assert attempt is not None
-        history.append(Tried(attempt, failed, took_s, content))
-    return next_attempt(ROUTE, history, chance=chance)
+        history.append(Past(attempt, failed, took_s, content))
+    return next_attempt(ROUTE, history, {}, chance=chance)
 
 
 def attempt(number: int, wait_s: float = 0.0, *, fresh: bool = True) -> Attempt[str]:
-    return Attempt(ROUTE[0], number, wait_s, fresh)
+    return Attempt(ROUTE[0][0], number, wait_s, fresh)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_the_table_of_attempts(failures: list[AttemptFailed], expected: Attempt[
 @pytest.mark.parametrize("failed", [AGAIN, asked_to_wait(1.0), UNLOADED])
 def test_nobody_is_asked_again_behind_content(number: int, failed: AttemptFailed) -> None:
     """A retry would show a second answer as the end of the first."""
-    assert next_attempt(ROUTE, [Tried(attempt(number), failed, content=True)], chance=0.5) is None
+    assert next_attempt(ROUTE, [Past(attempt(number), failed, content=True)], {}, chance=0.5) is None
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,78 @@ def test_three_refusals_are_over_before_the_headers_leave() -> None:
 @pytest.mark.parametrize("chance", [0.0, 0.999999])
 def test_what_the_server_asks_for_is_not_jittered(chance: float) -> None:
     assert after(asked_to_wait(LONGEST_RETRY_AFTER_S), chance=chance) == attempt(2, LONGEST_RETRY_AFTER_S)
+
+
+# --- several servers
+
+CHAIN = (("a1", "a2"), ("b",), ("c",))
+WRONG = AttemptFailed(FAILED, "400", again=False, next=False)
+UNSUPPORTED = AttemptFailed(FAILED, "400", again=False, next=False, without="temperature")
+FULL = AttemptFailed(FAILED, "line_full", again=False)
+BUSY = AttemptFailed(FAILED, "429")
+SPARED = Standing("open")
+FAR = Standing(is_resident=True)
+
+
+def walked(*failures: AttemptFailed, route: Sequence[Sequence[str]] = CHAIN, **standings: Standing) -> list[str]:
+    """Return who is asked, in order, and after how many seconds, when each attempt fails so."""
+    history: list[Past[str]] = []
+    asked: list[str] = []
+    for failed in (*failures, None):
+        attempt = next_attempt(route, history, standings, chance=0.5)
+        if attempt is None:
+            return [*asked, "-"]
+        asked.append(f"{attempt.server}{f' after {attempt.wait_s}' if attempt.wait_s else ''}")
+        if failed is not None:
+            history.append(Past(attempt, failed))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ([AGAIN, AGAIN, AGAIN, AGAIN], ["a1", "a2", "b", "c", "c after 0.25"]),
+        ([NEVER, NEVER, NEVER, NEVER], ["a1", "a2", "b", "c", "-"]),
+        ([BUSY, BUSY, BUSY], ["a1", "a2", "b", "c"]),
+        ([asked_to_wait(2.0)], ["a1", "a2"]),
+        ([NEVER, NEVER, asked_to_wait(2.0)], ["a1", "a2", "b", "b after 2.0"]),
+        ([NEVER, NEVER, *[asked_to_wait(2.0)] * 3], ["a1", "a2", "b", "b after 2.0", "b after 2.0", "c"]),
+        ([NEVER, NEVER, asked_to_wait(10.5)], ["a1", "a2", "b", "c"]),
+        ([UNLOADED], ["a1", "a2"]),
+        ([WRONG], ["a1", "-"]),
+        ([AGAIN, WRONG], ["a1", "a2", "b"]),
+        ([FULL, WRONG], ["a1", "a2", "-"]),
+        ([FULL, FULL, FULL, FULL], ["a1", "a2", "b", "c", "-"]),
+        ([UNSUPPORTED, AGAIN], ["a1", "a1", "a2"]),
+        ([UNSUPPORTED, UNSUPPORTED], ["a1", "a1", "-"]),
+        ([DIED_UNSEEN, AGAIN], ["a1", "a1", "a2"]),
+    ],
+)
+def test_the_table_of_who_is_asked_next(failures: list[AttemptFailed], expected: list[str]) -> None:
+    """The next at once, and only the last one left again; a short Retry-After is waited for where nobody is equal."""
+    assert walked(*failures) == expected
+
+
+def test_who_is_not_to_be_asked_is_passed_by_and_one_that_hangs_is_asked_last() -> None:
+    assert walked(AGAIN, AGAIN, a1=SPARED, a2=Standing(hangs=True)) == ["b", "c", "a2"]
+
+
+def test_where_nobody_may_be_asked_nobody_is() -> None:
+    assert walked(a1=SPARED, a2=SPARED, b=SPARED, c=SPARED) == ["-"]
+
+
+def test_in_a_pool_the_one_that_has_the_model_in_memory_is_asked_first() -> None:
+    assert walked(AGAIN, a2=FAR) == ["a2", "a1"]
+
+
+def test_nobody_else_is_asked_behind_content() -> None:
+    """P2, U8."""
+    assert next_attempt(CHAIN, [Past(Attempt("a1"), AGAIN, content=True)], {}, chance=0.5) is None
+
+
+def test_attempts_are_counted_over_all_servers_and_a_full_line_is_none() -> None:
+    history = [Past(Attempt("a1"), FULL), Past(Attempt("a2"), AGAIN)]
+    following = next_attempt(CHAIN, history, {}, chance=0.5)
+
+    assert following is not None
+    assert (following.server, following.number) == ("b", 2)

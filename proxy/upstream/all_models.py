@@ -1,0 +1,64 @@
+"""What all servers list, hold in memory and have wedged, together: for metrics that know models by name alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from proxy.upstream.models import ModelsMetrics
+
+
+class AllModelsMetrics(ModelsMetrics, Protocol):
+    """Who shows the models."""
+
+    def models_wedged(self, names: Sequence[str]) -> None:
+        """These models are wedged, and no others."""
+
+
+class AllModels:
+    """The models of all servers.
+
+    Args:
+        named: those that the configuration names, listed or not.
+    """
+
+    def __init__(self, metrics: AllModelsMetrics, named: Iterable[str] = ()) -> None:
+        self._metrics = metrics
+        self._named = tuple(named)
+        self._listed: dict[str, Sequence[str]] = {}
+        self._loaded: dict[str, Mapping[str, int]] = {}
+        self._wedged: dict[str, Sequence[str]] = {}
+
+    def of(self, server: str) -> ModelsMetrics:
+        """Return who is told what ``server`` lists and holds."""
+        return _OfServer(self, server)
+
+    def listed(self, server: str, names: Sequence[str]) -> None:
+        """A server lists these."""
+        self._listed[server] = names
+        every = [name for one in self._listed.values() for name in one]
+        self._metrics.models_listed(list(dict.fromkeys([*every, *self._named])))
+
+    def loaded(self, server: str, vram_bytes: Mapping[str, int]) -> None:
+        """A server holds these in memory."""
+        self._loaded[server] = vram_bytes
+        together: dict[str, int] = {}
+        for held in self._loaded.values():
+            for name, size in held.items():
+                together[name] = together.get(name, 0) + size
+        self._metrics.models_loaded(together)
+
+    def wedged(self, server: str, names: Sequence[str]) -> None:
+        """These models are wedged at a server."""
+        self._wedged[server] = names
+        self._metrics.models_wedged(list(dict.fromkeys(name for one in self._wedged.values() for name in one)))
+
+
+class _OfServer:
+    def __init__(self, every: AllModels, server: str) -> None:
+        self._every = every
+        self._server = server
+
+    def models_listed(self, names: Sequence[str]) -> None:
+        self._every.listed(self._server, names)
+
+    def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
+        self._every.loaded(self._server, vram_bytes)

@@ -1,0 +1,341 @@
+"""Several model servers in an order: who is asked, who answers, and what a client is told of it.
+
+End to end: proxy/upstream/servers.py, proxy/upstream/catalog.py, proxy/upstream/all_models.py and
+proxy/upstream/key_checks.py.
+"""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.behaviour.several_servers import (
+    KEY,
+    Answer,
+    Answers,
+    Asked,
+    ModelServer,
+    Proxy,
+    a_proxy,
+    ollama_spoken,
+    said,
+    serving,
+    spoken,
+)
+from tests.certificate import make_certificate
+from tests.eventually import soon
+from tests.machine import needs
+from tests.reader import Client
+
+pytestmark = needs("openssl")
+NATIVE = {"Accept": "text/event-stream;dialect=native"}
+ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+BUSY = said(503, {"error": "busy"})
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@dataclass
+class Scene:
+    """An Ollama, then Groq, then OpenAI, and the proxy before them."""
+
+    gpu: ModelServer
+    groq: ModelServer
+    openai: ModelServer
+    proxy: Proxy
+    client: Client
+
+    async def ask(self, **fields: Any) -> Any:
+        return await self.client.ask("/api/chat/stream", {**ASK, **fields}, NATIVE)
+
+
+@asynccontextmanager
+async def a_scene(
+    folder: Path,
+    certificate: tuple[Path, ssl.SSLContext],
+    *,
+    gpu: Answer | Answers = None,
+    groq: Answer | Answers = None,
+    openai: Answer | Answers = None,
+    more: str = "",
+    gpu_s: float = 30,
+    groq_s: float = 30,
+    trusts: bool = True,
+) -> AsyncIterator[Scene]:
+    cert, tls = certificate
+    (folder / "key").write_text(KEY)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(serving(ModelServer(gpu, models=("m", "other"))))
+        second = await stack.enter_async_context(serving(ModelServer(groq), tls))
+        third = await stack.enter_async_context(serving(ModelServer(openai), tls))
+        trusted = f'ca_file = "{cert}"\n' if trusts else ""
+        text = f"""
+[[server]]
+name = "gpu"
+kind = "ollama"
+url = "http://127.0.0.1:{first.port}"
+first_token_timeout_s = {gpu_s}
+[[server]]
+name = "groq"
+kind = "groq"
+url = "https://localhost:{second.port}/openai/v1"
+key_file = "{folder / "key"}"
+models = {{ "*" = "llama-3.3-70b" }}
+first_token_timeout_s = {groq_s}
+{trusted}
+[[server]]
+name = "openai"
+kind = "openai"
+url = "https://localhost:{third.port}/v1"
+models = {{ "*" = "gpt-4o-mini" }}
+{trusted}
+[chain]
+default = ["gpu", "groq", "openai"]
+"only-here" = ["gpu"]
+{more}
+"""
+        proxy = await stack.enter_async_context(a_proxy(folder / "sluice.toml", text))
+        client = await stack.enter_async_context(Client(proxy.url))
+        await soon(lambda: {one.path for one in first.asked} >= {"/api/tags", "/api/ps"}, "the lists were asked for")
+        yield Scene(first, second, third, proxy, client)
+
+
+async def scraped(proxy: Proxy) -> dict[str, float]:
+    async with Client(proxy.metrics_url) as client:
+        text = (await client.get("/metrics")).body.decode()
+    lines = (line.rpartition(" ") for line in text.split("\n") if line and not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+# --- the first answers, or the next
+
+
+async def test_the_first_that_answers_has_answered_and_nobody_else_is_asked(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    async with a_scene(tmp_path, certificate, gpu=ollama_spoken("Hel", "lo"), groq=spoken("no")) as scene:
+        answer = await scene.ask()
+
+        assert answer.text == "Hello"
+        assert answer.end["served_by"] == {"provider": "ollama", "server": "gpu", "model": "m", "attempts": 1}
+        assert scene.groq.questions() == []
+
+
+FIRST: Mapping[str, tuple[Answer, str]] = {
+    "busy": (BUSY, "5xx"),
+    "broken": (said(500, {"error": "crashed"}), "5xx"),
+    "limited": (said(429, {"error": "slow down"}), "429"),
+    "without the model": (said(404, {"error": "model 'm' not found"}), "404"),
+    "a page of HTML": (said(200, b"<html>welcome</html>", "text/html"), "malformed"),
+    "an error line": (said(200, {"error": "no memory"}), "error"),
+    "an end without an answer": (said(200, b""), "eof"),
+    "silent": (None, "first_token"),
+}
+
+
+@pytest.mark.parametrize("how", FIRST)
+async def test_where_the_first_does_not_answer_the_next_one_does_and_it_is_said(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext], how: str
+) -> None:
+    """U5, U7, U9, M11: one stream, no error; who answered, after how many calls, and why not the first."""
+    first, code = FIRST[how]
+    patience_s = 0.3 if first is None else 30
+    async with a_scene(tmp_path, certificate, gpu=first, groq=spoken("Hel", "lo"), gpu_s=patience_s) as scene:
+        answer = await scene.ask()
+
+        assert (answer.status, answer.text, answer.reason) == (200, "Hello", "stop")
+        served = {"provider": "groq", "server": "groq", "model": "llama-3.3-70b", "attempts": 2}
+        assert answer.end["served_by"] == served
+        assert answer.end["usage"] == {"input_tokens": 7, "output_tokens": 2}
+        [asked] = scene.groq.questions()
+        assert (asked.path, asked.headers["authorization"]) == ("/openai/v1/chat/completions", f"Bearer {KEY}")
+        assert asked.body["model"] == "llama-3.3-70b"
+        metrics = await scraped(scene.proxy)
+        steps = {name: value for name, value in metrics.items() if name.startswith("llm_fallbacks_total")}
+        assert steps == {f'llm_fallbacks_total{{code="{code}",from="gpu",to="groq"}}': 1.0}
+
+
+SECOND: Mapping[str, tuple[Answer, float]] = {
+    "its key is refused": (said(401, {"error": {"message": f"no such key {KEY}"}}), 30),
+    "its quota is spent": (said(429, {"error": {"message": "no", "code": "insufficient_quota"}}), 30),
+    "an error before content": (
+        said(200, b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n', "text/event-stream"),
+        30,
+    ),
+    "silent": (None, 0.3),
+}
+"""With how long it is waited for, in seconds."""
+
+
+@pytest.mark.parametrize("how", SECOND)
+async def test_where_the_second_does_not_answer_either_the_third_does(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext], how: str
+) -> None:
+    second, patience_s = SECOND[how]
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=second, openai=spoken("yes"), groq_s=patience_s) as scene:
+        answer = await scene.ask()
+
+        assert (answer.text, answer.end["served_by"]["server"]) == ("yes", "openai")
+        assert answer.end["served_by"]["attempts"] == 3
+
+
+async def test_where_all_are_down_it_says_that_ai_is_unavailable_and_what_was_tried(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """Names and words, no hosts, no key, and when to come back."""
+    refused = said(401, {"error": {"message": f"no such key {KEY} at api.groq.com"}})
+    spent = said(429, {"error": {"message": "slow down"}}, extra="Retry-After: 20\r\n")
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=refused, openai=spent) as scene:
+        answer = await scene.ask()
+
+        assert (answer.status, answer.error["code"], answer.error["retryable"]) == (503, "upstream_unavailable", True)
+        assert answer.error["message"].startswith("AI unavailable. ")
+        assert answer.error["message"].endswith("Tried gpu (5xx), groq (401), openai (429).")
+        tried = [("gpu", "5xx"), ("groq", "401"), ("openai", "429")]
+        assert [(one["server"], one["code"]) for one in answer.error["tried"]] == tried
+        assert answer.headers["Retry-After"] == "20"
+        assert KEY.encode() not in answer.body
+
+
+async def test_behind_content_nobody_else_is_asked(tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]) -> None:
+    """U8, P2: no second answer is shown as the end of the first."""
+    cut = said(200, ollama_spoken("Hel").partition(b"\r\n\r\n")[2].split(b"\n")[0] + b"\n", "application/x-ndjson")
+    async with a_scene(tmp_path, certificate, gpu=cut, groq=spoken("no")) as scene:
+        answer = await scene.ask()
+
+        assert (answer.text, answer.reason) == ("Hel", "upstream_truncated")
+        assert scene.groq.questions() == []
+
+
+async def test_what_the_first_finds_wrong_with_a_request_is_told_and_nobody_else_is_asked(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    wrong = said(400, {"error": "this conversation is too long"})
+    async with a_scene(tmp_path, certificate, gpu=wrong, groq=spoken("no")) as scene:
+        answer = await scene.ask()
+
+        assert (answer.status, answer.error["message"]) == (400, "this conversation is too long")
+        assert scene.groq.questions() == []
+
+
+async def test_a_status_says_whom_it_asks_next(tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]) -> None:
+    """It is never held back behind another status."""
+    async with (
+        a_scene(tmp_path, certificate, gpu=BUSY) as scene,
+        scene.client.open("POST", "/api/chat/stream", ASK, NATIVE) as reading,
+    ):
+        while not (shown := [data for data in reading.answer.data if data.get("phase") == "retrying"]):
+            assert await reading.some()
+
+    assert (shown[0]["server"], shown[0]["attempt"]) == ("groq", 2)
+
+
+# --- what stays, and what goes
+
+
+async def test_what_may_not_leave_stays_and_says_so_where_nobody_is_there(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=spoken("no"), more='"far" = ["groq"]') as scene:
+        stayed, nobody = await scene.ask(local_only=True), await scene.ask(model="far", local_only=True)
+
+        assert (stayed.status, nobody.status) == (503, 503)
+        assert "may not leave the operator's machines" in nobody.error["message"]
+        assert scene.groq.questions() == []
+
+
+async def test_a_misspelt_name_does_not_go_to_who_takes_any_name(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """The list was asked for and does not have it; nor does it while the Ollama is down."""
+    missing = said(404, {"error": "model 'lama' not found"})
+    async with a_scene(tmp_path, certificate, gpu=missing, groq=spoken("no")) as scene:
+        answer = await scene.ask(model="lama")
+
+        assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+        assert scene.groq.questions() == []
+
+
+async def test_a_model_whose_chain_names_one_server_is_asked_of_it_alone(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """A route of one server ends with that server's own word."""
+    async with a_scene(tmp_path, certificate, gpu=said(404, {"error": "model 'only-here' not found"})) as scene:
+        answer = await scene.ask(model="only-here")
+
+        assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+        assert "tried" not in answer.error
+        assert scene.groq.questions() == scene.openai.questions() == []
+
+
+# --- certificates and keys
+
+
+async def test_a_certificate_that_does_not_fit_gets_no_question_and_the_next_is_asked(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=spoken("no"), trusts=False) as scene:
+        answer = await scene.ask()
+
+        assert (answer.status, answer.error["code"]) == (503, "upstream_unavailable")
+        assert answer.error["message"].endswith("Tried gpu (5xx), groq (tls), openai (tls).")
+        assert scene.groq.asked == []
+
+
+async def test_a_refused_key_is_said_on_the_health_page_and_asked_again_when_its_file_changes(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    def judge(asked: Asked) -> Answer:
+        right = asked.headers.get("authorization") == "Bearer another-key"
+        return spoken("yes") if right else said(401, {"error": {"message": "wrong"}})
+
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=judge, openai=spoken("third")) as scene:
+        first, second = await scene.ask(), await scene.ask()
+        page = json.loads((await scene.client.get("/health?verbose")).body)
+        asked_before = len(scene.groq.questions())
+        (tmp_path / "key").write_text("another-key\n")
+
+        await soon(lambda: len(scene.groq.asked) > asked_before + 1, "the new key is checked", within_s=10)
+        third = await scene.ask()
+
+        assert [one.end["served_by"]["server"] for one in (first, second, third)] == ["openai", "openai", "groq"]
+        assert asked_before == 1  # its key was marked
+        row = next(row for row in page["servers"] if row["name"] == "groq")
+        assert (page["status"], row["status"], row["why"]) == ("degraded", "degraded", "marked")
+        assert "was refused (401)" in row["key"]
+        assert KEY not in json.dumps(page)
+
+
+# --- lists
+
+
+async def test_the_lists_of_all_are_shown_as_one(tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]) -> None:
+    async with a_scene(tmp_path, certificate, more='"gpt" = ["openai"]') as scene:
+        scene.gpu.loaded = ("m",)
+        tags = json.loads((await scene.client.get("/api/tags")).body)["models"]
+        running = json.loads((await scene.client.get("/api/ps")).body)["models"]
+        version = json.loads((await scene.client.get("/api/version")).body)
+        shown = json.loads((await scene.client.ask("/api/show", {"model": "gpt"})).body)
+
+        assert [(model["name"], model["servers"]) for model in tags[:2]] == [("m", ["gpu"]), ("other", ["gpu"])]
+        assert [(model["name"], model["server"]) for model in running] == [("m", "gpu")]
+        assert (version, shown["details"]) == ({"version": "0.33.0"}, {"family": "openai"})
+
+
+async def test_each_server_s_state_is_measured_by_its_name(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    async with a_scene(tmp_path, certificate, gpu=ollama_spoken("x")) as scene:
+        await scene.ask()
+        metrics = await scraped(scene.proxy)
+
+        assert metrics['llm_upstream_circuit_state{gen_ai_request_model="m",upstream="gpu"}'] == 0
+        assert metrics['llm_upstream_up{upstream="gpu"}'] == 1
