@@ -55,16 +55,22 @@ async def test_a_failure_before_the_first_words_says_nothing_of_the_house(route:
     assert len(BEFORE) * len(ROUTES) >= FAILURES
     for fault, answer in zip(BEFORE, answers, strict=True):
         assert len(answer.body) <= MAX_BYTES, fault
-        assert answer.headers["Content-Type"].startswith("application/json"), fault
         message, code = told(route, answer)
-        assert answer.status == RULES[Code(code)].status, fault
+        assert answer.status == (200 if answer.events else RULES[Code(code)].status), fault
         assert message, fault
         assert not UNFIT.search(message), fault
         assert "Server" not in answer.headers
 
 
 def told(route: str, answer: Answer) -> tuple[str, str]:
-    """Return message and code of a refusal, having looked at its shape."""
+    """Return message and code of a refusal, having looked at its shape.
+
+    On a slow machine three attempts outlast the second that the headers wait, and it is the stream's last word.
+    """
+    if answer.events:
+        error = answer.data[-1]["error"]
+        return error["message"], error["code"]
+    assert answer.headers["Content-Type"].startswith("application/json")
     body: dict[str, Any] = json.loads(answer.body)
     assert set(body) == {"error"}
     if in_ollamas_shape(route):

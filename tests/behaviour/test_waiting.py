@@ -22,7 +22,8 @@ COMMIT_S: Final = 1.0
 LOADS: Final = scripted(tokens=2, load=1.3, prefill=1.4).name
 RETRIED: Final = scripted(tokens=2, status=503, retry_after=1, times=2).name
 SILENT: Final = [scripted(tokens=2, prefill=SILENCE_S).name for _ in range(3)]
-FLOWS: Final = scripted(tokens=60, rate=40).name
+CALM_S: Final = 2.5  # a machine's stall is shorter, an answer that flows longer
+FLOWS: Final = scripted(tokens=120, rate=40).name
 QUEUED: Final = scripted(tokens=16, rate=20).name
 JOINED: Final = scripted(tokens=2, prefill=2.2).name
 
@@ -40,17 +41,18 @@ def chain() -> Iterator[Chain]:
 @pytest.fixture(scope="module")
 def answers(chain: Chain) -> dict[str, list[Answer]]:
     """The answers of each model, in the order of asking."""
-    quiet = chain.another_gateway(HEARTBEAT_S="30")
-    asked = asyncio.run(ask_all(chain.gateway.url, chain.proxy.url, quiet.url))
+    quiet, calm = chain.another_gateway(HEARTBEAT_S="30"), chain.another_gateway(HEARTBEAT_S=str(CALM_S))
+    asked = asyncio.run(ask_all(chain.gateway.url, chain.proxy.url, quiet.url, calm.url))
     quiet.stop()
+    calm.stop()
     return asked
 
 
-async def ask_all(gateway: str, proxy: str, quiet: str) -> dict[str, list[Answer]]:
-    async with Client(gateway) as people, Client(proxy) as direct, Client(quiet) as patient:
+async def ask_all(gateway: str, proxy: str, quiet: str, calm: str) -> dict[str, list[Answer]]:
+    async with Client(gateway) as people, Client(proxy) as direct, Client(quiet) as patient, Client(calm) as flowing:
         asking_who = [
-            *((people, model) for model in (RETRIED, SILENT[0], FLOWS, QUEUED, QUEUED, QUEUED)),
-            *((direct, SILENT[1]), (patient, SILENT[2])),
+            *((people, model) for model in (RETRIED, SILENT[0], QUEUED, QUEUED, QUEUED)),
+            *((direct, SILENT[1]), (patient, SILENT[2]), (flowing, FLOWS)),
         ]
         joining = asyncio.gather(join(people))
         alone = await asyncio.gather(*(client.ask(GENERATE, asking(model)) for client, model in asking_who))

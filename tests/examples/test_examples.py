@@ -22,8 +22,8 @@ ASKED = "sim:tokens=60,rate=40"
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    # the examples name no model where they can: the one that is listed first is meant, and says sixty tokens
-    with running_chain(simulator={"SCRIPT": "tokens=60,rate=40"}) as chain:
+    # the examples name no model where they can: the one that is listed first is meant, whose answer outlasts two cuts
+    with running_chain(simulator={"SCRIPT": "tokens=160,rate=40"}) as chain:
         yield chain
 
 
