@@ -34,6 +34,7 @@ FIELDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
                 {"role": "user", "content": "hello"},
                 {
                     "role": "assistant",
+                    "content": "",
                     "tool_calls": [
                         {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": _ARGUMENTS}}
                     ],
@@ -109,6 +110,11 @@ def _everywhere(name: str, model: str, *fields: str, calls: int | None = None, *
     return [Case(name, model, api, how, fields, expected, calls) for api in APIS for how in WAYS]
 
 
+def _twice(name: str, model: str, *, calls: int | None = None, **expected: Any) -> list[Case]:
+    """Return what takes its time: asked once of each API, in two ways."""
+    return [Case(name, model, api, how, (), expected, calls) for api, how in zip(APIS, WAYS, strict=False)]
+
+
 def _broken(name: str, model: str) -> list[Case]:
     """Return an answer that breaks off: an exception by every road, the text so far by the plain one."""
     broken = {"raises": True, "finish": None}
@@ -118,7 +124,7 @@ def _broken(name: str, model: str) -> list[Case]:
 
 
 CASES: Final = [
-    *_everywhere("text", "sim:tokens=8", finish="stop", said=True, error=None),
+    *_everywhere("text", "story", finish="stop", said=True, error=None),
     *_everywhere("thinking", "thinker", thinks=True, finish="stop"),
     *_everywhere("one tool", "tooler", "tools", finish="called", inputs=[INPUT], text=""),
     *_everywhere("two tools", "tooler:calls=2", "tools", finish="called", inputs=[INPUT] * 2, text=""),
@@ -126,7 +132,7 @@ CASES: Final = [
     *_everywhere("a forced tool", "sim", "tools", "forced", finish="called", inputs=[INPUT], text=""),
     *_everywhere("a schema", "sim", "schema", json=INPUT, finish="stop"),
     *_everywhere("a picture", "viewer", "picture", text="Pictures in the last message: 1.", finish="stop"),
-    *_everywhere("a slow model", "sim:prefill=1,tokens=3", finish="stop", said=True),
+    *_twice("a slow model", "story:prefill=1", finish="stop", said=True),
     *(
         Case("cut at its length", "sim:tokens=50", api, how, ("short",), {"finish": "length"})
         for api in APIS
@@ -134,8 +140,8 @@ CASES: Final = [
     ),
     *_everywhere("an unknown model", "nobody", status=404, code="model_not_found", exception="NotFoundError"),
     *_everywhere("not offered", "sim", "several", calls=0, status=400, exception="BadRequestError"),
-    *_everywhere("a failing model server", "sim:status=500", status=502, exception="InternalServerError"),
-    *_everywhere("an absent model server", "sim:status=503", calls=3, status=503, exception="InternalServerError"),
+    *_twice("a failing model server", "sim:status=500", status=502, exception="InternalServerError"),
+    *_twice("an absent model server", "sim:status=503", calls=3, status=503, exception="InternalServerError"),
     *_broken("an error in the stream", "sim:tokens=9,fault=error,at=3"),
     *_broken("cut short", "sim:tokens=9,fault=truncate,at=3"),
     *(Case("left in the middle", "sim:tokens=5000,rate=100", api, "leave", (), {"error": None}) for api in APIS),
