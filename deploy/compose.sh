@@ -29,6 +29,7 @@ if [ -n "${SCALE:-}" ]; then
     say "SCALE: two gateways behind the edge, two proxies and two model servers."
     set -- "$@" --profile scale
     export SLUICE_GATEWAY_PROXY_URL=a=http://proxy:8080,b=http://proxy-2:8080
+    export SLUICE_GATEWAY_VALKEY_URL=valkey://valkey:6379/0
 fi
 if [ -f docker-compose.override.yml ]; then # which Compose reads by itself where no file is named
     set -- "$@" -f docker-compose.override.yml
