@@ -87,6 +87,9 @@ class SharedCounts(Protocol):
     async def present(self, name: str) -> int:
         """Say that the gateway ``name`` is there; return how many are."""
 
+    async def answers_in_time(self) -> None:
+        """Answer, as soon as a request needs it."""
+
     async def standing(self, owner: str, day: Day) -> Standing:
         """Return how ``owner`` stands."""
 
@@ -171,6 +174,8 @@ class Sharing:
                         self.gateways = max(1, await self._counts.present(self._name))
                         await self._counts.hold(self._held())
                     renewed_at = loop.time()
+                if self.is_alone:  # slow is away, or each second a request would find out
+                    await self._counts.answers_in_time()
                 await self._tell()
                 self._found()
             except Away as away:

@@ -105,6 +105,11 @@ class ValkeyCounts:
         async with _within(BEHIND_S):
             return int(await self._present([self._key("gateways")], [name, self._lease_ms]))
 
+    async def answers_in_time(self) -> None:
+        """Answer over a connection that stands: to make one may take longer than a request may wait."""
+        async with _within(self._answer_s):
+            await self._client.ping()
+
     async def standing(self, owner: str, day: Day) -> Standing:
         """Return how ``owner`` stands."""
         leases, reserved = self._leases(owner)

@@ -30,6 +30,7 @@ class Scripted:
     asked: int = 0
     away: bool = False
     hangs: bool = False
+    slow: bool = False
     closed: bool = False
 
     async def admit(self, owner: str, allowance: Allowance, lease: str, tokens: int | None, day: Day) -> Verdict:
@@ -56,6 +57,10 @@ class Scripted:
     async def present(self, name: str) -> int:
         await self._reached()
         return 4 if name else 0
+
+    async def answers_in_time(self) -> None:
+        if self.slow:
+            raise Away("TimeoutError")
 
     async def standing(self, owner: str, day: Day) -> Standing:
         await self._reached()
@@ -123,6 +128,19 @@ async def test_after_one_failure_nobody_asks_until_it_answers_and_what_changed_i
     assert (verdicts, asked, told) == ([None] * 50, 0, (None, None))
     assert (alone, again, scripted.told) == ([True, False], Verdict(tokens=10), [BOOKING])
     assert [line["event"] for line in lines] == ["limits.alone", "limits.shared"]
+
+
+async def test_one_that_answers_later_than_a_request_may_wait_stays_away() -> None:
+    scripted = Scripted(away=True, slow=True)
+    async with kept(scripted, [Lease("Ada", "stream")]) as (sharing, alone):
+        await soon(lambda: sharing.is_alone, "it is away")
+        scripted.away = False
+        await soon(lambda: scripted.told, "it was reached")
+        still = sharing.is_alone
+        scripted.slow = False
+        await soon(lambda: not sharing.is_alone, "it is quick again")
+
+    assert (still, alone) == (True, [True, False])
 
 
 async def test_a_request_that_finds_it_away_is_counted_alone_and_is_the_last_to_ask() -> None:
