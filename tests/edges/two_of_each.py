@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 
+from tests.behaviour.connections import sample
 from tests.browser.page_chain import page_server
 from tests.chain import START_S, Chain, Server, running_chain
 from tests.edges.running import GATEWAY, PROXY
@@ -40,6 +41,7 @@ class TwoOfEach:
         """Restart all four, as docs/operating.md says: one alone, and the next when it is known to be ready."""
         for number in range(2):
             await self._restart(self.gateways, number, self.chain.another_gateway)
+            await soon(partial(is_known_at_the_edge, self.gateways[number]), "the edge knows it", within_s=START_S)
         for number, name in enumerate(NAMES):
             await self._restart(self.proxies, number, partial(self.chain.another_proxy, INSTANCE=name))
 
@@ -55,6 +57,12 @@ class TwoOfEach:
         ending.stop()
         servers[number] = await asyncio.to_thread(partial(start, LISTEN=ending.address))
         await soon(self.all_are_ready, "all are ready again", within_s=START_S)
+
+
+def is_known_at_the_edge(gateway: Server) -> bool:
+    """Whether it has told the edge, which alone asks here, that it is ready."""
+    probes = {"http_route": "/readyz", "http_response_status_code": "200"}
+    return sample(gateway, "http_server_request_duration_seconds_count", **probes) > 0
 
 
 @contextmanager
