@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from services.webchat.stripping import without_comments
+from services.webchat.stripping import stripped
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 """For paths that name a version: what stands there never changes."""
@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> dict[str, Asset]:
 
 
 def _read(path: Path) -> bytes:
-    return without_comments(path.read_text("utf-8")).encode() if path.suffix == ".js" else path.read_bytes()
+    return stripped(path.read_text("utf-8")).encode() if path.suffix == ".js" else path.read_bytes()
 
 
 def version_of(assets: dict[str, Asset]) -> str:

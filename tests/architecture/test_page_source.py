@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.webchat.stripping import without_comments
+from services.webchat.stripping import stripped
 from tests.architecture.limits import MAX_FILE_LINES, MAX_FUNCTION_LINES
 from tests.architecture.source import ROOT
 from tests.npm_packages import installed
@@ -44,7 +44,7 @@ def test_no_function_of_the_page_is_longer_than_fifty_lines(tools: Path) -> None
 
 def test_what_is_sent_without_comments_is_the_same_script(tools: Path, tmp_path: Path) -> None:
     for path in SCRIPTS:
-        (tmp_path / path.name).write_text(without_comments(path.read_text()))
+        (tmp_path / path.name).write_text(stripped(path.read_text()))
     comparing = ["node", str(ROOT / "tests" / "architecture" / "same_tokens.mjs"), str(tools), str(tmp_path)]
 
     compared = subprocess.run([*comparing, *map(str, SCRIPTS)], capture_output=True, text=True, timeout=60, check=True)

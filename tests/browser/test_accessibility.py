@@ -114,6 +114,8 @@ async def test_a_whole_conversation_needs_no_mouse_and_the_focus_stays_in_the_co
     await keys.press("Enter")
     await visit.has_text()
     await keys.type("a draft")
+    await keys.press("Enter")
+    await expect(visit.page.locator("#hint")).to_contain_text("The answer still comes; Esc stops it.")
     await keys.press("Escape")
     await visit.finished()
     composer = visit.page.get_by_label("Message", exact=True)

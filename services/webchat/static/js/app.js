@@ -126,6 +126,7 @@ function makeComposer(chat, models, thread, config) {
       return true;
     },
     stop: () => chat.stop(),
+    early: () => hint(t("stillRunning")),
   });
   for (const name of ["thread", "answer", "ended"]) chat.addEventListener(name, () => composer.show(chat.running !== undefined));
   for (const name of ["changed", "chosen"]) models.addEventListener(name, () => attachments.show(models.meant(chat.open.model)));

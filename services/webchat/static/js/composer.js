@@ -12,7 +12,9 @@ export class Composer {
   #running = null;
 
   /**
-   * @param {HTMLFormElement} form @param {{send: (text: string) => boolean, stop: () => void}} actions `send` says whether it was taken
+   * @param {HTMLFormElement} form
+   * @param {{send: (text: string) => boolean, stop: () => void, early: () => void}} actions `send` says whether it was
+   *   taken; `early`: a person wants to send while an answer runs
    */
   constructor(form, actions) {
     this.actions = actions;
@@ -48,7 +50,8 @@ export class Composer {
     const newLine = event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches;
     if (event.key !== "Enter" || newLine) return;
     event.preventDefault();
-    if (!this.#running) this.#send(); // what is typed meanwhile stays a draft
+    if (!this.#running) this.#send();
+    else if (this.#area.value.trim() !== "") this.actions.early(); // what is typed meanwhile stays a draft
   }
 
   #send() {

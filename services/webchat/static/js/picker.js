@@ -100,9 +100,7 @@ export class Picker {
 
   #noneWords() {
     if (this.models.listed) return `${t(this.#noModel)}.`;
-    const { refused } = this.models;
-    if (refused?.code === "forbidden") return t("modelsRefused");
-    return t(refused?.code === "unauthorized" ? "modelsNeedKey" : "modelsUnknown");
+    return t(this.models.refused?.code === "forbidden" ? "modelsRefused" : "modelsUnknown");
   }
 
   /** @param {Model} model @param {number} index */

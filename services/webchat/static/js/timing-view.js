@@ -1,10 +1,9 @@
-/** The line under an answer: how fast it came; and the popover that says where its time went. */
+/** The line under an answer: how fast it came; and the popover that says where its time went, and who answered. */
 
 import { liveRate } from "./answer.js";
 import { copyFrom } from "./copying.js";
 import { h, iconButton } from "./dom.js";
 import { place } from "./popover.js";
-import { servedBy } from "./served-by.js";
 import { partsOf } from "./timing.js";
 import { span, t, tenth, whole } from "./words.js";
 
@@ -93,4 +92,20 @@ function identities(answer) {
         h("div", {}, h("dt", {}, t(String(key))), h("dd", {}, h("code", {}, value), iconButton("copy", t("copyThis", { what: t(String(key)) }), (event) => copyFrom(event, String(value))))),
       ),
   );
+}
+
+/**
+ * Who answered, and what they could not take. A server that speaks Ollama's is the operator's own; `elsewhere` names another.
+ * @param {Answer} answer @returns {{by: string, elsewhere: string, attempts: number, dropped: string[]}}
+ */
+function servedBy(answer) {
+  const told = answer.done?.served_by ?? {};
+  const [provider, server, model] = [told.provider, told.server, told.model].map((one) => (typeof one === "string" ? one : ""));
+  const isOwn = provider === "" || provider === "ollama";
+  return {
+    by: [...new Set([provider, server, model])].filter(Boolean).join(" · "),
+    elsewhere: isOwn ? "" : [server || provider, model === answer.model ? "" : `(${model})`].filter(Boolean).join(" "),
+    attempts: Number(told.attempts) || 0,
+    dropped: Array.isArray(told.dropped) ? told.dropped.map(String) : [],
+  };
 }
