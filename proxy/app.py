@@ -38,6 +38,7 @@ from proxy.upstream.server import ModelServer
 from proxy.upstream.servers import Servers
 from proxy.upstream.transport import Transport
 from proxy.upstream.walk import Walk, let_in
+from proxy.upstream.warming import Warming
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.http import edge
@@ -184,6 +185,7 @@ class ProxyService:
             models=models,
             progress=Progress(transport, self._tasks, looked),
             wedges=wedges,
+            warming=Warming(transport, self._tasks),
         )
 
     async def _rows(self, verbose: bool) -> Sequence[Mapping[str, Any]]:

@@ -122,5 +122,6 @@ class Catalog:
             "capabilities": self._capabilities.of(model),
             "loaded": name in loaded,
             "default": name == default,
+            **({"servers": list(model.servers)} if model.servers else {}),
             **({"simulated": True} if model.is_simulated else {}),
         }

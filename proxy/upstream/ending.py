@@ -52,8 +52,7 @@ def ending_of(
         return Ending(asked[0].failed.failed)
     tried = _tried(route, history, standings, name_of)
     words = asked[0].failed.failed.message.removeprefix(AI_UNAVAILABLE) if asked else _NOBODY
-    if tried:
-        words = f"{words} Tried {', '.join(f'{one.server} ({one.code})' for one in tried)}."
+    words = f"{words} Tried {', '.join(f'{one.server} ({one.code})' for one in tried)}."
     return Ending(Failed(Code.UPSTREAM_UNAVAILABLE, AI_UNAVAILABLE + words, tried=tried), wait_s)
 
 

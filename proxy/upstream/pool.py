@@ -1,10 +1,15 @@
 """Which of several equal servers is asked: where the model is, where it fits, where the least is under way. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 Server = TypeVar("Server")
+
+
+Reluctance = Literal["", "cold", "hung"]
+RELUCTANCES: Final[Sequence[Reluctance]] = ("", "cold", "hung")
+"""Who is asked before whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +18,7 @@ class Standing:
 
     Attributes:
         passed_by: why it is not asked (a word of ``fallback.CODES``); "" where it may be.
-        hangs: it gives content to nobody: it is asked last.
+        asked_last: why it is asked only when no other is left (likewise): ``cold``, or ``hung``, it answers nobody.
         lists: whether it has the model; None where it was not said.
         is_resident: whether it has the model in memory, or was just asked for it.
         in_flight: calls of this model that run there, of ``permits``.
@@ -23,7 +28,7 @@ class Standing:
     """
 
     passed_by: str = ""
-    hangs: bool = False
+    asked_last: Reluctance = ""
     lists: bool | None = None
     is_resident: bool = False
     in_flight: int = 0

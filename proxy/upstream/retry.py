@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from proxy.providers.adapter import AttemptFailed
-from proxy.upstream.pool import UNDESCRIBED, Standing, chosen
+from proxy.upstream.pool import RELUCTANCES, UNDESCRIBED, Standing, chosen
 
 MAX_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
@@ -124,14 +124,14 @@ def _at_once_again(last: Past[Server]) -> Attempt[Server] | None:
 def _following(
     route: Route[Server], history: Sequence[Past[Server]], standings: Mapping[Server, Standing], chance: float
 ) -> Server | None:
-    """Return the first server of the order that was not tried, and may be: one that hangs is asked last."""
+    """Return the first server of the order that was not tried, and may be; one that hangs, or is cold, comes last."""
     tried = {past.attempt.server for past in history}
-    for hanging in (False, True):
+    for reluctance in RELUCTANCES:
         for pool in route:
             members = {one: standings.get(one, UNDESCRIBED) for one in pool if one not in tried}
-            open_ones = {one: is_so for one, is_so in members.items() if not is_so.passed_by and is_so.hangs is hanging}
-            if open_ones:
-                return chosen(open_ones, chance)
+            willing = {one: at for one, at in members.items() if not at.passed_by and at.asked_last == reluctance}
+            if willing:
+                return chosen(willing, chance)
     return None
 
 
@@ -159,7 +159,7 @@ def _backoff_s(history: Sequence[Past[Server]], chance: float) -> float | None:
     last = history[-1]
     failed = last.failed
     calls = sum(past.counts for past in history if past.attempt.server == last.attempt.server)
-    if last.content or not failed.again or not last.was_asked or calls >= MAX_ATTEMPTS:
+    if not failed.again or not last.was_asked or calls >= MAX_ATTEMPTS:
         return None
     if failed.why == "500" and last.took_s > SLOW_FAILURE_S:
         return None

@@ -15,9 +15,10 @@ from proxy.upstream.call import UpstreamCall
 from proxy.upstream.condition import DAY_S, Condition
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
-from proxy.upstream.pool import Standing
+from proxy.upstream.pool import Reluctance, Standing
 from proxy.upstream.progress import Progress
 from proxy.upstream.transport import Transport
+from proxy.upstream.warming import Warming
 from proxy.upstream.wedge_watch import WedgeWatch
 from services.wire.model_names import canonical
 from services.wire.request import ChatRequest, ModelRequest
@@ -41,6 +42,7 @@ class ModelServer:
         models: what it lists; None where a server is asked for the models that its operator names.
         progress: tells load from prefill; None where the server does not say what is in memory.
         wedges: notices a model that answers nobody; likewise.
+        warming: loads what was asked for while it was cold; likewise.
     """
 
     config: ServerConfig
@@ -53,6 +55,7 @@ class ModelServer:
     models: InstalledModels | None = None
     progress: Progress | None = None
     wedges: WedgeWatch | None = None
+    warming: Warming | None = None
     _running: Counter[str] = field(default_factory=Counter)  # calls, by the canonical name that was asked
 
     @property
@@ -106,16 +109,17 @@ class ModelServer:
         self.condition.new_day(today())
         passed_by = "marked" if self.key.is_missing else self.condition.passed_by(theirs, now)
         hangs = theirs in self.condition.hung or canonical(theirs) in self.wedged
+        last: Reluctance = "hung" if hangs else ""
         in_flight = self._running[canonical(model)]
         if self.models is None:
             running, permits = self.running, self.config.permits
-            return Standing("line_full" if running >= permits and not passed_by else passed_by, hangs=hangs)
+            return Standing("line_full" if running >= permits and not passed_by else passed_by, asked_last=last)
         seen = self.models.seen(theirs, memory_bytes=(self.config.memory_gb or 0) * _GB)
-        if not passed_by and self.config.skip_when_cold and seen.is_cold and not in_flight:
-            passed_by = "cold"
+        if not last and self.config.skip_when_cold and seen.is_cold and not in_flight:
+            last = "cold"
         return Standing(
             passed_by,
-            hangs=hangs,
+            asked_last=last,
             lists=seen.lists,
             is_resident=seen.is_resident or in_flight > 0,  # at the latest it will be
             in_flight=in_flight,
@@ -149,6 +153,15 @@ class ModelServer:
         self._running[canonical(model)] -= 1
         if not self._running[canonical(model)]:
             del self._running[canonical(model)]
+
+    def passed_cold(self, model: str) -> None:
+        """It was passed by since ``model`` is not in memory: unless another is to be kept, it will be."""
+        assert self.models is not None
+        theirs = self.calls(model)
+        seen = self.models.seen(theirs, memory_bytes=(self.config.memory_gb or 0) * _GB)
+        kept = seen.evicts and self.models.is_warm_for_others(theirs, self.config.keep_warm_s, time.monotonic())
+        if self.warming is not None and not kept:
+            self.warming.begin(theirs)
 
     def call_began(self, stream: Stream, call: UpstreamCall) -> None:
         """A call for ``stream`` was written: from now on its progress is shown, and its wait watched."""

@@ -19,6 +19,8 @@ READ_ONLY: Final[Mapping[str, str]] = {"tags": "/api/tags", "ps": "/api/ps", "ve
 """All that may be read of the model server: its paths come from here, never from a request."""
 PASSED_BYTES: Final = 8 << 20
 PASSED_S: Final = 10.0
+LOAD_S: Final = 300.0
+"""How long a load in the background may take: as long as somebody would wait for its first token."""
 _JSON: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 _NONE: Final[Mapping[str, str]] = {}
 HTTPS_PORT: Final = 443
@@ -139,6 +141,15 @@ class Transport:
         """
         request = self._posting(asked.path, asked.body, trace)
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
+
+    async def load(self, model: str) -> None:
+        """Let the model server take ``model`` into memory, however long that takes.
+
+        Raises:
+            TransportError: no whole answer came.
+        """
+        request = self._posting("/api/generate", orjson.dumps({"model": model, "stream": False}))
+        await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=LOAD_S)
 
     async def unload(self, model: str) -> None:
         """Let the model server take ``model`` out of memory, as soon as nobody uses it.

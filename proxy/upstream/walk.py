@@ -208,8 +208,10 @@ class Walk:
             if one is server:
                 break
             standing = standings.get(one, UNDESCRIBED)
-            if code := standing.passed_by or ("hung" if standing.hangs else ""):
+            if code := standing.passed_by or standing.asked_last:
                 passed[one] = code
+            if standing.asked_last == "cold":
+                one.passed_cold(self._model)
         passed |= {past.attempt.server: code_of(past.failed.why) for past in self._history}
         for one, code in passed.items():
             if one is not server and one not in self._told:

@@ -45,6 +45,7 @@ class ListedModel:
         capabilities: None where the server lists none, as older ones do.
         vram_bytes: of graphics memory, while it is loaded.
         modified_s: when it was installed, in seconds of UTC.
+        servers: the names of the model servers that have it, where there are several.
         is_remote: whether another server answers for it: what it is asked leaves this machine.
     """
 
@@ -56,6 +57,7 @@ class ListedModel:
     vram_bytes: int | None = None
     modified_s: int | None = None
     is_remote: bool = False
+    servers: tuple[str, ...] | None = None
 
     @property
     def can_chat(self) -> bool:
@@ -166,6 +168,7 @@ def _listed(model: dict[str, Any]) -> ListedModel:
         vram_bytes=_size(model.get("size_vram")),
         modified_s=_moment(model.get("modified_at")),
         is_remote=bool(model.get("remote_host")) or is_cloud_name(model["name"]),
+        servers=_words(model.get("servers")),
     )
 
 

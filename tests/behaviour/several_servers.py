@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.app import GatewayService
+from gateway.settings import GatewaySettings
 from proxy.app import ProxyService
 from proxy.settings import ProxySettings
+from services.runtime.lifecycle import Service
 from services.runtime.settings import Address
 
 KEY: Final = "sk-canary-0123456789"
@@ -158,13 +161,31 @@ async def a_proxy(file: Path, text: str, **settings: Any) -> AsyncIterator[Proxy
     service = ProxyService(
         ProxySettings(config=str(file), listen=anywhere, metrics_listen=anywhere, **{**QUICK, **settings})
     )
+    async with _running(service) as (metrics, api):
+        yield Proxy(service, api, metrics)
+
+
+@asynccontextmanager
+async def a_gateway(proxy_url: str) -> AsyncIterator[str]:
+    """Run a gateway before a proxy; yield where it is."""
+    anywhere = Address("127.0.0.1", 0)
+    service = GatewayService(
+        GatewaySettings.model_validate({"listen": anywhere, "metrics_listen": anywhere, "proxy_url": proxy_url})
+    )
+    async with _running(service) as (_, api):
+        yield api
+
+
+@asynccontextmanager
+async def _running(service: Service) -> AsyncIterator[tuple[str, str]]:
+    """Run a service; yield where its metrics and its API are."""
     ports = service.ports
     try:
         for port in ports:
             port.bind()
         await service.start()
-        metrics, api = [await port.open() for port in ports]
-        yield Proxy(service, f"http://{api}", f"http://{metrics}")
+        metrics, api = [f"http://{await port.open()}" for port in ports]
+        yield metrics, api
     finally:
         for port in ports:
             await port.close()

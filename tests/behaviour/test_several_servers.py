@@ -21,6 +21,7 @@ from tests.behaviour.several_servers import (
     Asked,
     ModelServer,
     Proxy,
+    a_gateway,
     a_proxy,
     ollama_spoken,
     said,
@@ -339,3 +340,18 @@ async def test_each_server_s_state_is_measured_by_its_name(
 
         assert metrics['llm_upstream_circuit_state{gen_ai_request_model="m",upstream="gpu"}'] == 0
         assert metrics['llm_upstream_up{upstream="gpu"}'] == 1
+
+
+async def test_a_gateway_shows_which_servers_have_a_model_and_passes_on_that_it_may_not_leave(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=spoken("no")) as scene, a_gateway(scene.proxy.url) as url:
+        async with Client(url) as client:
+            models = json.loads((await client.get("/api/models")).body)["models"]
+            stayed = await client.chat("m", local_only=True)
+            gone = await client.chat("m")
+
+        assert models[0]["servers"] == ["gpu"]
+        assert (stayed.status, stayed.error["code"]) == (503, "upstream_unavailable")
+        assert gone.end is not None
+        assert (gone.text, gone.end["served_by"]["server"]) == ("no", "groq")

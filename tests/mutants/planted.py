@@ -29,22 +29,22 @@ MUTANTS: Final = (
     Mutant(
         "the permit is not given back",
         "proxy/upstream/producer.py",
-        "        self._place.leave()\n",
+        "        self._walk.leave(stream.timeline.answer_s)\n",
         "",
         (PRODUCER,),
     ),
     Mutant(
         "the permit is not given back by a stream that was stopped",
         "proxy/upstream/producer.py",
-        "        self._place.leave()\n",
-        "        if self._stream.stopped_at is None:\n            self._place.leave()\n",
+        "        self._walk.leave(stream.timeline.answer_s)\n",
+        "        if stream.stopped_at is None:\n            self._walk.leave(None)\n",
         (PRODUCER,),
     ),
     Mutant(
         "the permit is given back before the connection is closed",
         "proxy/upstream/producer.py",
         "        self._task = None  # nothing may cancel what follows\n",
-        "        self._task = None  # nothing may cancel what follows\n        self._place.leave()\n",
+        "        self._task = None  # nothing may cancel what follows\n        self._walk.leave(None)\n",
         (PRODUCER,),
     ),
     Mutant(
@@ -71,15 +71,15 @@ MUTANTS: Final = (
     Mutant(
         "a retry after the first token",
         "proxy/upstream/retry.py",
-        "    if last.content or not failed.again or",
-        "    if not failed.again or",
+        "    return last.content or (",
+        "    return (",
         ("tests/proxy/upstream/test_retry.py",),
     ),
     Mutant(
         "the time-out of the first token is that of silence",
         "proxy/upstream/producer.py",
-        "reading.asked_at + deadlines.first_token_s, FIRST_TOKEN_TIMEOUT",
-        "reading.asked_at + deadlines.idle_s, FIRST_TOKEN_TIMEOUT",
+        "reading.asked_at + self._first_token_s(server), FIRST_TOKEN_TIMEOUT",
+        "reading.asked_at + idle_s, FIRST_TOKEN_TIMEOUT",
         (PRODUCER,),
     ),
     Mutant(

@@ -25,6 +25,7 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
+    TriedServer,
     Usage,
 )
 from services.wire.native import HopBroken, NativeFrames
@@ -43,11 +44,13 @@ COUNTED = Finished(
     last_word={"done_reason": "stop", "eval_count": 34},
 )
 NOT_COUNTED = Finished(FinishReason.CANCELLED, None, 0, 0, TIMING, None)
-THOUGHT = Finished(FinishReason.STOP, Usage(12, 34, 20), 1, 2, TIMING, None)
+CLOUD = ServedBy("groq", "llama-3.3-70b", 2, server="groq", dropped=("options.top_k",))
+THOUGHT = Finished(FinishReason.STOP, Usage(12, 34, 20), 1, 2, TIMING, CLOUD)
 EVENTS: list[Event] = [
     Started(ID, "llama3.2", 5),
     Status(Phase.QUEUED, position=2),
     Status(Phase.RETRYING, attempt=2),
+    Status(Phase.RETRYING, attempt=3, server="groq"),
     Thinking("The user greets"),
     Token("a\u2028b\n\nevent: done\n"),
     Signature("anthropic", {"signature": "EvQB", "characters": 15}),
@@ -59,6 +62,7 @@ EVENTS: list[Event] = [
     THOUGHT,
     Failed(Code.UPSTREAM_TIMEOUT, "Silent.", Stage.IDLE, retryable=True, skipped_lines=1),
     Failed(Code.UPSTREAM_ERROR, "It broke.", retryable=False),
+    Failed(Code.UPSTREAM_UNAVAILABLE, "Nobody.", retryable=True, tried=(TriedServer("gpu1", "refused"),)),
 ]
 
 

@@ -61,6 +61,11 @@ def test_a_server_s_own_names_count_by_any_spelling() -> None:
     assert (server.calls("tiny:latest"), server.calls("other"), server.names("TINY")) == ("gpt-5-mini", None, True)
 
 
+@pytest.mark.parametrize("proxy", ["", "http://proxy.lan:3128"])
+def test_a_server_may_have_a_proxy_of_its_own_or_none(proxy: str) -> None:
+    assert read(GPU1 + f'proxy = "{proxy}"').servers[0].proxy == proxy
+
+
 def test_the_files_that_servers_need_are_told_with_their_lines() -> None:
     config = read(OPENAI + 'key_file = "/run/secrets/o"\nca_file = "/ca.pem"\nmodels = { "*" = "m" }\n' + GPU1)
 

@@ -152,7 +152,8 @@ def test_the_table_of_who_is_asked_next(failures: list[AttemptFailed], expected:
 
 
 def test_who_is_not_to_be_asked_is_passed_by_and_one_that_hangs_is_asked_last() -> None:
-    assert walked(AGAIN, AGAIN, a1=SPARED, a2=Standing(hangs=True)) == ["b", "c", "a2"]
+    assert walked(AGAIN, AGAIN, a1=SPARED, a2=Standing(asked_last="hung")) == ["b", "c", "a2"]
+    assert walked(AGAIN, AGAIN, b=Standing(asked_last="hung"), a1=Standing(asked_last="cold")) == ["a2", "c", "a1"]
 
 
 def test_where_nobody_may_be_asked_nobody_is() -> None:
