@@ -82,7 +82,12 @@ class Standing:
         return replace(self, models=frozenset(map(canonical, names)))
 
     def asked_for(self, model: str) -> "Standing":
-        """Return how it stands with one more stream, of which its health page does not know yet."""
+        """Return how it stands with one more stream, of which its health page does not know yet.
+
+        A model that it does not list is not counted: its name is a stranger's word, of which there is no end.
+        """
+        if self.models is None or model not in self.models:
+            return self
         return replace(self, streams={**self.streams, model: self.streams.get(model, 0) + 1})
 
 

@@ -53,12 +53,18 @@ def test_a_load_that_cannot_be_read_is_none(streams: object) -> None:
 
 
 def test_a_load_is_of_the_model_and_of_all_and_grows_with_what_is_asked_until_it_is_told_again() -> None:
-    standing = told(streams={"tiny:latest": 2, "big:latest": 3})
-    grown = standing.asked_for("tiny:latest").asked_for("new:latest")
+    standing = told(streams={"tiny:latest": 2, "big:latest": 3}).listing(["tiny", "other"])
+    grown = standing.asked_for("tiny:latest").asked_for("other:latest")
 
-    assert (standing.load("tiny:latest"), standing.load("new:latest")) == ((2, 5), (0, 5))
-    assert (grown.load("tiny:latest"), grown.load("new:latest")) == ((3, 7), (1, 7))
+    assert (standing.load("tiny:latest"), standing.load("other:latest")) == ((2, 5), (0, 5))
+    assert (grown.load("tiny:latest"), grown.load("other:latest")) == ((3, 7), (1, 7))
     assert grown.told(json.dumps(READY).encode(), "a").load("tiny:latest") == (0, 0)
+
+
+def test_a_name_that_nobody_lists_is_not_kept() -> None:
+    """Whoever asks for a thousand models that there are not must not fill a gateway."""
+    assert told().asked_for("new:latest").streams == {}
+    assert told().listing(["tiny"]).asked_for("new:latest").streams == {}
 
 
 def test_a_proxy_that_never_listed_may_have_any_model_and_a_list_outlives_a_look() -> None:
