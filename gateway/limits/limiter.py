@@ -19,7 +19,7 @@ from gateway.limits.allowance import Allowance, Standing
 from gateway.limits.counts import Counts, Verdict
 from gateway.limits.day import Day
 from gateway.limits.place import Place
-from gateway.limits.sharing import Booking, Lease, Release, SharedCounts, Sharing
+from gateway.limits.sharing import LEASE_S, Booking, Lease, Release, SharedCounts, Sharing
 from gateway.limits.usage import DAYS, Of, Spent, Usage, Used, told
 
 log = structlog.get_logger()
@@ -111,12 +111,19 @@ class Limiter:
             self._read(place, model, began=False)
         return place
 
+    def ended(self, place: Place, spent: Spent) -> None:
+        """The stream of ``place`` has ended: all that it used is known."""
+        held = self._held.get((place.owner, place.stream_id))
+        if held is not None:
+            held.spent = spent
+            self._settle(held)
+
     def left(self, place: Place, spent: Spent, *, again_within_s: float | None) -> None:
-        """A connection of ``place`` is over.
+        """A connection of ``place`` is over; harmless where its stream has ended.
 
         Args:
             spent: as far as it saw.
-            again_within_s: how long its stream may go on for who comes back; None for one that has ended.
+            again_within_s: how long its stream may go on for who comes back; None for one that cannot be had.
         """
         if not place.lease:
             return
@@ -127,10 +134,10 @@ class Limiter:
             return
         held.readers -= 1
         held.spent = max(held.spent, spent, key=lambda one: one.tokens)
-        if again_within_s is None or (held.readers == 0 and again_within_s == 0):
-            self._settle(held)
-        elif held.readers == 0:
-            held.until = time.monotonic() + again_within_s
+        if held.readers == 0:
+            held.until = time.monotonic() + (again_within_s or 0.0)
+            if not again_within_s:
+                self._give_up(held, now=math.inf)
 
     def book(self, place: Place, spent: Spent, model: str) -> None:
         """Give the place of a request without a stream back, and book what it used."""
@@ -150,8 +157,8 @@ class Limiter:
         if today != self._told_day:
             self.tell_usage()
             self._told_day = today
-        for held in [one for one in self._held.values() if one.until is not None and one.until <= now]:
-            self._settle(held)
+        for held in tuple(self._held.values()):
+            self._give_up(held, now)
         self._counts.forget_idle(now)
         self.usage.forget_before((datetime.now(self._zone).date() - timedelta(days=DAYS - 1)).isoformat())
 
@@ -214,13 +221,23 @@ class Limiter:
         held.readers += 1
         held.until = None
 
-    def _settle(self, held: _Held) -> None:
+    def _give_up(self, held: _Held, now: float) -> None:
+        """Book a stream to whose end nobody came back here; unless it is another gateway's to do so."""
+        if held.until is None or now < held.until:
+            return
+        if not held.began:
+            self._held.pop((held.place.owner, held.place.stream_id), None)
+            self._counts.release(held.place.owner, held.place.lease)
+        elif self._sharing is None or now >= held.until + LEASE_S:
+            self._settle(held, unless_held=now < math.inf)
+
+    def _settle(self, held: _Held, *, unless_held: bool = False) -> None:
         place, day = held.place, self._today()
         self._held.pop((place.owner, place.stream_id), None)
         self._counts.release(place.owner, place.lease)
         of, seconds = Of(day.name, place.key_id, self._named(held.model)), time.monotonic() - place.since
         if self._sharing is not None:
-            self._sharing.changed(Booking(place.owner, place.lease, of, held.spent, seconds))
+            self._sharing.changed(Booking(place.owner, place.lease, of, held.spent, seconds, unless_held))
         if held.began:
             self._counts.book(place.owner, held.spent.tokens, day)
             self.usage.add(of, held.spent, seconds)
@@ -250,7 +267,11 @@ class Limiter:
             self._sharing.changed(Release(place.owner, place.lease))
 
     def _leases(self) -> list[Lease]:
-        return [Lease(owner, name, tokens) for owner, name, tokens in self._counts.leases()]
+        """Return the leases to be renewed: those that were given up run out, if no other gateway reads on."""
+        now = time.monotonic()
+        given_up = {key for key, held in self._held.items() if held.until is not None and held.until <= now}
+        leases = self._counts.leases()
+        return [Lease(owner, name, tokens) for owner, name, tokens in leases if (owner, name) not in given_up]
 
     async def _standing(self, owner: str, day: Day) -> Standing:
         shared = None if self._sharing is None else await self._sharing.standing(owner, day)

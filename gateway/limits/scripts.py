@@ -77,7 +77,14 @@ return 1
 SETTLE: Final = """
 -- KEYS leases, reserved, spent, booked, usage
 -- ARGV lease, tokens (-1 = give back only), lives (s) of booked, spent and usage,
---      then key and model, input tokens, output tokens, seconds
+--      then key and model, input tokens, output tokens, seconds, whether to do nothing while the lease is held
+if ARGV[10] == '1' then
+  local time = redis.call('TIME')
+  local until_ms = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
+  if until_ms > time[1] * 1000 + time[2] / 1000 then
+    return 0
+  end
+end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 local tokens = tonumber(ARGV[2])

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 ANSWER_S: Final = 0.05
 """A request waits no longer for the shared counts, connecting and waiting for a connection included."""
+LEASE_S: Final = 15.0
+"""A gateway that dies gives its leases back so soon; three renewals may be lost."""
 PROBE_S: Final = 1.0
 RENEW_S: Final = 5.0
 CHANGES_MAX: Final = 10_000
@@ -54,13 +56,17 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What an answer used, to be booked once however many gateways saw its end."""
+    """What an answer used, to be booked once however many gateways saw its end.
+
+    ``unless_held`` is that of a gateway which did not see it: another one may still read on.
+    """
 
     owner: str
     lease: str
     of: Of
     spent: Spent
     seconds: float
+    unless_held: bool = False
 
 
 Change = Lease | Release | Booking

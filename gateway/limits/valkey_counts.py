@@ -14,15 +14,13 @@ from gateway.limits.counts import Limit, Verdict
 from gateway.limits.day import Day
 from gateway.limits.rate import Rate
 from gateway.limits.scripts import ADMIT, HOLD, PRESENT, SETTLE
-from gateway.limits.sharing import ANSWER_S, Away, Booking, Lease, Release
+from gateway.limits.sharing import ANSWER_S, LEASE_S, Away, Booking, Lease, Release
 from gateway.limits.usage import DAYS, Of, Used
 
 BEHIND_S: Final = 1.0
 """For what nobody waits for."""
 CONNECTIONS: Final = 16
 """Each carries one question at a time, of some 0.2 ms."""
-LEASE_S: Final = 15.0
-"""A gateway that dies gives its leases back so soon; three renewals may be lost."""
 _BOOKED_S: Final = 600
 """How long a lease that was booked is remembered: two gateways that saw an answer's end say so within its grace."""
 _SPENT_S: Final = 2 * 86_400
@@ -96,7 +94,12 @@ class ValkeyCounts:
     async def book(self, booking: Booking) -> None:
         """Give a lease back, and book what its answer used unless that is done."""
         of, spent = booking.of, booking.spent
-        numbers: list[str | int | float] = [spent.input_tokens, spent.output_tokens, f"{booking.seconds:.3f}"]
+        numbers: list[str | int | float] = [
+            spent.input_tokens,
+            spent.output_tokens,
+            f"{booking.seconds:.3f}",
+            int(booking.unless_held),
+        ]
         args = [spent.tokens, _BOOKED_S, _SPENT_S, _USAGE_S, f"{of.key} {of.model}", *numbers]
         await self._settled(booking.owner, booking.lease, args, of)
 

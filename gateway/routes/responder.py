@@ -363,7 +363,7 @@ class RelayResponder:
     def _relay(self, connection: ClientConnection, passage: Passage, meter: ContentMeter) -> Relay:
         relay = Relay(passage, meter, again=lambda number: self._hops.follow_again(connection, number))
         if (place := connection.place) is not None:  # given back before its end leaves: who reads that may ask at once
-            passage.passed.ended = lambda: self._limiter.left(place, spent_by(relay), again_within_s=None)
+            passage.passed.ended = lambda: self._limiter.ended(place, spent_by(relay))
         return relay
 
 

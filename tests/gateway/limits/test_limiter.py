@@ -49,9 +49,9 @@ async def test_where_nobody_has_a_key_nothing_is_counted() -> None:
     limiter = Limiter(UTC)
     place = await limiter.admit(ANYBODY, 512)
     limiter.began(place, STREAM, "tiny", joined=False)
-    limiter.left(place, Spent(1, 2), again_within_s=None)
+    limiter.ended(place, Spent(1, 2))
     followed = limiter.follows(ANYBODY, STREAM, "tiny")
-    limiter.left(followed, Spent(1, 2), again_within_s=None)
+    limiter.ended(followed, Spent(1, 2))
 
     assert (place.demand(), place.verdict.rate, limiter.usage.rows) == (512, None, {})
 
@@ -61,7 +61,7 @@ async def test_an_answer_that_ended_gives_its_place_back_and_is_booked_as_it_was
     place = await running(limiter, who, 600)
     second = await limiter.admit(who, 600)
     during = await left_today(limiter, who)
-    limiter.left(place, Spent(30, 70), again_within_s=None)
+    limiter.ended(place, Spent(30, 70))
 
     assert refusal(second)[0] is Code.CONCURRENCY_LIMITED
     assert (during, await left_today(limiter, who)) == (400, 900)
@@ -103,7 +103,7 @@ async def test_eight_readers_of_an_answer_are_one_use_of_it() -> None:
     limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
     readers = [await running(limiter, who), *(limiter.follows(who, STREAM, "tiny") for _ in range(7))]
     for reader in readers:
-        limiter.left(reader, Spent(0, 10), again_within_s=None)
+        limiter.ended(reader, Spent(0, 10))
 
     assert (await at_once(limiter, who), await left_today(limiter, who), requests_used(limiter)) == (0, 990, 1)
 
@@ -113,7 +113,7 @@ async def test_a_repeated_request_that_joins_its_answer_takes_no_second_place() 
     places = [await running(limiter, who, joined=joined) for joined in (False, True)]
     both = await at_once(limiter, who), await left_today(limiter, who)
     for place in places:
-        limiter.left(place, Spent(0, 10), again_within_s=None)
+        limiter.ended(place, Spent(0, 10))
 
     assert (both, await left_today(limiter, who), requests_used(limiter)) == ((1, 900), 990, 1)
 
@@ -132,9 +132,26 @@ async def test_a_stream_that_another_gateway_began_is_held_and_not_counted_as_us
     limiter, who = Limiter(UTC), principal(streams=1)
     place = limiter.follows(who, STREAM, "tiny")
     held = await at_once(limiter, who)
-    limiter.left(place, Spent(3, 4), again_within_s=None)
+    limiter.ended(place, Spent(3, 4))
 
     assert (held, await at_once(limiter, who), limiter.usage.rows) == (1, 0, {})
+
+
+async def test_who_followed_another_gateway_s_stream_and_left_books_nothing_of_it() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1)
+    for again_within_s in (None, 0, 1e-9):
+        limiter.left(limiter.follows(who, STREAM, "tiny"), Spent(0, 5), again_within_s=again_within_s)
+        limiter.sweep()
+
+    assert (await at_once(limiter, who), limiter.usage.rows) == (0, {})
+
+
+async def test_an_answer_that_cannot_be_had_any_more_is_booked_as_far_as_it_was_seen() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1)
+    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=None)
+
+    assert await at_once(limiter, who) == 0
+    assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [5]
 
 
 async def test_a_request_without_a_stream_is_booked_by_its_own_count() -> None:
@@ -155,7 +172,7 @@ async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
 
 async def test_who_has_used_the_day_is_told_when_it_ends() -> None:
     limiter, who = Limiter(UTC), principal(tokens_per_day=10)
-    limiter.left(await running(limiter, who, 10), Spent(0, 10), again_within_s=None)
+    limiter.ended(await running(limiter, who, 10), Spent(0, 10))
     place = await limiter.admit(who, 10)
     code, retry_after_s = refusal(place)
 

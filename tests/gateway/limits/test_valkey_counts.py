@@ -7,6 +7,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -142,6 +143,19 @@ async def test_an_answer_is_booked_once_however_many_gateways_saw_its_end(counts
         Of(TODAY.name, "a1B2c3D4", "tiny"): Used(1, 2, 40, 1.5),
         Of(TODAY.name, "a1B2c3D4", "a model: with blanks"): Used(1, 1, 1, 1.5),
     }
+
+
+async def test_a_gateway_that_did_not_see_an_answer_s_end_leaves_it_to_the_one_that_reads_on(
+    counts: ValkeyCounts,
+) -> None:
+    await counts.admit("Ada", NONE, "stream", 300, TODAY)
+    await counts.book(replace(booked("stream", 0, 5), unless_held=True))
+    held = await counts.standing("Ada", TODAY)
+    await counts.book(booked("stream", 2, 40))
+    await counts.book(replace(booked("nobody's", 0, 5), unless_held=True))
+
+    assert held == Standing(0, 300, 1)
+    assert await counts.standing("Ada", TODAY) == Standing(47, 0, 0)
 
 
 async def test_gateways_that_are_there_are_counted(counts: ValkeyCounts) -> None:
