@@ -5,13 +5,13 @@ are ignored, a refusal says whether a repeat may help, and an end that is not wh
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from services.dialects.dialect import Dialect, DialectName, WholeDialect
 from services.wire import native
-from services.wire.events import ApiError, Code
+from services.wire.events import ApiError, Code, ToolCall
 from services.wire.hop import Chat
 from services.wire.request import ChatRequest
 
@@ -43,6 +43,7 @@ class Wanted:
         chat: the page's name for the conversation, where it may come back to the newest answer of it.
         message_id: the message that goes on, if it is not a new one.
         dropped: fields that were sent and are not offered, from a closed list.
+        text_format: the form of the answer as it was asked for, where the answer repeats it.
     """
 
     request: ChatRequest
@@ -53,6 +54,7 @@ class Wanted:
     chat: Chat | None = None
     message_id: str = ""
     dropped: tuple[str, ...] = ()
+    text_format: Mapping[str, Any] | None = None
 
 
 class Told(NamedTuple):
@@ -91,6 +93,16 @@ def shown_id(prefix: str, stream_id: str, part: str = "") -> str:
     """
     digest = hashlib.sha256(f"{stream_id}/{prefix}{part}".encode()).hexdigest()
     return prefix + digest[:_ID_CHARACTERS]
+
+
+def sealed(call: ToolCall) -> dict[str, Any]:
+    """Return what a call brings along for whoever sends it back, where its provider wants something back.
+
+    By a name that other servers of these languages have for such things; ours within it.
+    """
+    if call.extra is None:
+        return {}
+    return {"extra_content": {"sluice": {"provider": call.extra.provider, "data": call.extra.data}}}
 
 
 def refusal_head(refused: ApiError, request_id: str) -> tuple[int, dict[str, str]]:

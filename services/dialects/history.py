@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import orjson
 
+from services.wire.bodies import SignatureBody, signature_of
+from services.wire.events import Signature
 from services.wire.json_text import loads
 from services.wire.pictures import is_picture
 from services.wire.request import BadBody
+from services.wire.validation import Part
 
 _DATA_URL: Final = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE)
 _NO_PICTURE: Final = "must be a data: URL with the base64 of a PNG, JPEG, WebP or GIF image; nothing is fetched"
@@ -36,6 +39,17 @@ class CalledTools:
         if call_id not in self._names:
             raise BadBody(f"{where} must be the id of a call in an earlier message")
         return self._names[call_id]
+
+
+class ExtraContent(Part):
+    """What a call of ours brought along, and brings back."""
+
+    sluice: SignatureBody | None = None
+
+
+def seal_of(extra: ExtraContent | None) -> Signature | None:
+    """Return what the provider of a call wants to have back."""
+    return None if extra is None or extra.sluice is None else signature_of(extra.sluice)
 
 
 def joined(texts: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, assert_never
 import orjson
 
 from services.dialects.dialect import Answer, DialectName
-from services.dialects.foreign import HEARTBEAT_S, Language, Told, Wanted, shown_id
+from services.dialects.foreign import HEARTBEAT_S, Language, Told, Wanted, sealed, shown_id
 from services.dialects.gathering import calls_of, text_of
 from services.dialects.openai_chat_request import chat
 from services.dialects.openai_error import error_of_end, stopped_answer
@@ -157,7 +157,7 @@ def head_of(kind: str, stream_id: str, told: Told) -> dict[str, Any]:
 def tool_call(call: ToolCall) -> dict[str, Any]:
     """Return a call as OpenAI writes it: its arguments are text."""
     function = {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()}
-    return {"id": call.call_id, "type": "function", "function": function}
+    return {"id": call.call_id, "type": "function", "function": function, **sealed(call)}
 
 
 def usage_of(usage: Usage | None) -> dict[str, int] | None:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from services.dialects import openai_parts
 from services.dialects.forced_tool import ANY_TOOL
 from services.dialects.foreign import Wanted
-from services.dialects.history import CalledTools, arguments_of, joined, picture
+from services.dialects.history import CalledTools, ExtraContent, arguments_of, joined, picture, seal_of
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
@@ -56,6 +56,7 @@ class _CalledFunction(Part):
 class _Call(Part):
     id: str
     function: _CalledFunction
+    extra_content: ExtraContent | None = None
 
 
 class _Message(Part):
@@ -215,4 +216,4 @@ def _content(parts: "list[_ContentPart] | tuple[()]", where: str) -> tuple[str |
 
 def _called(call: _Call, where: str) -> CalledTool:
     arguments = arguments_of(call.function.arguments, f"{where}.function.arguments")
-    return CalledTool(call.function.name, arguments, call.id)
+    return CalledTool(call.function.name, arguments, call.id, extra=seal_of(call.extra_content))

@@ -7,7 +7,7 @@ import orjson
 
 from services.dialects.dialect import Answer
 from services.dialects.estimate import input_tokens
-from services.dialects.foreign import Told, Wanted, shown_id
+from services.dialects.foreign import Told, Wanted, sealed, shown_id
 from services.dialects.openai_error import stopped_answer
 from services.wire import native
 from services.wire.events import Finished, FinishReason, Started, Thinking, Token, ToolCall, Usage, skipped
@@ -25,12 +25,13 @@ class ResponseObject:
     """One response, in whichever state it is shown.
 
     Args:
-        wanted: what it answers; nothing is kept of it but how long it may be.
+        wanted: what it answers; nothing is kept of it but its length, and the form of its answer.
     """
 
     def __init__(self, wanted: Wanted, told: Told) -> None:
         self._told = told
         self._estimate = input_tokens(wanted.request)
+        self._text_format = wanted.text_format or {"type": "text"}
         self._stream_id = ""
 
     def begin(self, started: Started) -> None:
@@ -69,7 +70,7 @@ class ResponseObject:
     def call(self, index: int, call: ToolCall, arguments: str, status: str) -> Item:
         """Return an item of a call; its arguments are text."""
         named = {"call_id": call.call_id, "name": call.name, "arguments": arguments}
-        return {"id": self._item_id("fc_", index), "type": "function_call", "status": status, **named}
+        return {"id": self._item_id("fc_", index), "type": "function_call", "status": status, **named, **sealed(call)}
 
     def _item_id(self, prefix: str, index: int) -> str:
         return shown_id(prefix, self._stream_id, str(index))
@@ -88,6 +89,7 @@ class ResponseObject:
             "output": list(items),
             "parallel_tool_calls": True,
             "store": False,
+            "text": {"format": self._text_format},
             "tool_choice": "auto",
             "tools": [],
             "usage": None,

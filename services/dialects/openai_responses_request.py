@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from services.dialects import openai_parts
 from services.dialects.forced_tool import ANY_TOOL
 from services.dialects.foreign import Wanted
-from services.dialects.history import CalledTools, arguments_of, joined, picture
+from services.dialects.history import CalledTools, ExtraContent, arguments_of, joined, picture, seal_of
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.request import (
@@ -73,6 +73,7 @@ class _Item(Part):
     name: str | None = None
     arguments: str | None = None
     output: _Content | None = None
+    extra_content: ExtraContent | None = None
 
 
 class _Reasoning(Part):
@@ -144,7 +145,13 @@ def responses(raw: bytes) -> Wanted:
         max_output_tokens=body.max_output_tokens,
     )
     dropped = ("tools",) if len(functions) < len(body.tools or ()) else ()
-    return Wanted(request=request, stream=body.stream, forced_tool=asked.forced_tool, dropped=dropped)
+    return Wanted(
+        request=request,
+        stream=body.stream,
+        forced_tool=asked.forced_tool,
+        dropped=dropped,
+        text_format=(body.text or {}).get("format"),
+    )
 
 
 def _function(tool: _Tool) -> Tool:
@@ -206,7 +213,8 @@ def _message(item: _Item, where: str) -> Message:
 def _call(item: _Item, where: str) -> CalledTool:
     if not item.name or not item.call_id:
         raise BadBody(f"{where} must have name and call_id")
-    return CalledTool(item.name, arguments_of(item.arguments or "", f"{where}.arguments"), item.call_id)
+    arguments = arguments_of(item.arguments or "", f"{where}.arguments")
+    return CalledTool(item.name, arguments, item.call_id, extra=seal_of(item.extra_content))
 
 
 def _add_call(messages: list[Message], call: CalledTool) -> None:

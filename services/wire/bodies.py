@@ -143,7 +143,7 @@ class _CalledFunction(Part):
     index: Integer | None = None
 
 
-class _Signature(Part):
+class SignatureBody(Part):
     """What a provider wants to have back; only its size is ours to judge."""
 
     provider: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
@@ -153,7 +153,7 @@ class _Signature(Part):
 class _ToolCall(Part):
     id: str | None = None
     function: _CalledFunction
-    extra: _Signature | None = None
+    extra: SignatureBody | None = None
 
 
 class _Message(Part):
@@ -164,7 +164,7 @@ class _Message(Part):
     tool_calls: Annotated[list[_ToolCall], Field(fail_fast=True)] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
-    extra: Annotated[list[_Signature], Field(max_length=MAX_SIGNATURES, fail_fast=True)] | None = None
+    extra: Annotated[list[SignatureBody], Field(max_length=MAX_SIGNATURES, fail_fast=True)] | None = None
 
 
 class _GatewayMessage(_Message):
@@ -349,16 +349,17 @@ def _message(one: _Message) -> Message:
         None if calls is None else tuple([_called(call) for call in calls]),
         one.tool_name,
         one.tool_call_id,
-        None if one.extra is None else tuple([_signature(each) for each in one.extra]),
+        None if one.extra is None else tuple([signature_of(each) for each in one.extra]),
     )
 
 
 def _called(call: _ToolCall) -> CalledTool:
-    extra = None if call.extra is None else _signature(call.extra)
+    extra = None if call.extra is None else signature_of(call.extra)
     return CalledTool(call.function.name, call.function.arguments, call.id, call.function.index, extra)
 
 
-def _signature(given: _Signature) -> Signature:
+def signature_of(given: SignatureBody) -> Signature:
+    """Return the seal that was read."""
     return Signature(given.provider, given.data)
 
 

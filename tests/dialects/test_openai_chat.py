@@ -8,17 +8,21 @@ import pytest
 
 from services.dialects.foreign import shown_id
 from services.dialects.openai_chat import CHAT, OpenAiChunks, OpenAiCompletion
+from services.dialects.openai_chat_request import chat
 from services.wire.events import (
     Code,
     Failed,
     FinishReason,
     Phase,
+    Signature,
     Status,
     Token,
     ToolResult,
     Usage,
 )
 from tests.dialects.speech import SAID, STARTED, STREAM_ID, TOLD, USAGE, data_of, ended, sent, wanted
+
+SEALED = {"sluice": {"provider": "gemini", "data": {"s": "opaque"}}}
 
 
 def chunks(*, shows_usage: bool = True) -> OpenAiChunks:
@@ -38,7 +42,7 @@ def test_an_answer_is_a_role_then_its_parts_then_a_finish_then_done() -> None:
         {"reasoning_content": "hm"},
         {"content": "Hel"},
         {"content": "lo"},
-        {"tool_calls": [called(0, "call_1", "clock", {"tz": "UTC"})]},
+        {"tool_calls": [{**called(0, "call_1", "clock", {"tz": "UTC"}), "extra_content": SEALED}]},
         {"tool_calls": [called(1, "call_2", "weather", {})]},
         {},
     ]
@@ -165,6 +169,15 @@ def test_a_whole_answer_without_text_has_empty_content_or_with_calls_none(events
 
     assert message["content"] == content
     assert "reasoning_content" not in message
+
+
+def test_a_call_that_is_sent_back_as_it_came_has_its_provider_s_seal() -> None:
+    """A known bug of others: the second turn of a tool loop is refused by its provider."""
+    _, _, body = OpenAiCompletion(wanted(), TOLD).whole(SAID, ended(FinishReason.TOOL_CALLS))
+    turn = json.loads(body)["choices"][0]["message"]
+    (message,) = chat(orjson.dumps({"model": "m", "messages": [turn]})).request.messages
+
+    assert [call.extra for call in message.tool_calls or ()] == [Signature("gemini", {"s": "opaque"}), None]
 
 
 def test_a_whole_answer_that_was_stopped_is_an_error() -> None:

@@ -11,7 +11,19 @@ from services.dialects.estimate import input_tokens
 from services.dialects.foreign import shown_id
 from services.dialects.openai_response import WholeResponse
 from services.dialects.openai_responses import RESPONSES, ResponseEvents
-from services.wire.events import Code, Failed, FinishReason, Phase, Status, Token, ToolCall, ToolResult, Usage
+from services.dialects.openai_responses_request import responses
+from services.wire.events import (
+    Code,
+    Failed,
+    FinishReason,
+    Phase,
+    Signature,
+    Status,
+    Token,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from services.wire.native import Numbered
 from tests.dialects.speech import SAID, STARTED, STREAM_ID, TOLD, data_of, ended, sent, wanted
 
@@ -149,6 +161,26 @@ def test_a_whole_answer_is_the_response_that_a_stream_ends_with() -> None:
     assert status == 200
     assert json.loads(body) == streamed
     assert streamed["id"] == shown_id("resp_", STREAM_ID)
+
+
+def test_a_call_that_is_sent_back_as_it_came_has_its_provider_s_seal() -> None:
+    _, _, body = WholeResponse(wanted(), TOLD).whole(SAID, ended(FinishReason.TOOL_CALLS))
+    asked = responses(json.dumps({"model": "m", "input": json.loads(body)["output"]}).encode())
+    calls = [call for message in asked.request.messages for call in message.tool_calls or ()]
+
+    assert [call.extra for call in calls] == [Signature("gemini", {"s": "opaque"}), None]
+
+
+def test_the_form_that_was_asked_for_is_repeated() -> None:
+    """Clients read by it whether what they got is to be parsed."""
+    form = {"type": "json_schema", "name": "city", "schema": {"type": "object"}, "strict": True}
+    asked = responses(json.dumps({"model": "m", "input": "hi", "text": {"format": form}}).encode())
+    last = data_of(ResponseEvents(asked, TOLD).frames([(1, STARTED), (2, ended())]))[-1]
+
+    assert last["response"]["text"] == {"format": form}
+    assert data_of(events().frames([(1, STARTED), (2, ended())]))[-1]["response"]["text"] == {
+        "format": {"type": "text"}
+    }
 
 
 def test_a_whole_answer_that_was_stopped_is_an_error() -> None:
