@@ -11,7 +11,7 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 
-class _Standard(ChatModelIntegrationTests):
+class _Standard(ChatModelIntegrationTests):  # type: ignore[misc] # its package is in another environment
     @property
     def chat_model_class(self) -> Any:
         return ChatOpenAI
