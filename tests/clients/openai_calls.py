@@ -83,7 +83,7 @@ def _responses(client: Any, how: str, arguments: dict[str, Any], outcome: dict[s
             for event in stream:
                 outcome["pieces"] += 1
                 if event.type not in BEYOND_THE_TYPES:
-                    EVENT.validate_python(event.model_dump(exclude_unset=True, warnings=False))
+                    EVENT.validate_python(event.model_dump(exclude_unset=True, by_alias=True, warnings=False))
                 if how == "leave" and outcome["pieces"] == LEAVES_AFTER:
                     return
                 if event.type in {"response.completed", "response.incomplete", "response.failed"}:
@@ -103,7 +103,7 @@ def _take_response(response: Any, outcome: dict[str, Any]) -> None:
 
 def _valid(kind: type[BaseModel], answer: Any) -> Any:
     """Return an answer whose fields are all there and of their types: the client itself does not look."""
-    kind.model_validate(answer.model_dump(exclude_unset=True, warnings=False))
+    kind.model_validate(answer.model_dump(exclude_unset=True, by_alias=True, warnings=False))
     return answer
 
 
