@@ -70,7 +70,9 @@ async def test_the_page_breaks_no_rule_idle_streaming_complete_failed_asked_for_
     assert len(found) == 6
 
 
-async def test_the_page_breaks_no_rule_on_a_phone(browser: Browser, up: PageChain, axe: Path) -> None:
+async def test_on_a_phone_no_rule_is_broken_and_the_list_of_chats_gives_the_focus_back(
+    browser: Browser, up: PageChain, axe: Path
+) -> None:
     visit = await opened(browser, up, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     await visit.choose(scripted(tokens=5).name)
     await visit.ask("hi", by_key=False)
@@ -78,6 +80,9 @@ async def test_the_page_breaks_no_rule_on_a_phone(browser: Browser, up: PageChai
     closed = await violations(visit, axe)
     await visit.page.get_by_role("button", name="List of chats").click()
     opened_rail = await violations(visit, axe)
+    await expect(visit.page.get_by_role("button", name="Close the list of chats")).to_be_focused()
+    await visit.page.keyboard.press("Escape")
+    await expect(visit.page.get_by_role("button", name="List of chats")).to_be_focused()
     wider = await visit.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
     await visit.page.context.close()
 

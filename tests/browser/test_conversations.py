@@ -54,6 +54,7 @@ async def test_a_conversation_is_renamed_and_deleted_after_a_question(visit: Vis
     await visit.page.get_by_role("button", name="Delete", exact=True).click()
 
     await expect(visit.page.locator(".entry-title")).to_have_text(["<b>first</b>"])
+    await expect(visit.page.locator(".entry .open")).to_be_focused()  # what was pressed is gone
     await visit.page.reload()
     await visit.ready()
     await expect(visit.page.locator(".entry-title")).to_have_text(["<b>first</b>"])

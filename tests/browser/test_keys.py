@@ -1,8 +1,9 @@
-"""The page where the gateway asks for a key: it asks once, keeps it to itself, and says what a key may not do."""
+"""The page where a gateway asks for a key: it asks once, keeps it to itself (P8, S11), and says what it may not do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 from playwright.async_api import BrowserContext, Locator, expect
@@ -14,8 +15,10 @@ from tests.browser.scripted import answer, refusal, requests
 from tests.browser.visit import Visit
 from tests.chain import Server
 
-WRONG = "sk_test_wrong000_" + "w" * 43 + "_000000"
-LIMITS = {"requests_per_minute": "2", "burst": "1", "tokens_per_day": "50000"}
+WRONG: Final = "sk_test_wrong000_" + "w" * 43 + "_000000"
+REVOKED_MS: Final = 20_000
+"""The file is read each second, and a stream ends within five of that."""
+LIMITS: Final = {"requests_per_minute": "2", "burst": "1", "tokens_per_day": "50000"}
 
 
 @dataclass
@@ -128,7 +131,8 @@ async def test_a_key_that_is_revoked_amid_an_answer_ends_it_in_words_and_another
 
     guarded.keys.revoke(key)
 
-    await expect(visit.answer.get_by_role("alert")).to_contain_text("The gateway wants a key that is good")
+    card = visit.answer.get_by_role("alert")
+    await expect(card).to_contain_text("The gateway wants a key that is good", timeout=REVOKED_MS)
     await expect(asks(visit)).to_contain_text("The gateway refuses the key that this browser keeps")
     assert (await visit.record())["text"] != ""
     await give(visit, guarded.good)
