@@ -88,10 +88,11 @@ class FollowedHop:
             await asyncio.wait([self._hop.call.released], timeout=LAST_CHUNK_S)
 
     def close(self) -> None:
-        """Close it; harmless when it is closed."""
+        """Close it, and let go of who was told: they hold this, too. Harmless when it is closed."""
         self._watchdog.stop()
         if self._hop is not None:
             self._hop.abort()
+        self._hop, self._on_bytes, self._on_over, self._again = None, _to_nobody, _told_nobody, _not_again
 
     def _ended(self, _end: ResponseEnd | None = None) -> None:
         self.is_over = True
@@ -108,6 +109,18 @@ class FollowedHop:
             self.break_off()
             return None
         return due
+
+
+def _to_nobody(_data: bytes, _framed: bytes = b"") -> None:
+    """Take what comes behind the end."""
+
+
+def _told_nobody() -> None:
+    """Nobody waits any more."""
+
+
+async def _not_again(_number: int) -> None:
+    """Nothing is followed any more."""
 
 
 def _seconds(text: str) -> float:

@@ -125,7 +125,6 @@ class Producer:
         self._call: HttpCall | None = None
         self._outcome: asyncio.Future[Outcome] | None = None  # of the call that is read
         self._task: asyncio.Task[None] | None = None
-        self._watchdog = Watchdog(self._look)
         stream.produced_by(self.abort)
 
     async def run(self) -> None:
@@ -273,13 +272,14 @@ class Producer:
         self._reading = reading
         reading.asked_at = time.monotonic()
         server.call_began(stream, reading)
-        self._watchdog.start()
+        watchdog = Watchdog(self._look)
+        watchdog.start()
         try:
             outcome = await self._outcome
             if isinstance(outcome, Completion) and not reading.whole:
                 await asyncio.wait([call.released], timeout=LAST_CHUNK_S)  # so that it can carry the next call
         finally:
-            self._watchdog.stop()
+            watchdog.stop()
             server.call_ended(stream, reading)
             call.abort()
         await self._closed(call)

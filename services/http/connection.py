@@ -72,6 +72,22 @@ class ResponseReader(Protocol):
         ...
 
 
+class _Nobody:
+    """Who hears of an answer that is over."""
+
+    def on_head(self, _status: int, _headers: Mapping[str, str]) -> None:
+        """Nothing comes any more."""
+
+    def on_bytes(self, _data: bytes, _framed: bytes = b"") -> None:
+        """Nothing comes any more."""
+
+    def on_end(self, _end: ResponseEnd) -> None:
+        """Nothing comes any more."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Pool(Protocol):
     """Who takes a connection back when its answer is whole."""
 
@@ -305,7 +321,8 @@ class HttpConnection(asyncio.Protocol):
     def _end(call: HttpCall | None, end: ResponseEnd) -> None:
         if call is None:
             return
-        heard = call.ended
+        reader, heard = call.reader, call.ended
+        call.reader = _NOBODY  # who reads holds the call, too
         call.release()
         if not heard:
-            call.reader.on_end(end)
+            reader.on_end(end)

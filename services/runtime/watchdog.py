@@ -21,15 +21,19 @@ class Watchdog:
         self._due = 0.0
 
     def start(self, first_at: float | None = None) -> None:
-        """Look at ``first_at``, or now, and from then on when due; starting again starts anew."""
-        self.stop()
+        """Look at ``first_at``, or now, and from then on when due; starting again starts anew, but not after a stop."""
+        self._cancel()
         if first_at is None:
             self._look()
         else:
             self._look_at(first_at)
 
     def stop(self) -> None:
-        """Never look again."""
+        """Never look again, and let go of who looks: else it and this hold each other, and wait for the collector."""
+        self._cancel()
+        self._check = _nobody_looks
+
+    def _cancel(self) -> None:
         self._due = 0.0
         if self._handle is not None:
             self._handle.cancel()
@@ -47,3 +51,7 @@ class Watchdog:
     def _look_at(self, due: float) -> None:
         self._due = due
         self._handle = self._loop.call_at(due, self._look)
+
+
+def _nobody_looks(_now: float) -> None:
+    """What is left when it was stopped."""

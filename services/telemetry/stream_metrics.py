@@ -7,6 +7,7 @@ empty for lack of an event.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from services.http.client import Connections
@@ -19,13 +20,13 @@ from services.telemetry.histogram import (
     RATE_BUCKETS,
     STAGE_BUCKETS_S,
     TTFT_BUCKETS_S,
-    BisectHistogram,
 )
 from services.telemetry.http_metrics import METHOD, HttpMetrics
 from services.telemetry.log_metrics import DROPPED, EVENTS
 from services.telemetry.metrics import OTHER_MODEL, ModelLabels
 from services.telemetry.process_metrics import ProcessMetrics
 from services.telemetry.stream_record import StreamRecord
+from services.telemetry.stream_series import StreamSeries, observe
 
 OPERATIONS: Final[Mapping[str, str]] = {"chat": "chat", "generate": "text_completion"}
 """Our kinds in OTel's words (gen_ai.operation.name)."""
@@ -69,6 +70,7 @@ class StreamMetrics(Families):
         self._running: Counter[str] = Counter()
         self._makers: list[Callable[[str], None]] = []
         self._prepared = {OTHER_MODEL}
+        self._series: dict[tuple[str, str, str], StreamSeries] = {}  # by label, kind and provider
         self._provider, self._upstream, self._stages, self._reasons = provider, upstream, stages, reasons
         self._declare_streams()
         self._declare_upstream(upstream, retries)
@@ -81,7 +83,7 @@ class StreamMetrics(Families):
         self.families += [EVENTS, DROPPED]  # registered by the lifecycle, which has the log
         self._made_with_models(self._make_streams)
         for kind in OPERATIONS:
-            self._make_operation(OTHER_MODEL, kind)
+            self._series_of(OTHER_MODEL, kind)
 
     # --- facts
 
@@ -90,6 +92,8 @@ class StreamMetrics(Families):
         for label in self.models.update(names, busy=+self._running):
             self._prepared.discard(label)
             self.forget(MODEL, label)
+            for key in [key for key in self._series if key[0] == label]:
+                del self._series[key]
         for name in names[:PREPARED_MODELS]:
             self._with_model(self.models.label(name), PREPARED_KIND)
 
@@ -103,7 +107,6 @@ class StreamMetrics(Families):
         label = self.models.label(model)
         self._with_model(label, kind)
         self._running[label] += 1
-        self.active.labels(label).inc()
         return label
 
     def stream_finished(self, record: StreamRecord, label: str | None) -> str:
@@ -118,27 +121,24 @@ class StreamMetrics(Families):
         model = self.models.label(record.model) if label is None else label
         if label is not None:
             self._running[label] -= 1
-            self.active.labels(label).dec()
         if model == OTHER_MODEL and record.model:
             self.dropped_labels.labels(MODEL).inc()
         self.finished.labels(model, record.reason).inc()
-        self.chunks.labels(model).inc(record.chunks)
-        if record.input_tokens is not None:
-            self.tokens.labels(model, "input").inc(record.input_tokens)
-        if record.output_tokens is not None:
-            self.tokens.labels(model, "output").inc(record.output_tokens)
-        self._observe_operation(record, self._op(record.kind, model, record.provider))
-        self._observe(self.rate, (model,), record.tokens_per_s)
-        self._observe(self.max_gap, (model,), record.max_gap_s)
-        self._observe(self.added, ("first_token",), record.added_first_token_s)
-        self._observe(self.added, ("total",), record.added_total_s)
-        for stage in self._stages:
-            self.stage.child(model, stage).observe(record.stages[stage])
+        series = self._series_of(model, record.kind, record.provider)
+        series.add(record)
+        duration, upstream_duration = series.duration, series.upstream_duration
+        if record.failed:
+            by_error = (*self._op(record.kind, model, record.provider), record.reason)
+            duration, upstream_duration = self.duration.child(*by_error), self.upstream_duration.child(*by_error)
+        duration.observe(record.duration_s)
+        observe(upstream_duration, record.upstream_s)
+        observe(self._added_first_token, record.added_first_token_s)
+        observe(self._added_total, record.added_total_s)
         return model
 
     def gap_observer(self, label: str, kind: str = PREPARED_KIND, provider: str = "") -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content: looked up once a stream."""
-        return self.gaps.child(*self._op(kind, label, provider)).observe
+        return self._series_of(label, kind, provider).gaps.observe
 
     def upstream_answers(self, up: bool) -> None:
         """The upstream server was asked whether it is there."""
@@ -179,8 +179,7 @@ class StreamMetrics(Families):
             ("path",),
         )
         self.chunk_passed = self.added.child("per_chunk").observe
-        for path in ("first_token", "total"):
-            self.added.child(path)
+        self._added_first_token, self._added_total = self.added.child("first_token"), self.added.child("total")
         self.rate = histogram("llm_output_tokens_per_second", "per stream, with usage only", RATE_BUCKETS, (MODEL,))
         self.tokens = counter("llm_tokens", "as the model server counted them", [MODEL, "type"])
         self.chunks = counter("llm_chunks", "content events, exact", [MODEL])
@@ -234,44 +233,39 @@ class StreamMetrics(Families):
             make(model)
 
     def _with_model(self, model: str, kind: str) -> None:
-        self._make_operation(model, kind)
+        self._series_of(model, kind)
         if model not in self._prepared:
             self._prepared.add(model)
             for make in self._makers:
                 make(model)
 
-    def _make_operation(self, model: str, kind: str) -> None:
-        op = self._op(kind, model)
-        for family in (self.duration, self.upstream_duration):
-            family.child(*op, "")
-        for family in (self.ttft, self.first_answer, self.time_per_token, self.first_chunk, self.gaps):
-            family.child(*op)
+    def _series_of(self, model: str, kind: str, provider: str = "") -> StreamSeries:
+        found = self._series.get((model, kind, provider))
+        if found is None:
+            found = self._series[model, kind, provider] = self._make_series(model, self._op(kind, model, provider))
+        return found
+
+    def _make_series(self, model: str, op: tuple[str, str, str]) -> StreamSeries:
+        return StreamSeries(
+            duration=self.duration.child(*op, ""),
+            upstream_duration=self.upstream_duration.child(*op, ""),
+            ttft=self.ttft.child(*op),
+            first_answer=self.first_answer.child(*op),
+            time_per_token=self.time_per_token.child(*op),
+            first_chunk=self.first_chunk.child(*op),
+            gaps=self.gaps.child(*op),
+            rate=self.rate.child(model),
+            max_gap=self.max_gap.child(model),
+            stages=tuple((stage, self.stage.child(model, stage)) for stage in self._stages),
+            chunks=self.chunks.labels(model),
+            input_tokens=self.tokens.labels(model, "input"),
+            output_tokens=self.tokens.labels(model, "output"),
+        )
 
     def _make_streams(self, model: str) -> None:
-        self.rate.child(model)
-        self.max_gap.child(model)
-        for stage in self._stages:
-            self.stage.child(model, stage)
         for reason in self._reasons:
             self.finished.labels(model, reason)
-        for kind in ("input", "output"):
-            self.tokens.labels(model, kind)
-        self.chunks.labels(model)
-        self.active.labels(model)
+        self.active.labels(model).set_function(partial(self._running.__getitem__, model))
 
     def _op(self, kind: str, model: str, provider: str = "") -> tuple[str, str, str]:
         return OPERATIONS[kind], provider or self._provider, model
-
-    def _observe_operation(self, record: StreamRecord, op: tuple[str, str, str]) -> None:
-        error_type = record.reason if record.failed else ""
-        self._observe(self.duration, (*op, error_type), record.duration_s)
-        self._observe(self.upstream_duration, (*op, error_type), record.upstream_s)
-        self._observe(self.ttft, op, record.ttft_s)
-        self._observe(self.first_answer, op, record.first_answer_s)
-        self._observe(self.time_per_token, op, record.time_per_token_s)
-        self._observe(self.first_chunk, op, record.first_chunk_s)
-
-    @staticmethod
-    def _observe(family: BisectHistogram, labels: tuple[str, ...], value: float | None) -> None:
-        if value is not None:
-            family.child(*labels).observe(value)
