@@ -21,7 +21,7 @@ class GatheringSink:
         """Bytes of what is kept for the client."""
         return self._gathering.bytes
 
-    def write(self, _frames: bytes, _framed: bytes = b"") -> bool:
+    def write(self, _frames: bytes, _framed: bytes = b"", _last: bool = False) -> bool:
         """Write nothing before the end."""
         if self._gathering.is_too_long:
             self._too_long()

@@ -29,11 +29,12 @@ class RelaySink(Protocol):
         """Bytes so far."""
         ...
 
-    def write(self, frames: bytes, framed: bytes = b"") -> bool:
+    def write(self, frames: bytes, framed: bytes = b"", last: bool = False) -> bool:
         """Take whole frames; False asks for a pause.
 
         Args:
             framed: the same as one HTTP chunk, where they came as one.
+            last: nothing follows them.
         """
         ...
 
@@ -193,8 +194,8 @@ class Relay:
         return frames
 
     def _pass_on(self, frames: bytes, now: float, framed: bytes = b"") -> None:
-        takes_more = self._write(frames, framed)
         timeline, end = self._meter.timeline, self._passed.end
+        takes_more = self._write(frames, framed, end is not None)
         if timeline.content_reads % CHUNKS_PER_SAMPLE == 1 and self._sink is not None:
             self._meter.handed_on(now)
         if end is not None:
@@ -205,9 +206,9 @@ class Relay:
         elif not takes_more:
             self._pause(now)
 
-    def _write(self, frames: bytes, framed: bytes = b"") -> bool:
+    def _write(self, frames: bytes, framed: bytes = b"", last: bool = False) -> bool:
         if self._sink is not None:
-            return self._sink.write(frames, framed)
+            return self._sink.write(frames, framed, last)
         self._early.append(frames)
         self._wake.set()
         return sum(map(len, self._early)) < KEPT_BYTES

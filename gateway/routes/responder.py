@@ -316,7 +316,7 @@ class RelayResponder:
         """Send the headers with the first frames, then let the others pass."""
         ids = {"X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
         try:
-            sink = await open_sink(request, {**dialect.headers, **ids}, first)
+            sink = await open_sink(request, {**dialect.headers, **ids}, first, whole=relay.end is not None)
         except asyncio.CancelledError:
             self._hops.client_left(connection, hop, unseen=True)
             raise

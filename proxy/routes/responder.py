@@ -153,7 +153,8 @@ class StreamResponder:
         """Send the dialect's headers and our ``own``, then let its frames pass until the end or the client's."""
         dialect = follower.dialect
         ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
-        sink = await open_sink(request, {**dialect.headers, **(own or {}), **ids}, follower.first_frames())
+        headers, first = {**dialect.headers, **(own or {}), **ids}, follower.first_frames()
+        sink = await open_sink(request, headers, first, whole=follower.leaves_whole)
         watch = SinkWatch(
             sink,
             heartbeat=dialect.heartbeat,

@@ -18,8 +18,13 @@ log = structlog.get_logger()
 class FollowerSink(Protocol):
     """Where frames go; a socket's or another."""
 
-    def write(self, frames: bytes) -> bool:
-        """Take whole frames; False asks for a pause."""
+    def write(self, frames: bytes, framed: bytes = b"", last: bool = False) -> bool:
+        """Take whole frames; False asks for a pause.
+
+        Args:
+            framed: for who passes on what came as one HTTP chunk.
+            last: nothing follows them.
+        """
         ...
 
     @property
@@ -88,6 +93,11 @@ class Follower:
     def is_behind(self) -> bool:
         """Whether more is owed to it than its transport holds."""
         return not self._live and self.position < self._log.last
+
+    @property
+    def leaves_whole(self) -> bool:
+        """Whether the first frames are all that there will be."""
+        return self._log.end is not None and self._leaving == self._log.last
 
     def first_frames(self) -> bytes:
         """Return the frames of what the log holds already, to leave with the headers; :meth:`follow` says they left."""
@@ -185,7 +195,7 @@ class Follower:
 
     def _write(self, sink: FollowerSink, frames: bytes, last: int) -> bool:
         self.position = last
-        return sink.write(frames)
+        return sink.write(frames, b"", self._log.end is not None and last == self._log.last)
 
     def _fall_behind(self) -> None:
         self._live = False

@@ -9,6 +9,8 @@ chunk may look like, and whatever is no chunk, is left to llhttp: to refuse, too
 from typing import Final
 
 LINE_END: Final = b"\r\n"
+LAST: Final = b"0\r\n\r\n"
+"""The chunk that ends a body."""
 _KNOWN_SIZES: Final = 4096
 _SIZE_LINES: Final = tuple(b"%x\r\n" % size for size in range(_KNOWN_SIZES))  # spares a token its `%`
 _LONGEST_SIZE_LINE: Final = len(b"ffffff\r\n")

@@ -24,11 +24,14 @@ LOOKS_PER_DEADLINE: Final = 5
 """How often a client's progress is looked at within its write deadline: a cut is late by a fifth of it at most."""
 
 
-async def open_sink(request: web.Request, headers: Mapping[str, str], first: bytes = b"") -> "ChunkedSink":
+async def open_sink(
+    request: web.Request, headers: Mapping[str, str], first: bytes = b"", *, whole: bool = False
+) -> "ChunkedSink":
     """Send status 200 and ``headers`` now, and return the sink for the body.
 
     Args:
         first: frames that are there already: they leave in the same packet, and wake the reader once.
+        whole: they are the whole body, whose end leaves with them where they are not many.
 
     Raises:
         asyncio.CancelledError: the client has gone, and aiohttp is about to cancel the handler for it.
@@ -47,7 +50,10 @@ async def open_sink(request: web.Request, headers: Mapping[str, str], first: byt
     try:
         await response.prepare(request)
         if 0 < len(first) < WRITE_BUFFER_BYTES:  # past it aiohttp waits for the client, and nobody would watch it
-            await response.write(first)
+            if whole:
+                await sink.end(first)
+            else:
+                await response.write(first)
             sink.written = len(first)
         else:
             request.writer.send_headers()
@@ -64,16 +70,22 @@ class StreamedResponse(web.StreamResponse):
     aiohttp ends whatever a handler returns, and a handler may return, or fail, anywhere.
     """
 
+    _send_headers_immediately = False  # aiohttp's switch: they wait for the first frames, and leave by one write
+
     def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
         super().__init__(headers=headers)
         self.is_whole = False
+        self.is_sent = False  # its end, too
         self._request = request
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the body properly if it is whole; else break it off."""
         transport = self._request.transport
+        if self.is_sent:
+            return
         if self.is_whole:
             await super().write_eof(data)
+            self.is_sent = True
         elif transport is not None and not transport.is_closing():  # else it was cut, or closed behind what it holds
             edge.break_off(self._request)
 
@@ -90,19 +102,24 @@ class ChunkedSink:
         self._chunked = request.version >= (1, 1)
         self._loop = asyncio.get_running_loop()
         self.written = 0
+        self.is_ended = False  # the end of the body has left
         self.last_write_at = self._loop.time()
 
-    def write(self, frames: bytes, framed: bytes = b"") -> bool:
+    def write(self, frames: bytes, framed: bytes = b"", last: bool = False) -> bool:
         """Write whole frames by one write, and return whether the transport takes more.
 
         A closing transport takes nothing and asks for nothing: who waits for its client is cancelled anyway.
 
         Args:
             framed: the same as one HTTP chunk, where they came as one.
+            last: the body's end leaves with them: the next hop is woken once for both, not twice.
         """
-        if not frames or self._transport.is_closing():  # an empty chunk would be the last one
+        if not frames or self.is_ended or self._transport.is_closing():  # an empty chunk would be the last one
             return True
         data = (framed or chunk.chunk_of(frames)) if self._chunked else frames
+        if last:
+            self.is_ended = self.response.is_whole = self.response.is_sent = True
+            data = data + chunk.LAST if self._chunked else data
         self._transport.write(data)
         self.written += len(data)
         self.last_write_at = self._loop.time()
@@ -117,11 +134,11 @@ class ChunkedSink:
         """Wait until the transport takes bytes again."""
         await self._writer.drain()
 
-    async def end(self) -> web.StreamResponse:
-        """End the body properly: the answer is over, and the connection may carry another request."""
-        self.response.is_whole = True
+    async def end(self, last: bytes = b"") -> web.StreamResponse:
+        """End the body properly, behind its ``last`` frames: the connection may carry another request."""
+        self.is_ended = self.response.is_whole = True
         with contextlib.suppress(ConnectionError):  # a client that left with the last byte
-            await self.response.write_eof()
+            await self.response.write_eof(last)
         return self.response
 
     def close(self) -> None:
@@ -159,6 +176,7 @@ class WatchedSink(Protocol):
 
     written: int
     last_write_at: float
+    is_ended: bool
 
     @property
     def unsent(self) -> int:
@@ -207,7 +225,8 @@ class SinkWatch:
         self._taken = -1
         self._taken_at = 0.0
         self._watchdog = Watchdog(self._look)
-        self._watchdog.start(self._next_look(sink.last_write_at, owed=False))
+        if not sink.is_ended:
+            self._watchdog.start(self._next_look(sink.last_write_at, owed=False))
 
     def stop(self) -> None:
         """Look no more."""

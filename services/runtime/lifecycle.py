@@ -25,6 +25,9 @@ from services.runtime.settings import Address, ProcessSettings, S, SettingsError
 from services.runtime.version import VERSION
 
 SWITCH_INTERVAL_S: Final = 0.0005  # at Python's 5 ms a scrape's thread stalls the loop for 9 ms, so for 1.7 ms
+COLLECT_AFTER: Final = 10_000
+"""New objects until the collector looks for cycles among them: a request leaves none, and at Python's 700 each looked
+through those of a few requests that were still going on. A failure's traceback may hold some until then."""
 
 log = structlog.get_logger()
 
@@ -158,6 +161,7 @@ async def _serve(settings: S, build: Callable[[S], Service], writer: LogWriter) 
         await service.start()
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked at again
+        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
         addresses = {port.name: str(await port.open()) for port in service.ports}
         log.info("listening", **addresses)
         await stop.asked.wait()

@@ -61,7 +61,9 @@ def read(raw: bytes) -> dict[str, Any]:
         given = loads(raw)  # refuses more than 1,024 levels by itself
     except orjson.JSONDecodeError:
         given = None
-    if not isinstance(given, dict) or json_text.is_deeper_than(MAX_DEPTH, given):
+    # few brackets cannot be deep: nearly every body is not walked
+    deep = raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and json_text.is_deeper_than(MAX_DEPTH, given)
+    if not isinstance(given, dict) or deep:
         raise BadBody(f"Send one JSON object, in UTF-8, nested at most {MAX_DEPTH} levels deep")
     return given
 

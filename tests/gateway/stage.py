@@ -78,7 +78,7 @@ class ListSink:
     def body(self) -> bytes:
         return b"".join(self.writes)
 
-    def write(self, frames: bytes, _framed: bytes = b"") -> bool:
+    def write(self, frames: bytes, _framed: bytes = b"", _last: bool = False) -> bool:
         self.writes.append(frames)
         self.written += len(frames)
         return len(self.writes) < self.room

@@ -68,7 +68,7 @@ class ListSink:
         self.aborted = False
         self._drained = asyncio.Event()
 
-    def write(self, frames: bytes) -> bool:
+    def write(self, frames: bytes, _framed: bytes = b"", _last: bool = False) -> bool:
         self.writes.append(frames)
         return not self.paused
 

@@ -268,7 +268,7 @@ async def test_a_cut_before_following_began_writes_nothing() -> None:
 class BrokenSink(ListSink):
     """A sink that fails at its third write."""
 
-    def write(self, frames: bytes) -> bool:
+    def write(self, frames: bytes, _framed: bytes = b"", _last: bool = False) -> bool:
         if len(self.writes) == 2:
             raise RuntimeError("broken")
         return super().write(frames)
