@@ -7,7 +7,6 @@ client without the proxy having said them: heartbeats, the gateway's own fields 
 where the stream cannot be reached again, or its client could not come back for the rest.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from gateway.relay.content_meter import ContentMeter
 from gateway.relay.followed_hop import FollowedHop
 from gateway.relay.hop import KEPT_BYTES, Hop
 from gateway.relay.passage import Passage
+from services.runtime.wake import Wake
 from services.telemetry.stream_metrics import CHUNKS_PER_SAMPLE
 from services.wire.events import ConnectionEnd, Failed, shutting_down
 from services.wire.native import LOST_HOP, ControlFrame, HopBroken
@@ -68,7 +68,7 @@ class Relay:
         self._paused_at: float | None = None
         self._was_paused = False
         self._failure: Exception | None = None
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._hop = FollowedHop(self._carry, self._wake.set, again)
         self.violations = 0  # times that a hop brought what no proxy writes
         self.end_reason: str | None = None

@@ -1,6 +1,5 @@
 """One reader of a log: a position and a sink. Live, it is handed frames as they come; behind, it catches up."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -9,6 +8,7 @@ import structlog
 
 from proxy.streams.log import LeftTheLog, StreamLog
 from services.dialects.dialect import Dialect
+from services.runtime.wake import Wake
 from services.wire.events import ConnectionEnd, Status
 from services.wire.native import Numbered
 
@@ -73,7 +73,7 @@ class Follower:
         self._live = False
         self._leaving = 0  # the last number of the first frames
         self._shown: Status | None = None
-        self._wake = asyncio.Event()
+        self._wake = Wake()
 
     @property
     def knows_the_stream(self) -> bool:

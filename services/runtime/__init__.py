@@ -7,6 +7,7 @@ listening   listening sockets with their limits
 log         structured lines that never make the loop wait
 tasks       background tasks that are held, named and awaited
 watchdog    one lazy timer for all time-outs of one owner
+wake        what wakes the one task that waits for it
 version     which build this is
 
     environ -> settings -> lifecycle.main -> a Service of proxy, gateway or page
