@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+
+from services.telemetry.exposition import TextCollector, braced, heading, label_pairs, number
 
 
 class LoopCounterChild:
@@ -24,7 +25,7 @@ class LoopCounterChild:
         self.value += by
 
 
-class LoopCounter(Collector):
+class LoopCounter(TextCollector):
     """A counter made of :class:`LoopCounterChild`, registered as its own collector.
 
     Args:
@@ -69,8 +70,16 @@ class LoopCounter(Collector):
         """Name the family without its samples, so that registering it twice is refused."""
         yield CounterMetricFamily(self._name, self._documentation, labels=self._labels)
 
+    def text(self) -> str:
+        """Return its lines of the page; called in the scrape's thread."""
+        lines = [heading(f"{self._name}_total", "counter", self._documentation)]
+        for values, child in self._children.copy().items():
+            labels = braced([pair for _, pair in label_pairs(self._labels, values)])
+            lines.append(f"{self._name}_total{labels} {number(child.value)}\n")
+        return "".join(lines)
+
     def collect(self) -> Iterator[Metric]:
-        """Return the family as the scrape sees it; called in the scrape's thread."""
+        """Return the family as prometheus_client sees it."""
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
         for values, child in self._children.copy().items():
             family.add_metric([str(value) for value in values], child.value)

@@ -12,7 +12,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+
+from services.telemetry.exposition import TextCollector, braced, heading, label_pairs, number
 
 # Bounds of the project's metrics. A limit that somebody promises (2 s to the first token, gaps of 1 s) is a bound.
 # fmt: off
@@ -49,7 +50,7 @@ class BisectChild:
             self.total += value
 
 
-class BisectHistogram(Collector):
+class BisectHistogram(TextCollector):
     """A histogram made of :class:`BisectChild`, registered as its own collector.
 
     Args:
@@ -97,8 +98,27 @@ class BisectHistogram(Collector):
         """Name the family without its samples, so that registering it twice is refused."""
         yield HistogramMetricFamily(self.name, self._documentation, labels=self.labels)
 
+    def text(self) -> str:
+        """Return its lines of the page; called in the scrape's thread."""
+        lines = [heading(self.name, "histogram", self._documentation)]
+        for values, child in self._children.copy().items():
+            lines += self._lines(values, child)
+        return "".join(lines)
+
+    def _lines(self, values: tuple[str, ...], child: BisectChild) -> Iterator[str]:
+        pairs = label_pairs(self.labels, values)
+        before = "".join(f"{pair}," for name, pair in pairs if name < "le")
+        after = "".join(f",{pair}" for name, pair in pairs if name > "le")
+        counts = list(map(number, accumulate(child.counts.copy())))
+        begin, end = f'{self.name}_bucket{{{before}le="', f'"{after}}} '
+        for bound, count in zip(self._bound_names, counts, strict=True):
+            yield f"{begin}{bound}{end}{count}\n"
+        labels = braced([pair for _, pair in pairs])
+        yield f"{self.name}_count{labels} {counts[-1]}\n"
+        yield f"{self.name}_sum{labels} {number(child.total)}\n"
+
     def collect(self) -> Iterator[Metric]:
-        """Return the family as the scrape sees it; called in the scrape's thread."""
+        """Return the family as prometheus_client sees it."""
         family = HistogramMetricFamily(self.name, self._documentation, labels=self.labels)
         for values, child in self._children.copy().items():
             counts = accumulate(child.counts.copy())

@@ -7,13 +7,14 @@ from typing import Final
 
 import prometheus_client
 from aiohttp import web
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from services.http.server import HttpPort, Refusal
 from services.runtime.listening import Listener
 from services.runtime.settings import Address
 from services.runtime.tasks import Tasks
+from services.telemetry.exposition import PagedRegistry
 from services.telemetry.histogram import BisectChild
 
 MAX_MODELS: Final = 20  # each costs some 420 samples once it is asked: 9,200 in all, and 20,000 may be scraped
@@ -22,11 +23,11 @@ LAG_PERIOD_S: Final = 0.1
 METRICS_KEEPALIVE_S: Final = 75.0  # above the scrape interval
 
 
-def process_registry() -> CollectorRegistry:
+def process_registry() -> PagedRegistry:
     """Return a registry of our own with the process, platform and collector statistics on it."""
     # a second series for every counter, which nobody reads
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotations
-    registry = CollectorRegistry()
+    registry = PagedRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -106,7 +107,7 @@ class LoopLag:
 class _Exposition:
     """GET /metrics: rendered in a thread, one rendering for all who ask meanwhile."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: PagedRegistry) -> None:
         self._registry = registry
         self._tasks = Tasks()
         self._rendering: asyncio.Task[bytes] | None = None
@@ -121,16 +122,16 @@ class _Exposition:
 
     def _page(self) -> asyncio.Task[bytes]:
         if self._rendering is None or self._rendering.done():
-            self._rendering = self._tasks.spawn(asyncio.to_thread(generate_latest, self._registry), "render-metrics")
+            self._rendering = self._tasks.spawn(asyncio.to_thread(self._registry.page), "render-metrics")
         return self._rendering
 
 
-def metrics_port(registry: CollectorRegistry, address: Address, refusal: Refusal) -> HttpPort:
+def metrics_port(registry: PagedRegistry, address: Address, refusal: Refusal) -> HttpPort:
     """Return the port on which ``registry`` is scraped."""
     return HttpPort("metrics", metrics_app(registry), Listener(address, METRICS_KEEPALIVE_S), refusal)
 
 
-def metrics_app(registry: CollectorRegistry) -> web.Application:
+def metrics_app(registry: PagedRegistry) -> web.Application:
     """Return the application of a metrics port: ``GET /metrics`` in Prometheus' text format, nothing else."""
     exposition = _Exposition(registry)
     app = web.Application()

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import BaseTestServer, TestServer
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from services.telemetry.exposition import PagedRegistry
 from services.telemetry.histogram import LAG_BUCKETS_S, BisectHistogram
 from services.telemetry.metrics import LAG_PERIOD_S, LoopLag, ModelLabels, metrics_app, process_registry
 
@@ -40,18 +41,18 @@ class Scrapers:
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
+def registry() -> PagedRegistry:
     return process_registry()
 
 
 @pytest.fixture
-async def scrapers(registry: CollectorRegistry) -> AsyncIterator[Scrapers]:
+async def scrapers(registry: PagedRegistry) -> AsyncIterator[Scrapers]:
     async with TestServer(metrics_app(registry)) as server, ClientSession() as session:
         yield Scrapers(session, server)
 
 
 async def test_metrics_are_prometheus_text_with_the_process_s_own_numbers(
-    registry: CollectorRegistry, scrapers: Scrapers
+    registry: PagedRegistry, scrapers: Scrapers
 ) -> None:
     Counter("answers", "Answers.", registry=registry).inc()
 
@@ -69,7 +70,7 @@ async def test_other_paths_are_not_there(scrapers: Scrapers) -> None:
 
 
 async def test_scrapes_that_meet_share_one_rendering_and_the_loop_goes_on_meanwhile(
-    registry: CollectorRegistry, scrapers: Scrapers
+    registry: PagedRegistry, scrapers: Scrapers
 ) -> None:
     slow = SlowCollector()
     registry.register(slow)
@@ -88,7 +89,7 @@ async def test_scrapes_that_meet_share_one_rendering_and_the_loop_goes_on_meanwh
 
 
 async def test_a_scraper_that_leaves_does_not_take_the_page_from_another(
-    registry: CollectorRegistry, scrapers: Scrapers
+    registry: PagedRegistry, scrapers: Scrapers
 ) -> None:
     slow = SlowCollector()
     registry.register(slow)
@@ -106,7 +107,7 @@ async def test_a_scraper_that_leaves_does_not_take_the_page_from_another(
     assert stayer.result()[0] == 200
 
 
-async def test_every_scrape_sees_what_was_counted_before_it(registry: CollectorRegistry, scrapers: Scrapers) -> None:
+async def test_every_scrape_sees_what_was_counted_before_it(registry: PagedRegistry, scrapers: Scrapers) -> None:
     answers = Counter("answers", "Answers.", registry=registry)
 
     for count in (1, 2):
@@ -164,7 +165,7 @@ def test_what_is_no_more_than_a_change_of_order_or_spelling_moves_no_label() -> 
     assert labels.listed_as("m3") == "M3"
 
 
-async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: CollectorRegistry) -> None:
+async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: PagedRegistry) -> None:
     lag_s = BisectHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
     lag = LoopLag(lag_s)
     lag.start()
@@ -176,7 +177,7 @@ async def test_a_blocked_loop_shows_as_lag_of_at_least_its_length(registry: Coll
     assert lag_s.total >= 0.19
 
 
-async def test_a_stopped_lag_measures_no_more(registry: CollectorRegistry) -> None:
+async def test_a_stopped_lag_measures_no_more(registry: PagedRegistry) -> None:
     lag_s = BisectHistogram("lag_seconds", "Lag.", LAG_BUCKETS_S, registry=registry).child()
     lag = LoopLag(lag_s)
     lag.start()
