@@ -5,7 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.guard.address import is_this_machine
@@ -114,31 +114,34 @@ class ClientConnection:
 
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""
-        record = self._measured()
-        if not self.asks or self.outcome is Outcome.CLIENT:
-            return record
-        good = self.outcome is Outcome.OK and is_good(record.ttft_s, record.time_per_token_s, record.max_gap_s)
-        return replace(record, good=good)
-
-    def _measured(self) -> StreamRecord:
         timeline, end = self.timeline, self.relay.end if self.relay else None
         data = end.data if end is not None and end.event == "done" else {}
         usage = (data.get("usage") or {}) if self.began else {}
         output_tokens: int | None = usage.get("output_tokens")
         decode_s = self.relay.decode_s if self.relay else None
         proxy_ttft_ms = data.get("timing", {}).get("ttft_ms") if self.began else None
+        tokens_per_s = timeline.tokens_per_s(output_tokens, decode_s, usage.get("reasoning_tokens"))
+        spans = timeline.spans(from_start=self.began)
         return StreamRecord(
             kind=self.kind,
             model=self.model,
             reason=str(self.reason),
             failed=self.failed,
-            tokens_per_s=timeline.tokens_per_s(output_tokens, decode_s, usage.get("reasoning_tokens")),
+            tokens_per_s=tokens_per_s,
             stages=timeline.stages(None if proxy_ttft_ms is None else proxy_ttft_ms / 1000),
             chunks=self.relay.chunks if self.relay else 0,
             input_tokens=usage.get("input_tokens"),
             output_tokens=output_tokens,
-            **timeline.spans(from_start=self.began),
+            good=self._is_good(spans["ttft_s"], tokens_per_s, spans["max_gap_s"]),
+            **spans,
         )
+
+    def _is_good(self, ttft_s: float | None, tokens_per_s: float | None, max_gap_s: float | None) -> bool | None:
+        """Judge what was promised of a new answer; None where it is not judged."""
+        if not self.asks or self.outcome is Outcome.CLIENT:
+            return None
+        time_per_token_s = 1 / tokens_per_s if tokens_per_s else None
+        return self.outcome is Outcome.OK and is_good(ttft_s, time_per_token_s, max_gap_s)
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def add_beacon(router: web.UrlDispatcher, origins: Collection[str], painted: Cal
     async def take(request: web.Request) -> web.Response:
         if request.headers.get("Origin") not in allowed:
             raise ApiError(Failed(Code.FORBIDDEN, "Beacons are taken from this gateway's pages."))
-        if request.content_type != "application/json":
+        if not edge.is_json(request):
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         body = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_PATIENCE_S)
         stream_id, ttft_ms = parse(body)

@@ -142,7 +142,7 @@ class RelayResponder:
         Raises:
             web.HTTPException: it is not said to be JSON, is too long, or did not come in time.
         """
-        if request.content_type != "application/json":
+        if not edge.is_json(request):
             raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings = self._settings
         limit_bytes = limit_bytes or settings.body_bytes
