@@ -14,7 +14,7 @@ class Milestone:
 
     def __init__(self) -> None:
         self._good: bool | None = None
-        self._waiting: list[asyncio.Future[bool]] = []
+        self._waiting: list[asyncio.Future[bool]] | None = None  # most are waited for by nobody
 
     @property
     def is_reached(self) -> bool:
@@ -25,7 +25,7 @@ class Milestone:
         """It is reached, and who waits goes on."""
         if self._good is None:
             self._good = good
-            for waiting in self._waiting:
+            for waiting in self._waiting or ():
                 if not waiting.done():  # else it was cancelled in this turn
                     waiting.set_result(good)
 
@@ -34,8 +34,9 @@ class Milestone:
         if self._good is not None:
             return self._good
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        everybody = self._waiting = self._waiting or []
+        everybody.append(waiting)
         try:
             return await waiting
         finally:
-            self._waiting.remove(waiting)
+            everybody.remove(waiting)

@@ -33,6 +33,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from proxy.streams.caller import Caller, Lifetimes
@@ -112,8 +113,8 @@ class Stream:
         self._counted_bytes = 0
         self._abort: Callable[[], None] = _nothing
         self._timer: asyncio.TimerHandle | None = None  # one at a time: grace, then keep
-        self._status = StatusThrottle(self._tell)
-        self._commit_timer = loop.call_later(COMMIT_S, self.commit)
+        self._status = StatusThrottle(partial(_tell, self.followers))  # not a method: the two would hold each other
+        self._commit_timer: asyncio.TimerHandle | None = loop.call_later(COMMIT_S, self.commit)
         self.log.kept_after = 0
         self.log.append(Started(stream_id, self.model, lifetimes.unfollowed_s(caller.leave)))
 
@@ -167,7 +168,7 @@ class Stream:
 
     def commit(self) -> None:
         """From now on a failure is an event, not an HTTP status."""
-        self._commit_timer.cancel()
+        self._wait_no_longer()
         self.headers_ready.reach(good=True)
 
     def finish(self, end: Completion | Failed | FinishReason) -> bool:
@@ -177,7 +178,7 @@ class Stream:
         self.timeline.ended = time.monotonic()
         self._status.clear()
         self.log.append(self._terminal(end))
-        self._commit_timer.cancel()
+        self._wait_no_longer()
         for ready in (self.headers_ready, self.first_content_ready):
             ready.reach(good=not isinstance(end, Failed))
         self.deliver()
@@ -283,7 +284,11 @@ class Stream:
                 pass
 
     def _keep(self) -> None:
-        self._set_timer(self._lifetimes.keep_s, self._forget, self)
+        self._set_timer(self._lifetimes.keep_s, self._kept)
+
+    def _kept(self) -> None:
+        self._timer = None  # it holds us
+        self._forget(self)
 
     def _set_timer(self, delay_s: float | None, callback: Callable[..., None] = lambda: None, *args: object) -> None:
         if self._timer is not None:
@@ -291,9 +296,15 @@ class Stream:
         loop = asyncio.get_running_loop()
         self._timer = None if delay_s is None else loop.call_later(delay_s, callback, *args)
 
-    def _tell(self, status: Status) -> None:
-        for follower in self.followers:
-            follower.show(status)
+    def _wait_no_longer(self) -> None:
+        if self._commit_timer is not None:
+            self._commit_timer.cancel()
+            self._commit_timer = None
+
+
+def _tell(followers: Presence[Follower], status: Status) -> None:
+    for follower in followers:
+        follower.show(status)
 
 
 def _nothing() -> None:
