@@ -6,7 +6,7 @@ lifecycle   main(): a Service from its first line to its last: ports, signals, d
 listening   listening sockets with their limits
 log         structured lines that never make the loop wait
 tasks       background tasks that are held, named and awaited
-watchdog    one lazy timer for all time-outs of one owner
+watchdog    one lazy timer for all time-outs of one owner; shared_timers: those that many wait for
 wake        what wakes the one task that waits for it
 version     which build this is
 

@@ -2,6 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
+
+from services.runtime.shared_timers import Waiting, sharing
+
+SHARED_FROM_S: Final = 1.0
+"""A moment that is at least so far off may be a little late, and shares a timer with its neighbours."""
 
 
 class Watchdog:
@@ -14,10 +20,13 @@ class Watchdog:
         check: takes the loop's time and returns when to look again, both in seconds.
     """
 
+    __slots__ = ("__weakref__", "_check", "_due", "_handle", "_loop", "_shared")
+
     def __init__(self, check: Callable[[float], float | None]) -> None:
         self._check = check
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
+        self._shared: Waiting | None = None  # who is looked at by the same timer
         self._due = 0.0
 
     def start(self, first_at: float | None = None) -> None:
@@ -38,19 +47,26 @@ class Watchdog:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        if self._shared is not None:
+            self._shared.discard(self._look)
+            self._shared = None
 
     def _look(self) -> None:
-        self._handle = None
+        self._handle = self._shared = None
         # uvloop counts whole milliseconds and fires a part of one early: the moment that was asked for has come,
         # or the check would be asked hundreds of times within that millisecond
         now = max(self._loop.time(), self._due)
         due = self._check(now)
-        if due is not None and self._handle is None:
+        if due is not None and self._handle is None and self._shared is None:
             self._look_at(due)
 
     def _look_at(self, due: float) -> None:
         self._due = due
-        self._handle = self._loop.call_at(due, self._look)
+        if due - self._loop.time() < SHARED_FROM_S:
+            self._handle = self._loop.call_at(due, self._look)
+        else:
+            self._shared = sharing(self._loop, due)
+            self._shared.add(self._look)
 
 
 def _nobody_looks(_now: float) -> None:

@@ -1,9 +1,13 @@
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
+import pytest
 import uvloop
 
+from services.runtime import watchdog as module
+from services.runtime.shared_timers import PERIOD_S
 from services.runtime.watchdog import Watchdog
 from tests.eventually import soon
 
@@ -113,3 +117,64 @@ async def test_a_check_that_starts_its_own_watchdog_again_leaves_one_timer() -> 
     spread = [later - earlier for earlier, later in pairwise(looks[1:])]
 
     assert all(gap >= STEP_S - 0.002 for gap in spread)
+
+
+# --- moments that are far off
+
+
+async def test_watchdogs_of_the_same_moment_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHARED_FROM_S", 0.0)
+    loop, asked = asyncio.get_running_loop(), 0
+
+    def counted(*arguments: Any, **context: Any) -> asyncio.TimerHandle:
+        nonlocal asked
+        asked += 1
+        return call_at(*arguments, **context)
+
+    call_at = loop.call_at
+    monkeypatch.setattr(loop, "call_at", counted, raising=False)
+    looks: list[float] = []
+    due = (int(loop.time() / PERIOD_S) + 1.5) * PERIOD_S
+    for _ in range(100):
+        Watchdog(noting(looks, lambda _now: None)).start(due)
+    timers = asked
+    await soon(lambda: len(looks) == 100, "all were looked at")
+
+    assert timers == 1
+    assert min(looks) >= due
+
+
+async def test_one_that_another_stops_at_the_same_moment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHARED_FROM_S", 0.0)
+    looks: list[float] = []
+
+    def stops_the_other(now: float) -> None:
+        looks.append(now)
+        for one in both:
+            one.stop()
+
+    both = [Watchdog(stops_the_other), Watchdog(stops_the_other)]
+    due = asyncio.get_running_loop().time()
+    for one in both:
+        one.start(due)
+    await soon(lambda: looks, "one was looked at")
+    await asyncio.sleep(PERIOD_S)  # the time in which the other must not be
+
+    assert len(looks) == 1
+
+
+async def test_a_check_that_fails_is_told_and_the_others_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHARED_FROM_S", 0.0)
+    loop, told = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    looks: list[float] = []
+
+    def fails(now: float) -> None:
+        looks.append(now)
+        raise ValueError
+
+    for _ in range(3):
+        Watchdog(fails).start(loop.time())
+    await soon(lambda: len(looks) == 3, "all were looked at")
+
+    assert [type(exc) for exc in told] == [ValueError] * 3
