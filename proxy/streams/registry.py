@@ -4,9 +4,8 @@ import asyncio
 import random
 import secrets
 import time
-import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from proxy.settings import ProxySettings
 from proxy.streams.caller import Caller, Lifetimes
@@ -51,6 +50,7 @@ class InLine(Protocol):
 Begun = tuple[InLine, Callable[[Stream], Coroutine[Any, Any, None]]]
 """What a request holds that was let in, and what makes the coroutine that produces its stream, gives that back, and
 then calls :meth:`Streams.ended`."""
+Name = TypeVar("Name")
 
 
 class Streams:
@@ -77,9 +77,10 @@ class Streams:
         self._lifetimes = Lifetimes(grace_s=settings.grace_s, keep_s=settings.keep_s)
         self._streams: dict[str, Stream] = {}
         self._finished: dict[str, Stream] = {}  # oldest end first: the first to go when memory is short
-        self._by_key: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
-        self._by_chat: weakref.WeakValueDictionary[tuple[str, str], Stream] = weakref.WeakValueDictionary()
-        self._by_follower: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
+        self._by_key: dict[tuple[str, str], Stream] = {}  # by owner and Idempotency-Key
+        self._by_chat: dict[tuple[str, str], Stream] = {}  # by owner and the chat's name: its newest
+        self._by_follower: dict[str, Stream] = {}
+        self._names: dict[str, list[str]] = {}  # of all followers that a stream had, by its id
         self._departed: dict[str, float] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -182,8 +183,9 @@ class Streams:
         except TooManyFollowers as exc:
             failed = Failed(Code.CONCURRENCY_LIMITED, "This answer has as many readers as it may have.")
             raise ApiError(failed) from exc
-        if name:
+        if name and stream.id in self._streams:
             self._by_follower[name] = stream
+            self._names.setdefault(stream.id, []).append(name)
         return follower
 
     def has_departed(self, name: str) -> bool:
@@ -244,6 +246,18 @@ class Streams:
         if self._streams.pop(stream.id, None) is not None:
             self._finished.pop(stream.id, None)
             self.held_bytes -= stream.log.size
+            caller = stream.caller
+            _forget_name(self._by_key, (caller.owner, caller.key), stream)
+            if caller.chat is not None:
+                _forget_name(self._by_chat, (caller.owner, caller.chat.name), stream)
+            for name in self._names.pop(stream.id, ()):
+                _forget_name(self._by_follower, name, stream)
+
+
+def _forget_name(streams: dict[Name, Stream], name: Name, stream: Stream) -> None:
+    """Forget a name that may be another stream's by now."""
+    if streams.get(name) is stream:
+        del streams[name]
 
 
 def refused_at_the_line(full: NotAdmitted) -> ApiError:
