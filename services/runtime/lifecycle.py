@@ -24,7 +24,7 @@ from services.runtime.log import LogWriter, configure
 from services.runtime.settings import Address, ProcessSettings, S, SettingsError, read_settings, variable
 from services.runtime.version import VERSION
 
-SWITCH_INTERVAL_S: Final = 0.0005  # at Python's 5 ms a scrape's thread stalls the loop for 9 ms, so for 1.7 ms
+SWITCH_INTERVAL_S: Final = 0.0005  # at Python's 5 ms a thread that computes, as a scrape's, stalls the loop for as long
 COLLECT_AFTER: Final = 5_000
 """New objects until the collector looks for cycles among them: a request leaves none, and at Python's 700 each looked
 through those of a few requests that were still going on. A failure's traceback may hold some until then."""

@@ -1,6 +1,7 @@
 """Every HTTP request on the traffic port, by method, route and status: OTel's ``http.server.*``."""
 
 import time
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -33,20 +34,22 @@ class HttpMetrics:
             "http_server_request_duration_seconds", "all routes", DURATION_BUCKETS_S, (METHOD, ROUTE, STATUS)
         )
         active = families.gauge("http_server_active_requests", "in flight", [METHOD])
-        self._active = {method: active.labels(method) for method in (*METHODS, OTHER_METHOD)}
+        self._active = dict.fromkeys((*METHODS, OTHER_METHOD), 0)
+        for method in self._active:
+            active.labels(method).set_function(partial(self._active.__getitem__, method))
         self._dropped = dropped.labels(METHOD)
 
     @web.middleware
     async def counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count one request: the outermost middleware, so that it sees every answer."""
         began, method, status = time.monotonic(), self._method(request), ""
-        self._active[method].inc()
+        self._active[method] += 1
         try:
             response = await handler(request)
             status = str(response.status)
             return response
         finally:
-            self._active[method].dec()
+            self._active[method] -= 1
             self._duration.child(method, _route(request), status).observe(time.monotonic() - began)
 
     def _method(self, request: web.Request) -> str:
