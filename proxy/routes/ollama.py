@@ -149,7 +149,7 @@ class _GatheringSink:
         self._stream = stream
         self._gathering = gathering
 
-    def write(self, _frames: bytes) -> bool:
+    def write(self, _frames: bytes, _framed: bytes = b"", _last: bool = False) -> bool:
         """Fail the stream when it is too long: in the next turn, since this one is about to hand it on."""
         if self._gathering.is_too_long:
             asyncio.get_running_loop().call_soon(self._stream.fail, TOO_LONG)

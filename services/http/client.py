@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -172,10 +172,14 @@ class HttpClient:
         return connection
 
     async def _dialled(self, loop: asyncio.AbstractEventLoop) -> tuple[asyncio.BaseTransport, HttpConnection]:
+        connection = cast("Callable[[], asyncio.Protocol]", lambda: HttpConnection(self))  # one but for its base class
         if self._dialler is None:
-            return await loop.create_connection(lambda: HttpConnection(self), self._host, self._port, ssl=self._tls)
-        transport, protocol = await self._dialler.dial(lambda: HttpConnection(self), self._host, self._port)
-        return transport, cast("HttpConnection", protocol)
+            made: tuple[asyncio.BaseTransport, asyncio.BaseProtocol] = await loop.create_connection(
+                connection, self._host, self._port, ssl=self._tls
+            )
+        else:
+            made = await self._dialler.dial(connection, self._host, self._port)
+        return made[0], cast("HttpConnection", made[1])
 
     async def _gather(self, request: HttpRequest, max_bytes: int, *, fresh: bool) -> HttpResponse:
         gatherer = _Gatherer(max_bytes)

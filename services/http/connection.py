@@ -148,8 +148,12 @@ class HttpCall:
             self.released.set_result(None)
 
 
-class HttpConnection(asyncio.Protocol):
-    """A connection that serves one call at a time."""
+class HttpConnection:
+    """A connection that serves one call at a time.
+
+    It is an ``asyncio.Protocol`` in all but its base class: of one that is not compiled, a compiled class has its
+    attributes in a dict.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -238,6 +242,15 @@ class HttpConnection(asyncio.Protocol):
         elif error or self._overhead > OVERHEAD_BYTES:
             self._verdict = ResponseEnd.MALFORMED
             self.abort()
+
+    def eof_received(self) -> None:
+        """Let the transport close, which tells it to :meth:`connection_lost`."""
+
+    def pause_writing(self) -> None:
+        """A request goes to the transport whole."""
+
+    def resume_writing(self) -> None:
+        """A request goes to the transport whole."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the reader how its answer ended, and the pool."""

@@ -51,7 +51,8 @@ async def open_sink(
         await response.prepare(request)
         if 0 < len(first) < WRITE_BUFFER_BYTES:  # past it aiohttp waits for the client, and nobody would watch it
             if whole:
-                await sink.end(first)
+                sink.is_ended = response.is_whole = True
+                await response.write_eof(first)
             else:
                 await response.write(first)
             sink.written = len(first)
@@ -134,11 +135,11 @@ class ChunkedSink:
         """Wait until the transport takes bytes again."""
         await self._writer.drain()
 
-    async def end(self, last: bytes = b"") -> web.StreamResponse:
-        """End the body properly, behind its ``last`` frames: the connection may carry another request."""
+    async def end(self) -> web.StreamResponse:
+        """End the body properly: the answer is over, and the connection may carry another request."""
         self.is_ended = self.response.is_whole = True
         with contextlib.suppress(ConnectionError):  # a client that left with the last byte
-            await self.response.write_eof(last)
+            await self.response.write_eof()
         return self.response
 
     def close(self) -> None:

@@ -57,8 +57,12 @@ class Watchdog:
         # or the check would be asked hundreds of times within that millisecond
         now = max(self._loop.time(), self._due)
         due = self._check(now)
-        if due is not None and self._handle is None and self._shared is None:
+        if due is not None and not self._is_set:
             self._look_at(due)
+
+    @property
+    def _is_set(self) -> bool:
+        return self._handle is not None or self._shared is not None
 
     def _look_at(self, due: float) -> None:
         self._due = due

@@ -61,7 +61,7 @@ def number(value: float) -> str:
     """Return a number as Go writes it."""
     if isinstance(value, int) and 0 <= value < _PLAIN_BELOW:
         return f"{value}.0"
-    written: str = floatToGoString(value)
+    written: str = floatToGoString(value)  # type: ignore[no-untyped-call] # it has no annotations
     return written
 
 

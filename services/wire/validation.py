@@ -61,9 +61,8 @@ def read(raw: bytes) -> dict[str, Any]:
         given = loads(raw)  # refuses more than 1,024 levels by itself
     except orjson.JSONDecodeError:
         given = None
-    # few brackets cannot be deep: nearly every body is not walked
-    deep = raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and json_text.is_deeper_than(MAX_DEPTH, given)
-    if not isinstance(given, dict) or deep:
+    may_be_deep = raw.count(b"{") + raw.count(b"[") > MAX_DEPTH  # nearly every body need not be walked
+    if not isinstance(given, dict) or (may_be_deep and json_text.is_deeper_than(MAX_DEPTH, given)):
         raise BadBody(f"Send one JSON object, in UTF-8, nested at most {MAX_DEPTH} levels deep")
     return given
 

@@ -1,4 +1,4 @@
-"""A failure of ours behind headers that have left: the body is cut, never ended, and it is one line in the log.
+"""A failure of ours behind headers that have left: the body is cut, never ended by it, and it is one line in the log.
 
 Both servers run in the test's own loop, so that they can be made to fail at a step of their own; clients read bytes.
 """
@@ -52,13 +52,10 @@ SINK: Final = {
     "the sink's third write": Step(ChunkedSink, "write", 3),
     "the watch begins": Step(SinkWatch, "__init__"),
     "the watch looks": Step(SinkWatch, "_looked"),
-    "the watch ends": Step(SinkWatch, "stop"),
-    "the end of the body": Step(ChunkedSink, "end"),
 }
 FOLLOWER: Final = {
     "the follower begins": Step(Follower, "follow"),
     "the follower is handed a chunk": Step(Follower, "_write", 2),
-    "the follower is counted": Step(ProxyMetrics, "follower_left"),
 }
 RELAY: Final = {
     "the relay begins": Step(Relay, "run"),
@@ -67,6 +64,12 @@ RELAY: Final = {
     "the connection is told": Step(ConnectionLog, "started"),
 }
 DIALECTS: Final = {"a frame": Step(SeedFrames, "text", 2), "a line": Step(OllamaLines, "text", 2)}
+ENDED: Final = {
+    "the watch ends": Step(SinkWatch, "stop"),
+    "the response ends": Step(ChunkedSink, "end"),
+    "the follower is counted": Step(ProxyMetrics, "follower_left"),
+}
+"""Where the body's end has left with its last frames."""
 READING: Final = {
     "the first read": Step(OllamaAdapter, "feed"),
     "a later read": Step(OllamaAdapter, "feed", 3),
@@ -154,6 +157,22 @@ async def test_a_failure_at_any_step_behind_the_headers_cuts_the_body_and_is_one
     assert not raw.endswith(b"0\r\n\r\n")
     assert [line["event"] for line in lines if line["log_level"] == "error"] in ONE_LINE
     assert after.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("what", ENDED)
+async def test_a_failure_behind_the_end_of_a_body_leaves_it_whole_and_is_one_line(
+    what: str, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running("proxy", chain) as address:
+        with capture_logs() as lines, monkeypatch.context() as failure:
+            failure.setattr(ENDED[what].owner, ENDED[what].name, failing(ENDED[what]))
+            async with connected(address) as client:
+                client.send(asking("/api/chat/stream", lasting(ENDED[what])))
+                raw = await client.rest()
+
+    assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert raw.endswith(b"\n\n\r\n0\r\n\r\n")
+    assert [line["event"] for line in lines if line["log_level"] == "error"] in ONE_LINE
 
 
 @pytest.mark.parametrize("what", READING)

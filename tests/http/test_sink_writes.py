@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -40,7 +40,8 @@ async def asked(request: bytes, respond: Respond) -> AsyncIterator[tuple[Client,
     noted: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
 
     async def handle(asks: web.Request) -> web.StreamResponse:
-        asks.protocol.transport = transport = NotedWrites(asks.transport)
+        transport = NotedWrites(asks.transport)
+        asks.protocol.transport = cast("asyncio.Transport", transport)
         sink = await respond(asks)
         if not noted.done():
             noted.set_result(list(transport.writes))

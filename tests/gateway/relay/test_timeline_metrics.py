@@ -83,6 +83,7 @@ class Unsent:
 
     written = 100
     last_write_at = 0.0
+    is_ended = False
 
     def __init__(self, unsent: int) -> None:
         self._unsent = unsent
