@@ -1,7 +1,7 @@
 """The providers' own packages, and our adapters, at the same bytes: the same text, calls and usage.
 
-openai, groq, anthropic and google-genai, in an environment of their own (provider_packages.lock); the recordings of the
-real services take part where they are.
+openai, groq, anthropic and google-genai (tests/clients/provider_packages_calls.py), in an environment of their own; the
+recordings of the real services take part where they are.
 """
 
 import json
@@ -15,80 +15,13 @@ from typing import Any, Final
 import pytest
 
 from services.wire.events import FinishReason, Thinking
+from tests.client_environment import environment_of
 from tests.proxy.providers import test_anthropic, test_gemini, test_openai
 from tests.proxy.providers.cloud_speech import RECORDINGS, Told, crlf_frames, fed, frames, named_frames
 from tests.proxy.providers.test_cloud_recordings import ROWS, body_of
-from tests.throwaway import INSTALL_TIMEOUT_S, environment
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(INSTALL_TIMEOUT_S + 120.0)]
-
-LOCK: Final = Path(__file__).parent / "provider_packages.lock"
+PROGRAM: Final = Path(__file__).parent / "provider_packages_calls.py"
 ASK_TIMEOUT_S: Final = 100.0
-PROGRAM: Final = r"""
-import json, sys
-import anthropic, groq, openai
-from google import genai
-from google.genai import types
-
-HI = [{"role": "user", "content": "hi"}]
-
-def of_openai(client):
-    text, thinking, calls, usage, finish = "", "", {}, None, None
-    for chunk in client.chat.completions.create(model="m", messages=HI, stream=True):
-        extra = getattr(chunk, "x_groq", None)
-        usage = chunk.usage or getattr(extra, "usage", None) or usage
-        for choice in chunk.choices:
-            delta = choice.delta
-            text += delta.content or ""
-            thinking += getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None) or ""
-            for part in delta.tool_calls or []:
-                call = calls.setdefault(part.index, ["", ""])
-                call[0] = call[0] or part.function.name or ""
-                call[1] += part.function.arguments or ""
-            finish = choice.finish_reason or finish
-    given, made, total = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) if usage else (0, 0, 0)
-    counts = usage and [given, max(made, total - given)]
-    return text, thinking, [[name, json.loads(arguments or "{}")] for name, arguments in calls.values()], counts, finish
-
-def of_anthropic(client):
-    with client.messages.stream(model="m", max_tokens=9, messages=HI) as stream:
-        message = stream.get_final_message()
-    def said(kind, field):
-        return "".join(getattr(block, field) for block in message.content if block.type == kind)
-    calls = [[block.name, block.input] for block in message.content if block.type == "tool_use"]
-    counts = message.usage
-    given = counts.input_tokens + (counts.cache_creation_input_tokens or 0) + (counts.cache_read_input_tokens or 0)
-    return said("text", "text"), said("thinking", "thinking"), calls, [given, counts.output_tokens], message.stop_reason
-
-def of_gemini(client):
-    text, thinking, calls, counts, finish = "", "", [], None, None
-    for chunk in client.models.generate_content_stream(model="m", contents="hi"):
-        counts = chunk.usage_metadata or counts
-        for candidate in chunk.candidates or []:
-            for part in (candidate.content and candidate.content.parts) or []:
-                if part.function_call:
-                    calls.append([part.function_call.name, part.function_call.args or {}])
-                elif part.thought:
-                    thinking += part.text or ""
-                else:
-                    text += part.text or ""
-            finish = candidate.finish_reason or finish
-    made = counts and (counts.candidates_token_count or 0) + (counts.thoughts_token_count or 0)
-    return text, thinking, calls, counts and [counts.prompt_token_count, made], finish and finish.value
-
-def asked(kind, url):
-    match kind:
-        case "openai":
-            return of_openai(openai.OpenAI(api_key="k", base_url=url, max_retries=0))
-        case "groq":
-            return of_openai(groq.Groq(api_key="k", base_url=url, max_retries=0))
-        case "anthropic":
-            return of_anthropic(anthropic.Anthropic(api_key="k", base_url=url, max_retries=0))
-        case "gemini":
-            return of_gemini(genai.Client(api_key="k", http_options=types.HttpOptions(base_url=url)))
-
-print(json.dumps({name: asked(name.partition("/")[0], f"{sys.argv[1]}/{name}") for name in json.load(sys.stdin)}))
-"""
 FINISHES: Final = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -163,15 +96,6 @@ def server(bodies: dict[str, bytes]) -> Iterator[str]:
         listening.shutdown()
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has the four packages, by their hashes."""
-    try:
-        return environment(tmp_path_factory.mktemp("packages"), "--require-hashes", "-r", str(LOCK)) / "python"
-    except subprocess.CalledProcessError as exc:
-        pytest.skip(f"openai, groq, anthropic and google-genai cannot be installed here: {exc.stderr[-200:]}")
-
-
 def ours(answer: Told) -> dict[str, Any]:
     end = answer.completion
     usage = None if end.usage is None else [end.usage.input_tokens, end.usage.output_tokens]
@@ -188,11 +112,10 @@ def theirs(said: list[Any]) -> dict[str, Any]:
     return {"text": text, "thinking": thinking, "calls": calls, "usage": usage, "reason": reason}
 
 
-def test_the_packages_and_the_adapters_read_the_same_from_the_same_bytes(
-    python: Path, server: str, bodies: dict[str, bytes]
-) -> None:
+@pytest.mark.timeout(ASK_TIMEOUT_S + 20)
+def test_the_packages_and_the_adapters_read_the_same_from_the_same_bytes(server: str, bodies: dict[str, bytes]) -> None:
     done = subprocess.run(
-        [python, "-c", PROGRAM, server],
+        [environment_of("provider_packages"), PROGRAM, server],
         input=json.dumps([*bodies]),
         check=True,
         capture_output=True,
