@@ -26,6 +26,8 @@ class AllModels:
         self._listed: dict[str, Sequence[str]] = {}
         self._loaded: dict[str, Mapping[str, int]] = {}
         self._wedged: dict[str, Sequence[str]] = {}
+        if self._named:  # where nobody lists any, what is asked for still has a label
+            metrics.models_listed(self._named)
 
     def of(self, server: str) -> ModelsMetrics:
         """Return who is told what ``server`` lists and holds."""

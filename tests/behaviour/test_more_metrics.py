@@ -36,11 +36,15 @@ FAMILIES: Final = {"proxy": proxy.metrics.families(), "gateway": gateway.metrics
 
 NO_LINE: Final = "the gateway has no waiting line"
 NOT_CUT: Final = "nobody is cut here: behaviour/test_slow_readers"
+SEVERAL: Final = "there is one model server here: behaviour/test_several_servers"
 WITHOUT_VALUE: Final = {
     "proxy": {
         "llm_followers_cut_total": NOT_CUT,
         "llm_log_dropped_total": "somebody reads the log: runtime/test_log",
         "llm_tokens_after_disconnect_total": "a call that is over is closed at once: proxy/test_upstream_call",
+        "llm_fallbacks_total": SEVERAL,
+        "llm_upstream_circuit_state": SEVERAL,
+        "llm_provider_key_ok": SEVERAL,
         "llm_model_wedged": "no model is wedged here: behaviour/test_wedged_model",
         "ollama_model_vram_bytes": "the simulator has no graphics card, as the recorded server: proxy/test_phases",
     },

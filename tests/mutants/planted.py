@@ -148,7 +148,7 @@ MUTANTS: Final = (
     Mutant(
         "the proxy is not told that a client left",
         "gateway/relay/hops.py",
-        "            await self._upstream.depart(follower, unseen=unseen)\n\n    async def _open",
+        "            await proxy.depart(follower, unseen=unseen)\n\n    async def _open",
         "            return\n\n    async def _open",
         (f"{HOPS}::test_a_client_that_left_closes_its_hop_first_and_then_says_so",),
     ),
@@ -217,10 +217,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         "who came last is served first",
-        "proxy/streams/permits.py",
-        "self._grant(self.waiting.popleft())",
-        "self._grant(self.waiting.pop())",
-        ("tests/proxy/streams/test_permits.py",),
+        "proxy/streams/fair_line.py",
+        "        waiter = self._queues[owner].popleft()\n",
+        "        waiter = self._queues[owner].pop()\n",
+        ("tests/proxy/streams/test_fair_line.py", "tests/proxy/streams/test_permits.py"),
     ),
     Mutant(
         "a stranger's stream can be read by its id",
