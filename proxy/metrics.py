@@ -86,6 +86,8 @@ class ProxyMetrics(StreamMetrics):
         self.key_ok = self.gauge(
             "llm_provider_key_ok", "0 while the key of a model server is known to be bad", ["server"]
         )
+        for name, _ in servers:
+            self.circuit.labels(name, OTHER_MODEL).set(0)
         self._circuits: set[tuple[str, str]] = set()
         self._made_with_models(self._make_model)
 
