@@ -19,6 +19,13 @@ INPUT: Final = {"city": "Reykjavík", "people": 3}
 _NAMED: Final = {"name": "clock", "description": "Tell the time", "parameters": CITY, "strict": True}
 _ARGUMENTS: Final = '{"city":"Reykjavík","people":3}'
 _URL: Final = f"data:image/png;base64,{PNG}"
+_ADDRESS: Final = "https://example.org/a.png"
+
+
+def _user(part: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "user", "content": [part]}
+
+
 FIELDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "tools": {
         "chat": {"tools": [{"type": "function", "function": _NAMED}]},
@@ -55,6 +62,34 @@ FIELDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "responses": {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": _URL}]}]},
     },
     "short": {"chat": {"max_completion_tokens": 5}, "responses": {"max_output_tokens": 5}},
+    "an image's address": {
+        "chat": {"messages": [_user({"type": "image_url", "image_url": {"url": _ADDRESS}})]},
+        "responses": {"input": [_user({"type": "input_image", "image_url": _ADDRESS})]},
+    },
+    "17 images": {
+        "chat": {"messages": [_user({"type": "image_url", "image_url": {"url": _URL}})] * 17},
+        "responses": {"input": [_user({"type": "input_image", "image_url": _URL})] * 17},
+    },
+    "a result without a call": {
+        "chat": {"messages": [{"role": "tool", "tool_call_id": "c1", "content": "12:00"}]},
+        "responses": {"input": [{"type": "function_call_output", "call_id": "c1", "output": "12:00"}]},
+    },
+    "arguments that are no JSON": {
+        "chat": {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{"}}],
+                }
+            ]
+        },
+        "responses": {"input": [{"type": "function_call", "call_id": "c1", "name": "clock", "arguments": "{"}]},
+    },
+    "a forced tool among several": {
+        "chat": {"tools": [{"type": "function", "function": _NAMED}] * 2, "tool_choice": "required"},
+        "responses": {"tools": [{"type": "function", **_NAMED}] * 2, "tool_choice": "required"},
+    },
     "several": {"chat": {"n": 2}, "responses": {"previous_response_id": "resp_1"}},
     "schema": {
         "chat": {
@@ -123,6 +158,13 @@ def _broken(name: str, model: str) -> list[Case]:
     return streamed + whole
 
 
+WRONG: Final = (
+    "an image's address",
+    "17 images",
+    "a result without a call",
+    "arguments that are no JSON",
+    "a forced tool among several",
+)
 CASES: Final = [
     *_everywhere("text", "story", finish="stop", said=True, error=None),
     *_everywhere("thinking", "thinker", thinks=True, finish="stop"),
@@ -139,6 +181,16 @@ CASES: Final = [
         for how in WAYS[:2]
     ),
     *_everywhere("an unknown model", "nobody", status=404, code="model_not_found", exception="NotFoundError"),
+    *(
+        Case("a call in pieces of three bytes", "tooler:piece=3", api, how, ("tools",), {"inputs": [INPUT]})
+        for api in APIS
+        for how in WAYS[:2]
+    ),
+    *(
+        Case(name, "tooler", api, "whole", (name,), {"status": 400, "exception": "BadRequestError"}, 0)
+        for api in APIS
+        for name in WRONG
+    ),
     *_everywhere("not offered", "sim", "several", calls=0, status=400, exception="BadRequestError"),
     *_twice("a failing model server", "sim:status=500", status=502, exception="InternalServerError"),
     *_twice("an absent model server", "sim:status=503", calls=3, status=503, exception="InternalServerError"),
