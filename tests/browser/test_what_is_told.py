@@ -162,17 +162,6 @@ async def test_who_answered_elsewhere_and_without_what_stands_under_the_answer(
     await expect(panel).to_contain_text("top_k, seed")
 
 
-async def test_who_was_asked_in_vain_stands_on_the_card(context: BrowserContext, up: PageChain) -> None:
-    visit = await Visit.to(up.url, context)
-    tried = [{"server": "gpu1", "code": "refused"}, {"server": "cheap", "code": "quota"}]
-    error = {"code": "upstream_unavailable", "message": "AI unavailable.", "retryable": True, "tried": tried}
-    await answer(visit.page, "/api/chat/stream", frames({"type": "error", "error": error}))
-
-    await visit.ask("hi")
-
-    await expect(visit.answer.get_by_role("alert")).to_contain_text("Asked: gpu1 (refused), cheap (quota).")
-
-
 async def test_what_is_awaited_is_said_in_words(visit: Visit) -> None:
     said = {
         "queued": "waiting in line",

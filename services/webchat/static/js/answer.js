@@ -120,8 +120,8 @@ const APPLY = {
     answer.status = ENDS[String(data.finish_reason)] ?? "sent";
   },
   error(answer, data) {
-    const { code, message, retryable, request_id: requestId, stage, tried } = data.error;
-    answer.failure = { code, message, retryable: Boolean(retryable), requestId, stage, tried };
+    const { code, message, retryable, request_id: requestId, stage } = data.error;
+    answer.failure = { code, message, retryable: Boolean(retryable), requestId, stage };
     answer.status = "failed";
     if (data.skipped_lines) answer.done = { ...answer.done, skipped_lines: data.skipped_lines };
   },

@@ -41,7 +41,6 @@ export function failureCard(failure, remedies, { isNews, retry }) {
       h("p", { class: "what" }, wordsOf(failure, remedies.gateway)),
       advice,
       LIMITED.has(failure.code) ? leftOf(failure, remedies) : null,
-      failure.tried ? h("p", { class: "advice" }, t("tried", { servers: failure.tried.map(({ server, code }) => `${server} (${code})`).join(", ") })) : null,
       h("p", { class: "code" }, codeOf(failure)),
     ),
     h(

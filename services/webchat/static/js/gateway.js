@@ -22,7 +22,6 @@ const ASK_TIMEOUT_MS = 8000;
  * @property {number} [retryAt] before which asking again is of no use, in ms
  * @property {string} [requestId]
  * @property {string} [stage]
- * @property {{server: string, code: string}[]} [tried] who was asked, where there are several
  * @property {{most: number, left: number}} [perMinute] requests that the key may make, and how many of them it still may
  */
 
@@ -129,7 +128,6 @@ async function failureOf(answer) {
     retryable: Boolean(error.retryable ?? answer.status >= 500),
     retryAt: waitS ? Date.now() + waitS * 1000 : undefined,
     requestId: error.request_id ?? answer.headers.get("X-Request-Id") ?? undefined,
-    tried: error.tried,
     perMinute: most === null || left === null ? undefined : { most, left },
   };
 }

@@ -65,7 +65,6 @@ const ENGLISH = {
   daySpent: "{count} tokens are used today.",
   daySpent_one: "1 token is used today.",
   dayLeft: "{left} of {most} tokens are left today.",
-  tried: "Asked: {servers}.",
   key: "Key",
   keyExample: "sk_…",
   keyIsThere: "one is kept",
