@@ -16,7 +16,7 @@ _ALLOWED: Final = (
 _EXPOSED: Final = "X-Request-Id, X-Stream-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 _FOREIGN_PREFIXES: Final = ("x-stainless-", "anthropic-")
 """Of headers that clients of other languages send: which ones changes with their releases."""
-_FOREIGN_EXPOSED: Final = f"{_EXPOSED}, Request-Id, Retry-After-Ms, X-Should-Retry"
+_FOREIGN_EXPOSED: Final = f"{_EXPOSED}, Request-Id, Retry-After-Ms, X-Should-Retry, Sluice-Error-Code"
 _MOST_NAMES: Final = 64
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_AGE_S: Final = 600

@@ -8,6 +8,7 @@ native     the native whole answer; its frames, which both servers speak, are in
 foreign    what the languages of other makers share: ids, refusals, what a client wants
 history    how a conversation in one of them is read
 estimate   how many tokens a conversation may have
+seals      a provider's signatures on their way through a client and back
 forced_tool  a tool that must be called, where a model server knows no such order
 openai_chat, openai_chat_request  OpenAI's chat completions
 openai_responses, openai_response, openai_responses_request  OpenAI's responses: events, objects, what is asked

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, assert_never
 
 import orjson
 
+from services.dialects import seals
 from services.dialects.anthropic import failure_of
 from services.dialects.dialect import Answer
 from services.dialects.foreign import HEARTBEAT_S, Told, Wanted, refusal_head, shown_id
@@ -40,6 +41,8 @@ _FINISH_REASONS: Final[Mapping[FinishReason, str]] = {
     FinishReason.TOOL_CALLS: "tool-calls",
     FinishReason.CONTENT_FILTER: "content-filter",
 }
+PROVIDER: Final = "sluice"
+"""Under which name a part's metadata holds what is ours."""
 _DONE: Final = b"data: [DONE]\n\n"
 _PARTS: Final[Mapping[TextKind, str]] = {Token: "text", Thinking: "reasoning"}
 
@@ -97,14 +100,14 @@ class AiSdkChunks:
         match event:
             case Token() | Thinking():
                 return self.text(type(event), number, event.content)
-            case ToolCall(call_id, name, arguments):
+            case ToolCall(call_id, name, arguments, extra):
                 call = {"toolCallId": call_id, "toolName": name, "dynamic": True}
-                whole = _chunk("tool-input-available", **call, input=arguments)
+                whole = _chunk("tool-input-available", **call, input=arguments, **_kept(extra))
                 return self._end_part() + _chunk("tool-input-start", **call) + whole
             case ToolResult():
                 return self._end_part() + _result(event)
-            case Signature():  # a page does not send it back
-                return b""
+            case Signature():
+                return self._sealed(event)
             case Started():
                 return self._begin(event)
             case Finished() | Failed():
@@ -123,9 +126,15 @@ class AiSdkChunks:
         self._delta = b'data: {"type":"%b-delta","id":"%b","delta":%%b}\n\n' % (name.encode(), part_id.encode())
         return _chunk(f"{name}-start", id=part_id)
 
-    def _end_part(self) -> bytes:
+    def _end_part(self, seal: Signature | None = None) -> bytes:
         kind, self._is_open = self._is_open, None
-        return b"" if kind is None else _chunk(f"{_PARTS[kind]}-end", id=str(self._begun))
+        return b"" if kind is None else _chunk(f"{_PARTS[kind]}-end", id=str(self._begun), **_kept(seal))
+
+    def _sealed(self, seal: Signature) -> bytes:
+        """Return the end of what was thought, with its seal: the page sends a part's metadata back with it."""
+        if self._is_open is Thinking:
+            return self._end_part(seal)
+        return self._end_part() + self._begin_part(Thinking) + self._end_part(seal)
 
 
 class ResumableAiSdkChunks(AiSdkChunks):
@@ -148,6 +157,10 @@ def refusal(refused: ApiError, request_id: str) -> Answer:
 
 def _chunk(kind: str, **data: Any) -> bytes:
     return sse.encode(orjson.dumps({"type": kind, **data}))
+
+
+def _kept(seal: Signature | None) -> dict[str, Any]:
+    return {} if seal is None else {"providerMetadata": {PROVIDER: seals.as_data(seal)}}
 
 
 def _result(result: ToolResult) -> bytes:

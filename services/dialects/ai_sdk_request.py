@@ -12,9 +12,12 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import Discriminator, Field, Tag
 
+from services.dialects import seals
+from services.dialects.ai_sdk import PROVIDER
 from services.dialects.foreign import Wanted
 from services.dialects.history import joined, picture
 from services.wire import bodies
+from services.wire.events import Signature
 from services.wire.hop import Chat
 from services.wire.request import BadBody, CalledTool, Message, refuse_many_images
 from services.wire.validation import Part, read, validated
@@ -31,6 +34,11 @@ class _Text(Part):
 
 class _Reasoning(Part):
     text: str
+    providerMetadata: Any = None  # noqa: N815 the client's own name, as those below
+
+
+def _seal_in(metadata: object) -> Signature | None:
+    return seals.of_data(metadata.get(PROVIDER)) if isinstance(metadata, dict) else None
 
 
 class _File(Part):
@@ -47,13 +55,14 @@ class _Tool(Part):
     input: Any = None
     output: Any = None
     errorText: str = ""  # noqa: N815
+    callProviderMetadata: Any = None  # noqa: N815
 
     @property
     def called(self) -> CalledTool:
         """The call."""
         if self.input is not None and not isinstance(self.input, dict):
             raise BadBody("input of a tool part must be an object")
-        return CalledTool(self.name, self.input or {}, self.toolCallId)
+        return CalledTool(self.name, self.input or {}, self.toolCallId, extra=_seal_in(self.callProviderMetadata))
 
     @property
     def name(self) -> str:
@@ -174,6 +183,7 @@ class _Asked:
 
     text: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
+    seals: list[Signature] = field(default_factory=list)
     calls: list[CalledTool] = field(default_factory=list)
     results: list[Message] = field(default_factory=list)
 
@@ -182,6 +192,8 @@ class _Asked:
             self.text.append(part.text)
         elif isinstance(part, _Reasoning):
             self.thinking.append(part.text)
+            if (seal := _seal_in(part.providerMetadata)) is not None:
+                self.seals.append(seal)
         elif isinstance(part, _Tool) and (result := part.result) is not None:
             self.calls.append(part.called)
             self.results.append(result)
@@ -189,8 +201,8 @@ class _Asked:
     def turns(self) -> Iterable[Message]:
         if not (self.text or self.thinking or self.calls):
             return
-        thinking, calls = "".join(self.thinking) or None, tuple(self.calls) or None
-        yield Message("assistant", "".join(self.text), thinking, tool_calls=calls)
+        thinking, calls, extra = "".join(self.thinking) or None, tuple(self.calls) or None, tuple(self.seals) or None
+        yield Message("assistant", "".join(self.text), thinking, tool_calls=calls, extra=extra)
         yield from self.results
 
 

@@ -10,12 +10,13 @@ What its clients take for whole is a body that ends properly, so no end of ours 
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, assert_never
 
 import orjson
 
+from services.dialects import seals
 from services.dialects.dialect import Answer
 from services.dialects.estimate import BYTES_PER_TOKEN, input_tokens
 from services.dialects.foreign import HEARTBEAT_S, Told, Wanted, refusal_head, shown_id
@@ -154,8 +155,8 @@ class AnthropicEvents:
                 return self.close(event)
             case ToolResult():  # of a tool that the server ran: the text tells of it
                 return b""
-            case Signature():  # its provider's; the block of thinking has a seal of ours
-                return b""
+            case Signature():
+                return self._end_block() + self._opaque(seals.as_text(event))
             case _:
                 assert_never(event)
 
@@ -165,9 +166,15 @@ class AnthropicEvents:
 
     def _call(self, call: ToolCall) -> bytes:
         ended = self._end_block()
+        if call.extra is not None:
+            ended += self._opaque(seals.as_text(call.extra, call.call_id))
         begun = self._begin({"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}})
         arguments = orjson.dumps(orjson.dumps(call.arguments).decode())
         return ended + begun + _INPUT_DELTA % (self._block, arguments) + _CLOSE_BLOCK % self._block
+
+    def _opaque(self, text: str) -> bytes:
+        """Return the block that these clients send back as it is: what a provider wants to have back goes in it."""
+        return self._begin(_redacted(text)) + _CLOSE_BLOCK % self._block
 
     def _begin_text(self, kind: TextKind) -> bytes:
         self._is_open = kind
@@ -200,7 +207,7 @@ class AnthropicMessage:
             _, headers, body = refusal(ApiError(failed), self._told.request_id)
             return 409, {**headers, "Sluice-Error-Code": end.reason}, body
         stream_id = next((event.stream_id for _, event in events if isinstance(event, Started)), "")
-        blocks = [block for _, event in events if (block := _block(event)) is not None]
+        blocks = [block for _, event in events for block in _blocks(event)]
         usage = _final_usage(end, self._input_tokens)
         message = _message(self._told.model, stream_id, blocks, _STOP_REASONS[end.reason], usage)
         return 200, JSON_HEADERS, orjson.dumps({**message, **skipped(end.skipped_lines)})
@@ -263,18 +270,26 @@ def _message(
     }
 
 
-def _block(event: Logged) -> dict[str, Any] | None:
+def _blocks(event: Logged) -> Iterator[dict[str, Any]]:
     match event:
         case Token(text):
-            return {"type": "text", "text": text}
+            yield {"type": "text", "text": text}
         case Thinking(text):
-            return {"type": "thinking", "thinking": text, "signature": ThinkingSeal(text).signature}
+            yield {"type": "thinking", "thinking": text, "signature": ThinkingSeal(text).signature}
         case ToolCall():
-            return {"type": "tool_use", "id": event.call_id, "name": event.name, "input": event.arguments}
-        case Started() | Signature() | ToolResult() | Finished() | Failed():
-            return None
+            if event.extra is not None:
+                yield _redacted(seals.as_text(event.extra, event.call_id))
+            yield {"type": "tool_use", "id": event.call_id, "name": event.name, "input": event.arguments}
+        case Signature():
+            yield _redacted(seals.as_text(event))
+        case Started() | ToolResult() | Finished() | Failed():
+            return
         case _:
             assert_never(event)
+
+
+def _redacted(text: str) -> dict[str, Any]:
+    return {"type": "redacted_thinking", "data": text}
 
 
 def _usage(input_tokens: int, output_tokens: int) -> dict[str, int]:

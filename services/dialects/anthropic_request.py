@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 
-from services.dialects import openai_parts
+from services.dialects import openai_parts, seals
 from services.dialects.anthropic import ThinkingSeal
 from services.dialects.forced_tool import ANY_TOOL
 from services.dialects.foreign import Wanted
@@ -56,6 +56,10 @@ class _Thinking(Part):
     signature: str = ""
 
 
+class _Redacted(Part):
+    data: str = ""
+
+
 class _ToolUse(Part):
     id: _Name
     name: _Name
@@ -78,7 +82,7 @@ def _as_blocks(content: object) -> object:
     raise PydanticCustomError("content", "must be a string or a list of blocks")
 
 
-_KNOWN: Final = ("text", "image", "thinking", "tool_use", "tool_result")
+_KNOWN: Final = ("text", "image", "thinking", "redacted_thinking", "tool_use", "tool_result")
 
 
 def _kind(block: object) -> str | None:
@@ -104,6 +108,7 @@ class _ToolResult(Part):
 
 _History = (
     Annotated[_Thinking, Tag("thinking")]
+    | Annotated[_Redacted, Tag("redacted_thinking")]
     | Annotated[_ToolUse, Tag("tool_use")]
     | Annotated[_ToolResult, Tag("tool_result")]
 )
@@ -250,7 +255,14 @@ def _of_system(blocks: Sequence[object], _called: CalledTools) -> Iterator[Messa
 
 def _of_assistant(blocks: Sequence[object], called: CalledTools) -> Iterator[Message]:
     """Yield the turn; of its thinking what a model here thought, for another server's means nothing to it."""
-    calls = [CalledTool(block.name, block.input, block.id) for block in blocks if isinstance(block, _ToolUse)]
+    found = (seals.of_text(block.data) for block in blocks if isinstance(block, _Redacted))
+    sealed = [seal for seal in found if seal is not None]
+    of_calls = {call_id: seal for seal, call_id in sealed}
+    calls = [
+        CalledTool(block.name, block.input, block.id, extra=of_calls.get(block.id))
+        for block in blocks
+        if isinstance(block, _ToolUse)
+    ]
     for call in calls:
         called.add(call.call_id or "", call.name)
     ours = [
@@ -259,7 +271,8 @@ def _of_assistant(blocks: Sequence[object], called: CalledTools) -> Iterator[Mes
         if isinstance(block, _Thinking) and block.signature == ThinkingSeal(block.thinking).signature
     ]
     text = "".join(block.text for block in blocks if isinstance(block, _Text))
-    yield Message("assistant", text, "".join(ours) or None, tool_calls=tuple(calls) or None)
+    extra = tuple(seal for seal, call_id in sealed if not call_id) or None
+    yield Message("assistant", text, "".join(ours) or None, tool_calls=tuple(calls) or None, extra=extra)
 
 
 def _of_user(blocks: Sequence[object], called: CalledTools) -> Iterator[Message]:

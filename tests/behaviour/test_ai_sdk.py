@@ -96,8 +96,10 @@ async def test_an_answer_that_breaks_off_ends_with_an_error(fault: str, client: 
 async def test_a_refusal_is_a_sentence_for_the_page(
     fields: dict[str, Any], code: Code, words: str, client: Client
 ) -> None:
-    answer = await client.ask(PATH, {**asking("sim"), **fields})
+    """And for its program there is the code, which a page of another origin may read."""
+    answer = await client.ask(PATH, {**asking("sim"), **fields}, {"Origin": "http://localhost:3000"})
 
+    assert "Sluice-Error-Code" in answer.headers["Access-Control-Expose-Headers"]
     assert (answer.status, answer.headers["Sluice-Error-Code"]) == (RULES[code].status, code)
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.body.decode().startswith(words)

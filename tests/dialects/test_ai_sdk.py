@@ -17,7 +17,6 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
-    Signature,
     Started,
     Status,
     Terminal,
@@ -136,10 +135,6 @@ def test_the_page_is_shown_what_a_tool_of_the_server_gave(ok: bool, chunk: dict[
     assert told((2, ToolResult("c", "f", ok=ok, content="12", duration_ms=1))) == [chunk]
 
 
-def test_the_page_is_shown_no_provider_s_signature() -> None:
-    assert told((2, Signature("gemini", {"s": "opaque"}))) == []
-
-
 def test_what_the_stream_waits_for_is_shown_and_not_kept() -> None:
     (frame,) = SseDecoder().feed(AiSdkChunks().status(Status(Phase.QUEUED, position=3)))
 
@@ -155,6 +150,13 @@ def test_no_text_is_lost_or_changed(parts: list[str], kind: type[Token | Thinkin
     chunks = told(*((number, kind(part)) for number, part in enumerate(parts, 2)), (99, ended()))
 
     assert [chunk["delta"] for chunk in chunks[:-1] if "delta" in chunk] == parts
+
+
+def test_the_start_is_the_same_by_either_road() -> None:
+    started = STARTED[1]
+    assert isinstance(started, Started)
+
+    assert AiSdkChunks().open(started) == AiSdkChunks().frames([STARTED])
 
 
 @pytest.mark.parametrize("event", [Token("Hello 🌊"), Thinking('"\n')])

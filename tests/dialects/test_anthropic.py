@@ -27,7 +27,6 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Phase,
-    Signature,
     Started,
     Status,
     Terminal,
@@ -220,6 +219,13 @@ def test_the_arguments_of_a_call_are_whole(arguments: dict[str, Any]) -> None:
     assert json.loads(delta["partial_json"]) == arguments
 
 
+def test_the_start_is_the_same_by_either_road() -> None:
+    started = STARTED[1]
+    assert isinstance(started, Started)
+
+    assert AnthropicEvents(WANTED, TOLD).open(started) == AnthropicEvents(WANTED, TOLD).frames([STARTED])
+
+
 @pytest.mark.parametrize("event", [Token("Hello 🌊"), Thinking('"\n')])
 def test_text_without_an_event_is_the_event_s_frame(event: Token | Thinking) -> None:
     one, other = AnthropicEvents(WANTED, TOLD), AnthropicEvents(WANTED, TOLD)
@@ -241,7 +247,6 @@ def test_what_these_clients_do_not_know_is_not_said() -> None:
 
     assert dialect.status(Status(Phase.LOADING)) == b""
     assert dialect.frames([(2, ToolResult("c", "f", ok=True, content="12", duration_ms=1))]) == b""
-    assert dialect.frames([(3, Signature("gemini", {"s": "opaque"}))]) == b""
 
 
 def test_a_heartbeat_is_an_event() -> None:
