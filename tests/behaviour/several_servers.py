@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,13 @@ from proxy.app import ProxyService
 from proxy.settings import ProxySettings
 from services.runtime.lifecycle import Service
 from services.runtime.settings import Address
+from tests.eventually import soon
+from tests.reader import Client
 
 KEY: Final = "sk-canary-0123456789"
 HEAD: Final = b"HTTP/1.1 %d Said\r\nContent-Type: %b\r\nConnection: close\r\n%b\r\n"
+NATIVE: Final = {"Accept": "text/event-stream;dialect=native"}
+ASK: Final = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 QUICK: Final = {"connect_timeout_s": 10.0, "first_token_timeout_s": 30.0, "queue_timeout_s": 30.0}
 
 
@@ -190,3 +194,68 @@ async def _running(service: Service) -> AsyncIterator[tuple[str, str]]:
         for port in ports:
             await port.close()
         await service.close()
+
+
+@dataclass
+class Scene:
+    """An Ollama, then Groq, then OpenAI, and the proxy before them."""
+
+    gpu: ModelServer
+    groq: ModelServer
+    openai: ModelServer
+    proxy: Proxy
+    client: Client
+
+    async def ask(self, **fields: Any) -> Any:
+        return await self.client.ask("/api/chat/stream", {**ASK, **fields}, NATIVE)
+
+
+@asynccontextmanager
+async def a_scene(
+    folder: Path,
+    certificate: tuple[Path, ssl.SSLContext],
+    *,
+    gpu: Answer | Answers = None,
+    groq: Answer | Answers = None,
+    openai: Answer | Answers = None,
+    more: str = "",
+    gpu_s: float = 30,
+    groq_s: float = 30,
+    trusts: bool = True,
+) -> AsyncIterator[Scene]:
+    cert, tls = certificate
+    (folder / "key").write_text(KEY)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(serving(ModelServer(gpu, models=("m", "other"))))
+        second = await stack.enter_async_context(serving(ModelServer(groq), tls))
+        third = await stack.enter_async_context(serving(ModelServer(openai), tls))
+        trusted = f'ca_file = "{cert}"\n' if trusts else ""
+        text = f"""
+[[server]]
+name = "gpu"
+kind = "ollama"
+url = "http://127.0.0.1:{first.port}"
+first_token_timeout_s = {gpu_s}
+[[server]]
+name = "groq"
+kind = "groq"
+url = "https://localhost:{second.port}/openai/v1"
+key_file = "{folder / "key"}"
+models = {{ "*" = "llama-3.3-70b" }}
+first_token_timeout_s = {groq_s}
+{trusted}
+[[server]]
+name = "openai"
+kind = "openai"
+url = "https://localhost:{third.port}/v1"
+models = {{ "*" = "gpt-4o-mini" }}
+{trusted}
+[chain]
+default = ["gpu", "groq", "openai"]
+"only-here" = ["gpu"]
+{more}
+"""
+        proxy = await stack.enter_async_context(a_proxy(folder / "sluice.toml", text))
+        client = await stack.enter_async_context(Client(proxy.url))
+        await soon(lambda: {one.path for one in first.asked} >= {"/api/tags", "/api/ps"}, "the lists were asked for")
+        yield Scene(first, second, third, proxy, client)

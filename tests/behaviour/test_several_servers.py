@@ -6,23 +6,23 @@ proxy/upstream/key_checks.py.
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.behaviour.several_servers import (
+    ASK,
     KEY,
+    NATIVE,
     Answer,
-    Answers,
     Asked,
     ModelServer,
     Proxy,
     a_gateway,
     a_proxy,
+    a_scene,
+    frames,
     ollama_spoken,
     said,
     serving,
@@ -34,79 +34,12 @@ from tests.machine import needs
 from tests.reader import Client
 
 pytestmark = needs("openssl")
-NATIVE = {"Accept": "text/event-stream;dialect=native"}
-ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 BUSY = said(503, {"error": "busy"})
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
-
-
-@dataclass
-class Scene:
-    """An Ollama, then Groq, then OpenAI, and the proxy before them."""
-
-    gpu: ModelServer
-    groq: ModelServer
-    openai: ModelServer
-    proxy: Proxy
-    client: Client
-
-    async def ask(self, **fields: Any) -> Any:
-        return await self.client.ask("/api/chat/stream", {**ASK, **fields}, NATIVE)
-
-
-@asynccontextmanager
-async def a_scene(
-    folder: Path,
-    certificate: tuple[Path, ssl.SSLContext],
-    *,
-    gpu: Answer | Answers = None,
-    groq: Answer | Answers = None,
-    openai: Answer | Answers = None,
-    more: str = "",
-    gpu_s: float = 30,
-    groq_s: float = 30,
-    trusts: bool = True,
-) -> AsyncIterator[Scene]:
-    cert, tls = certificate
-    (folder / "key").write_text(KEY)
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(serving(ModelServer(gpu, models=("m", "other"))))
-        second = await stack.enter_async_context(serving(ModelServer(groq), tls))
-        third = await stack.enter_async_context(serving(ModelServer(openai), tls))
-        trusted = f'ca_file = "{cert}"\n' if trusts else ""
-        text = f"""
-[[server]]
-name = "gpu"
-kind = "ollama"
-url = "http://127.0.0.1:{first.port}"
-first_token_timeout_s = {gpu_s}
-[[server]]
-name = "groq"
-kind = "groq"
-url = "https://localhost:{second.port}/openai/v1"
-key_file = "{folder / "key"}"
-models = {{ "*" = "llama-3.3-70b" }}
-first_token_timeout_s = {groq_s}
-{trusted}
-[[server]]
-name = "openai"
-kind = "openai"
-url = "https://localhost:{third.port}/v1"
-models = {{ "*" = "gpt-4o-mini" }}
-{trusted}
-[chain]
-default = ["gpu", "groq", "openai"]
-"only-here" = ["gpu"]
-{more}
-"""
-        proxy = await stack.enter_async_context(a_proxy(folder / "sluice.toml", text))
-        client = await stack.enter_async_context(Client(proxy.url))
-        await soon(lambda: {one.path for one in first.asked} >= {"/api/tags", "/api/ps"}, "the lists were asked for")
-        yield Scene(first, second, third, proxy, client)
 
 
 async def scraped(proxy: Proxy) -> dict[str, float]:
@@ -355,3 +288,50 @@ async def test_a_gateway_shows_which_servers_have_a_model_and_passes_on_that_it_
         assert (stayed.status, stayed.error["code"]) == (503, "upstream_unavailable")
         assert gone.end is not None
         assert (gone.text, gone.end["served_by"]["server"]) == ("no", "groq")
+
+
+async def test_gemini_is_asked_in_its_own_language_and_by_its_own_header(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    part = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]}
+    counted = {**part, "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}}
+    cert, tls = certificate
+    (tmp_path / "key").write_text(KEY)
+    cloud = ModelServer(said(200, frames(counted), "text/event-stream"))
+    async with serving(ModelServer(BUSY, models=("m",))) as gpu, serving(cloud, tls):
+        text = f"""
+[[server]]
+name = "gpu"
+kind = "ollama"
+url = "http://127.0.0.1:{gpu.port}"
+[[server]]
+name = "gemini"
+kind = "gemini"
+url = "https://localhost:{cloud.port}"
+key_file = "{tmp_path / "key"}"
+models = {{ "m" = "gemini-2.5-flash" }}
+ca_file = "{cert}"
+[chain]
+default = ["gpu", "gemini"]
+"""
+        async with a_proxy(tmp_path / "sluice.toml", text) as proxy, Client(proxy.url) as client:
+            answer = await client.ask("/api/chat/stream", ASK, NATIVE)
+
+    assert answer.end is not None
+    assert (answer.text, answer.end["usage"]) == ("Hello", {"input_tokens": 3, "output_tokens": 1})
+    assert answer.end["served_by"]["server"] == "gemini"
+    [asked] = cloud.questions()
+    assert asked.path == "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    assert asked.headers["x-goog-api-key"] == KEY
+
+
+async def test_servers_that_fail_again_and_again_are_left_alone(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """U14: behind five failures nobody is asked, and who asks is told at once what is open."""
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=BUSY, openai=BUSY) as scene:
+        answers = [await scene.ask() for _ in range(12)]
+
+        assert {answer.status for answer in answers} == {503}
+        assert {one["code"] for one in answers[-1].error["tried"]} == {"open"}
+        assert max(len(server.questions()) for server in (scene.gpu, scene.groq, scene.openai)) <= 5 + 2
