@@ -27,7 +27,7 @@ THINKING: Final = {"type": "enabled", "budget_tokens": 1024}
 PICTURE: Final = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 ANSWERS: Final = ("whole", "helper")
 INPUT: Final = {"city": "Reykjavík", "people": 3}
-CALLED: Final = [
+CALLED: Final[list[dict[str, Any]]] = [
     {"role": "user", "content": "hello"},
     {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "clock", "input": INPUT}]},
     {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "12:00"}]},
@@ -67,6 +67,10 @@ class Case:
         return f"{self.model}{',' if ':' in self.model else ':'}seed={seed}"
 
 
+def _said(*blocks: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "user", "content": list(blocks)}
+
+
 def _both(name: str, model: str, expected: dict[str, Any], calls: int | None = None, **fields: Any) -> list[Case]:
     return [Case(f"{name}, {how}", how, model, fields, expected, calls) for how in ANSWERS]
 
@@ -79,6 +83,13 @@ def _broken(name: str, model: str) -> list[Case]:
     return [*streamed, Case(f"{name}, whole", "whole", model, {}, {"type": "api_error", "status": 502}, 3)]
 
 
+BAD_REQUEST: Final = {"class": "BadRequestError", "status": 400, "type": "invalid_request_error"}
+BAD: Final[dict[str, dict[str, Any]]] = {
+    "an image's address": {"messages": [_said({"type": "image", "source": {"type": "url", "url": "http://x/y.png"}})]},
+    "17 images": {"messages": [_said(*[PICTURE] * 17)]},
+    "a result without a call": {"messages": CALLED[2:]},
+    "arguments that are no JSON": {"messages": [{**CALLED[1], "content": [{**CALLED[1]["content"][0], "input": "{"}]}]},
+}
 CASES: Final = [
     *_both("text", "sim:tokens=8", {"blocks": ["text"], "stop": "end_turn", "output": 9}),
     *_both("system", "sim:tokens=3", {"blocks": ["text"]}, system=[{"type": "text", "text": "Be brief"}]),
@@ -106,6 +117,7 @@ CASES: Final = [
     Case("counting", "count", "sim", {}, {"counted": True}, 0),
     *_both("an unknown model", "nobody", {"class": "NotFoundError", "status": 404, "type": "not_found_error"}),
     *_both("a forced tool among several", "sim", {"status": 400}, 0, tools=[CLOCK, CLOCK], tool_choice={"type": "any"}),
+    *[Case(name, "whole", "sim", fields, BAD_REQUEST, 0) for name, fields in BAD.items()],
     *_both("a full model server", "sim:status=503", {"status": 529, "type": "overloaded_error"}, 6),
     *_broken("an error in the stream", "sim:tokens=9,fault=error,at=3"),
     *_broken("cut short", "sim:tokens=9,fault=truncate,at=3"),
