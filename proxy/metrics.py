@@ -179,10 +179,10 @@ class ProxyMetrics(StreamMetrics):
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
             self.loads.labels(label).inc()
         if stream.log.skipped_lines:
-            self.violations.labels("ollama", "skipped_line").inc(stream.log.skipped_lines)
+            self.violations.labels(stream.provider, "skipped_line").inc(stream.log.skipped_lines)
         for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
             if record.reason == code:
-                self.violations.labels("ollama", kind).inc()
+                self.violations.labels(stream.provider, kind).inc()
         return record
 
     def _permits_in_use(self, label: str) -> int:
