@@ -183,7 +183,7 @@ def last_fields(end: Finished) -> Mapping[str, Any]:
     }
     counts = {} if end.usage is None else {_INPUT: end.usage.input_tokens, _OUTPUT: end.usage.output_tokens}
     fields |= {name: count for name, count in counts.items() if count is not None}
-    return {**fields, "served_by": end.served_by}
+    return {**fields, "served_by": native.served_by_data(end.served_by)}
 
 
 def was_stopped(end: Finished) -> bool:
