@@ -54,7 +54,7 @@ def install(lock: Path) -> None:
         return
     shutil.rmtree(place, ignore_errors=True)
     venv.create(place, with_pip=False)
-    pip = [sys.executable, "-m", "pip", f"--python={place / 'bin' / 'python'}", "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", f"--python={place / 'bin' / 'python'}", "install", "--quiet", "--no-compile"]
     command = [*pip, "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
     subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S)
     (place / _DONE).touch()
