@@ -32,6 +32,7 @@ from tests.bench.programs import CannotBuild, Programs, build, in_python
 from tests.bench.results import Results
 from tests.bench.sluice import Checkout, sluice
 from tests.bench.stage import Stage
+from tests.bench.ways import WAYS
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / ".bench"
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against", type=Path, action="append", default=[], help="another checkout, measured in turn with this one"
     )
+    parser.add_argument("--ways", default="", help=f"ours in other ways, too, by name: {', '.join(WAYS)}")
     parser.add_argument("--peers", action="store_true", help=f"also {litellm.NAME}, in an environment of its own")
     parser.add_argument("--output", type=Path, default=FOLDER / "report.json", help="where the report is written")
     return parser
@@ -119,6 +121,8 @@ def _contenders(
         found[NGINX] = functools.partial(nginx_twice, program, port, cores, folder)
     for name, root in {OURS: ROOT, **{path.resolve().name: path.resolve() for path in asked.against}}.items():
         found[name] = functools.partial(sluice, name, Checkout(root, python), port, cores, folder)
+    for way in filter(None, asked.ways.split(",")):
+        found[way] = functools.partial(sluice, way, Checkout(ROOT, python, WAYS[way]), port, cores, folder)
     if asked.peers:
         found[litellm.NAME] = functools.partial(litellm.litellm, litellm.environment(FOLDER), port, cores, folder)
     return found

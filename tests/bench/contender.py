@@ -24,6 +24,7 @@ class Contender:
     Args:
         hops: the process ids of each hop, by its name, the one beside the client first.
         port, path, body: how it is asked; the load generator writes its words in place of PROMPT.
+        headers: more lines of each request, each with its CRLF.
         metrics: addresses that are scraped while it is measured.
     """
 
@@ -33,6 +34,7 @@ class Contender:
     body: str = CHAT_BODY
     hops: Mapping[str, Sequence[int]] = field(default_factory=dict)
     metrics: Sequence[str] = ()
+    headers: str = ""
 
     @property
     def pids(self) -> list[int]:

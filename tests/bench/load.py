@@ -57,6 +57,7 @@ def run(programs: Programs, cores: Cores, contender: Contender, load: Load, more
     """
     pids = [*contender.pids, *more_pids]
     asking = [f"port={contender.port}", f"path={contender.path}", f"body={contender.body}"]
+    asking += [f"headers={contender.headers}"] if contender.headers else []
     command = [*programs.readers, *asking, *load.orders(), *(f"cpu={pid}" for pid in pids)]
     with pinned(cores.load):
         generator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

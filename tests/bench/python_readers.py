@@ -15,7 +15,7 @@ import uvloop
 
 from tests.bench.load import Load
 
-_WORDS: Final = {"port", "path", "body", "phases"}  # orders that are no number of Load's
+_WORDS: Final = {"port", "path", "body", "headers", "phases"}  # orders that are no number of Load's
 FOR_EVER: Final = 1 << 30
 PROBE: Final = Load(requests=FOR_EVER, tokens=2, pause_ms=20)
 _STAMP: Final = re.compile(rb"([@#])(\d+)(?=\D)")
@@ -70,6 +70,7 @@ class Run:
         given: dict[str, Any] = {name: int(text) for name, text in orders.items() if name not in _WORDS}
         self.load = Load(**given)
         self.port, self.path, self.body = int(orders["port"]), orders["path"], orders["body"]
+        self.headers = orders.get("headers", "")
         self._phases = [
             (name, int(ms)) for name, _, ms in (one.partition(":") for one in orders["phases"].split(",")) if ms
         ]
@@ -214,7 +215,7 @@ class Reader:
         prompt = f"tokens={load.tokens} rate={load.rate} wait={run.load.wait_ms} stream={self._stream}"
         body = run.body.replace("PROMPT", prompt)
         head = f"POST {run.path} HTTP/1.1\r\nHost: 127.0.0.1:{run.port}\r\nContent-Type: application/json\r\n"
-        wire.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        wire.transport.write(f"{head}{run.headers}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         if run.load.leave_ms:
             self._timer = asyncio.get_running_loop().call_later(run.load.leave_ms / 1000, self._leave)
 

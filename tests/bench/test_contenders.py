@@ -15,7 +15,8 @@ from tests.bench.nginx import nginx_program, nginx_twice
 from tests.bench.programs import build
 from tests.bench.sluice import Checkout, sluice
 from tests.bench.stage import Stage, by_hop
-from tests.machine import needs
+from tests.bench.ways import WAYS
+from tests.machine import lacking, needs
 
 ANYWHERE = Cores.of([0])
 LOAD = Load(streams=10, requests=2, tokens=50)
@@ -45,6 +46,16 @@ def test_the_chain_carries_every_token_from_the_bench_s_model_server(stage: Stag
 
     assert [*contender.hops] == ["gateway", "proxy"]
     assert b"stream.finished" in (tmp_path / "Sluice-proxy.log").read_bytes()
+
+
+@needs("cc")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_way_of_its_own_carries_every_token_as_well(way: str, stage: Stage, tmp_path: Path) -> None:
+    if way == "valkey" and lacking("valkey"):
+        pytest.skip(lacking("valkey"))
+    checkout = Checkout(ROOT, sys.executable, WAYS[way])
+    with sluice(way, checkout, stage.model_server.port, ANYWHERE, tmp_path) as contender:
+        carried(stage, contender)
 
 
 @needs("cc", "nginx")
