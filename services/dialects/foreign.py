@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from services.dialects import seals
 from services.dialects.dialect import Dialect, DialectName, WholeDialect
 from services.wire import native
 from services.wire.events import ApiError, Code, ToolCall
@@ -102,7 +103,7 @@ def sealed(call: ToolCall) -> dict[str, Any]:
     """
     if call.extra is None:
         return {}
-    return {"extra_content": {"sluice": {"provider": call.extra.provider, "data": call.extra.data}}}
+    return {"extra_content": {"sluice": seals.as_data(call.extra)}}
 
 
 def refusal_head(refused: ApiError, request_id: str) -> tuple[int, dict[str, str]]:
