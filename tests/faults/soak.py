@@ -18,7 +18,7 @@ from tests.faults.arena import Arena, Mortal, running_arena
 from tests.faults.batch import run_batch, words_of
 from tests.faults.composition import BATCH, batch
 from tests.faults.gate import Gate
-from tests.faults.report import walk_lines
+from tests.faults.report import failure_lines, walk_lines
 from tests.faults.trend import slope
 from tests.faults.walk import Walked
 
@@ -82,6 +82,7 @@ def soak(duration_s: float) -> int:
             walked = _walk_for(arena, duration_s)
         finally:
             sampler.close()
+    print("\n".join(line for judged in walked.failures for line in failure_lines(judged)))
     print("\n".join(walk_lines(walked)))
     for samples in sampler.samples:
         found = ", ".join(f"{what} {value:+.2f}" for what, value in samples.slopes().items())
