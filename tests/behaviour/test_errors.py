@@ -117,7 +117,7 @@ async def test_forbidden_is_a_browser_at_the_proxy(chain: Chain) -> None:
 
 async def test_not_found_is_in_our_shape_at_the_gateway_and_in_ollamas_at_the_proxy(chain: Chain) -> None:
     async with Client(chain.gateway.url) as people, Client(chain.proxy.url) as direct:
-        for path in ("/nothing", "/api", "/api/pull", "/metrics", "/v1/chat/completions"):
+        for path in ("/nothing", "/api", "/api/pull", "/metrics", "/v2/chat/completions"):
             refused(await people.get(path), Code.NOT_FOUND)
             refused_as_ollama(await direct.get(path), Code.NOT_FOUND)
 
