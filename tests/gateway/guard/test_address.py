@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from gateway.guard.address import client_address, is_this_machine
+from gateway.guard.address import client_address, is_this_machine, line_of
 
 EDGES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 
@@ -41,3 +41,8 @@ def test_without_a_trusted_edge_nobody_s_word_is_believed() -> None:
 )
 def test_only_loopback_is_this_machine(address: str, is_here: bool) -> None:
     assert is_this_machine(address) is is_here
+
+
+def test_an_address_s_turn_in_a_line_is_the_same_everywhere_and_does_not_name_it() -> None:
+    assert line_of("192.0.2.1") == line_of("192.0.2.1") != line_of("192.0.2.2")
+    assert "192.0.2.1" not in line_of("192.0.2.1")

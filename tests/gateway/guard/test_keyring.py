@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.guard.address import line_of
 from gateway.guard.key_text import hash_of, key_text, owner_of
-from gateway.guard.keyring import Keyring, Principal
+from gateway.guard.keyring import ANYBODY, Keyring, Principal
 from gateway.guard.keys import Key
 
 PEPPER = b"p" * 32
@@ -82,3 +83,8 @@ def test_a_key_counts_as_long_as_the_ring_has_it_with_its_hash_and_in_its_time(k
 
 def test_a_keyring_does_not_show_its_pepper() -> None:
     assert "ppp" not in repr(ring(a_key()))
+
+
+def test_who_has_no_key_takes_turns_by_address_and_an_owner_by_name_alone() -> None:
+    assert Principal("", ANYBODY.key, "192.0.2.1").line == line_of("192.0.2.1")
+    assert ANYBODY.line == ""

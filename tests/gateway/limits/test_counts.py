@@ -40,6 +40,7 @@ def test_a_stream_that_runs_is_held_whatever_its_principal_may_have() -> None:
     counts.release("Ada", "a")
 
     assert admitted(counts, one, "c").passed_limit is Limit.STREAMS
+    assert counts.leases() == [("Ada", "b", 0)]
 
 
 def test_tokens_are_set_aside_at_the_start_and_booked_as_they_were_used() -> None:

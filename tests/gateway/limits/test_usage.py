@@ -41,6 +41,8 @@ def test_the_newest_day_is_told_first_and_of_others_nothing() -> None:
 
     assert [(row["day"], row["key"]) for row in rows] == [(TODAY, "a1B2c3D4"), (BEFORE, "a1B2c3D4")]
     assert len(told(usage.rows, None)) == 4
+    assert {of.key for of in usage.of_day(TODAY)} == {"a1B2c3D4", "e5F6g7H8"}
+    assert {of.day for of in usage.of_day(TODAY)} == {TODAY}
 
 
 def test_old_days_are_forgotten_and_so_is_the_oldest_of_too_many_rows() -> None:
