@@ -29,10 +29,10 @@ class Gate:
 
     def __post_init__(self) -> None:
         self.arena.chain.gateway.get("/readyz")
+        self._counted = {server.port: 0.0 for server in self.arena.lasting}  # and their lines are whole
         warm_up(self.arena.chain)
         self._forget()
         self._before = {server.port: Held.by(server) for server in self.arena.lasting}
-        self._counted = {server.port: total(server.metrics(), FINISHED) for server in self.arena.lasting}
 
     def breaches(self, said: Iterable[str]) -> list[str]:
         """Return what is not as it must be, each in a sentence; a fresh batch may follow.
@@ -99,9 +99,13 @@ class Gate:
         self.most[what] = max(self.most.get(what, value), value)
 
     def _forget(self) -> None:
-        """Let lines and calls go that were judged: ten thousand runs leave gigabytes of them."""
+        """Let lines and calls go that were judged: ten thousand runs leave gigabytes of them.
+
+        An answer is with its reader before it is counted and has its line: what is forgotten must not come afterwards.
+        """
         for server in self.arena.lasting:
             eventually(lambda server=server: _is_idle(server), "idle", within_s=60.0)  # type: ignore[misc]  # a lambda's default
+            _within(lambda server=server: self._each_is_counted(server))
         self._counted = {server.port: total(server.metrics(), FINISHED) for server in self.arena.lasting}
         for server in self.arena.chain.servers:
             server.lines.clear()
