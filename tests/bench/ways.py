@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ def openai(_folder: Path) -> Iterator[Way]:
 @contextlib.contextmanager
 def keys(folder: Path) -> Iterator[Way]:
     """One key with every limit, counted in the gateway's memory."""
-    pepper, file = folder / "pepper", folder / "keys.toml"
+    own = Path(tempfile.mkdtemp(dir=folder))  # of another way, in the same run, the gateway would read the keys
+    pepper, file = own / "pepper", own / "keys.toml"
     pepper.write_bytes(bytes(range(32)))
     pepper.chmod(0o600)
     settings = {"KEYS_FILE": str(file), "PEPPER_FILE": str(pepper)}
