@@ -34,12 +34,15 @@ class Standing:
     Attributes:
         models: canonical names of those that it lists; None: it listed none yet, and may have any.
         streams: how many of a model hold a permit there, or wait for one, by canonical name.
+        unlisted: how many were asked for since, of models that it does not list: their names are strangers' words, of
+            which there is no end, and are not kept.
         missed: looks in a row that brought no answer in time.
     """
 
     state: State = State.UNKNOWN
     models: frozenset[str] | None = None
     streams: Mapping[str, int] = field(default_factory=dict)
+    unlisted: int = 0
     missed: int = 0
 
     @property
@@ -53,7 +56,7 @@ class Standing:
 
     def load(self, model: str) -> tuple[int, int]:
         """Return how many streams share permits with a new one of ``model``, and how many share the machine with it."""
-        return self.streams.get(model, 0), sum(self.streams.values())
+        return self.streams.get(model, 0), sum(self.streams.values()) + self.unlisted
 
     def told(self, body: bytes, name: str) -> "Standing":
         """Return how it stands by the health page ``body``.
@@ -70,7 +73,7 @@ class Standing:
         else:
             is_ready = isinstance(upstream, dict) and upstream.get("reachable") is True
             state = State.READY if is_ready else State.AWAY
-        return replace(self, state=state, streams=_counts(page.get("streams")), missed=0)
+        return replace(self, state=state, streams=_counts(page.get("streams")), unlisted=0, missed=0)
 
     def silent(self, *, is_refused: bool) -> "Standing":
         """Return how it stands after a look that brought no answer: one alone may be lost where nobody refused it."""
@@ -82,12 +85,9 @@ class Standing:
         return replace(self, models=frozenset(map(canonical, names)))
 
     def asked_for(self, model: str) -> "Standing":
-        """Return how it stands with one more stream, of which its health page does not know yet.
-
-        A model that it does not list is not counted: its name is a stranger's word, of which there is no end.
-        """
+        """Return how it stands with one more stream, of which its health page does not know yet."""
         if self.models is None or model not in self.models:
-            return self
+            return replace(self, unlisted=self.unlisted + 1)
         return replace(self, streams={**self.streams, model: self.streams.get(model, 0) + 1})
 
 

@@ -98,7 +98,7 @@ async def test_streams_are_shared_out_and_every_gateway_finds_each(clients: list
         stopped = [(await clients[1].ask(f"{answer.path}/cancel", {})).status for answer in answers]
         ends = [(await reading.until_end()).reason for reading in readings]
 
-    assert {owners_of(answers).count(name) for name in "ab"} <= {*range(1, 8)}  # by turns but for a look
+    assert {owners_of(answers).count(name) for name in "ab"} <= {3, 4, 5}  # by turns but for a look in between
     assert found == [[model.name for model in models]] * 2
     assert [sorted(one["model"] for one in listed) for listed in lists] == [sorted(model.name for model in models)] * 2
     assert (stopped, ends) == ([202] * 8, ["cancelled"] * 8)

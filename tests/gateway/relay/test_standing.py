@@ -67,6 +67,14 @@ def test_a_name_that_nobody_lists_is_not_kept() -> None:
     assert told().listing(["tiny"]).asked_for("new:latest").streams == {}
 
 
+def test_streams_of_models_that_it_does_not_list_count_together_until_it_is_told_again() -> None:
+    """Or those who ask for one at the same time would go by chance alone."""
+    asked = told(streams={"big:latest": 3}).listing(["big"]).asked_for("new:latest").asked_for("newer:latest")
+
+    assert (asked.load("new:latest"), asked.load("big:latest")) == ((0, 5), (3, 5))
+    assert asked.told(json.dumps(READY).encode(), "a").load("new:latest") == (0, 0)
+
+
 def test_a_proxy_that_never_listed_may_have_any_model_and_a_list_outlives_a_look() -> None:
     before = Standing()
     after = before.listing(["TINY", "library/big"]).told(json.dumps(READY).encode(), "a")
