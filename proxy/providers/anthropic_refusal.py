@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from proxy.providers.adapter import AttemptFailed, Question
 from proxy.providers.anthropic_request import PARAMETERS
 from proxy.providers.event_stream import object_in
 from proxy.providers.key_check import KeyCheck, judged, names_in
-from proxy.providers.refusals import Complaint
+from proxy.providers.refusals import Complaint, failed_in_stream
 from proxy.providers.refusals import refusal as refusal_by
 
 _STATUS_OF: Final[Mapping[str, int]] = {
@@ -35,8 +34,7 @@ _PARAMETER: Final = re.compile(
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, question: Question) -> AttemptFailed:
     """Return what an answer with another status than 200 means."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    error = (object_in(body) or {}).get("error")
     return refusal_by(status, headers, complaint_of(error) if isinstance(error, dict) else None, question)
 
 
@@ -45,14 +43,13 @@ def failed_by(error: object, question: Question) -> AttemptFailed:
     said = error if isinstance(error, dict) else {}
     kind = said.get("type")
     status = _STATUS_OF.get(kind, 500) if isinstance(kind, str) else 500
-    failed = refusal_by(status, {}, complaint_of(said), question)
-    return replace(failed, why="error") if failed.why == "5xx" else failed
+    return failed_in_stream(status, complaint_of(said), question)
 
 
 def checked(status: int, body: bytes) -> KeyCheck:
     """Return what the answer to a check of the key has shown."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    answer = object_in(body) or {}
+    error = answer.get("error")
     return judged(status, complaint_of(error) if isinstance(error, dict) else None, names_in(answer, "data", "id"))
 
 

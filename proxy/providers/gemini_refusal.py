@@ -1,13 +1,12 @@
 """How Gemini refuses: ``{"error": {"code", "message", "status", "details"}}``, sometimes inside a list. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from proxy.providers.adapter import AttemptFailed, Question
 from proxy.providers.event_stream import object_in
 from proxy.providers.key_check import KeyCheck, judged, names_in
-from proxy.providers.refusals import Complaint
+from proxy.providers.refusals import Complaint, failed_in_stream
 from proxy.providers.refusals import refusal as refusal_by
 from proxy.providers.retry_after import duration_s
 
@@ -21,8 +20,7 @@ _MODELS: Final = "models/"
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, question: Question) -> AttemptFailed:
     """Return what an answer with another status than 200 means."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    error = (object_in(body) or {}).get("error")
     if not isinstance(error, dict):
         return refusal_by(status, headers, None, question)
     return refusal_by(403 if _is_precondition(status, error) else status, headers, complaint_of(error), question)
@@ -33,14 +31,13 @@ def failed_by(error: object, question: Question) -> AttemptFailed:
     said = error if isinstance(error, dict) else {}
     code = said.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    failed = refusal_by(403 if _is_precondition(status, said) else status, {}, complaint_of(said), question)
-    return replace(failed, why="error") if failed.why == "5xx" else failed
+    return failed_in_stream(403 if _is_precondition(status, said) else status, complaint_of(said), question)
 
 
 def checked(status: int, body: bytes) -> KeyCheck:
     """Return what the answer to a check of the key has shown."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    answer = object_in(body) or {}
+    error = answer.get("error")
     names = (name.removeprefix(_MODELS) for name in names_in(answer, "models", "name"))
     return judged(status, complaint_of(error) if isinstance(error, dict) else None, names)
 

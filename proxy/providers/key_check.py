@@ -1,6 +1,6 @@
 """Whether a key is good, by the answer to the cheapest request that proves it: the list of models. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -73,13 +73,13 @@ def judged(status: int, complaint: Complaint | None, models: Iterable[str]) -> K
     return KeyCheck(KeyState.NO_RIGHTS if status == 403 else KeyState.UNKNOWN, status)
 
 
-def names_in(answer: dict[str, Any] | None, field: str, name: str) -> Iterable[str]:
+def names_in(answer: Mapping[str, Any], field: str, name: str) -> Iterable[str]:
     """Return the names in a list of models.
 
     Args:
         field: where the list is.
         name: where each of its entries has its name.
     """
-    listed = (answer or {}).get(field)
+    listed = answer.get(field)
     entries = listed if isinstance(listed, list) else []
     return (one[name] for one in entries if isinstance(one, dict) and isinstance(one.get(name), str))

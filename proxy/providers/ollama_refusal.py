@@ -89,4 +89,4 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 def checked(status: int, body: bytes) -> KeyCheck:
     """Return what the answer to a check has shown."""
-    return judged(status, None, names_in(dict(_object_in(body)), "models", "name"))
+    return judged(status, None, names_in(_object_in(body), "models", "name"))

@@ -1,14 +1,13 @@
 """How servers of OpenAI's school refuse: by ``{"error": {"message", "type", "param", "code"}}``, or nearly. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from proxy.providers.adapter import AttemptFailed, Question
 from proxy.providers.event_stream import object_in
 from proxy.providers.key_check import KeyCheck, judged, names_in
 from proxy.providers.openai_request import PARAMETERS
-from proxy.providers.refusals import Complaint
+from proxy.providers.refusals import Complaint, failed_in_stream
 from proxy.providers.refusals import refusal as refusal_by
 
 _UNSUPPORTED: Final = frozenset({"unsupported_parameter", "unsupported_value"})
@@ -31,21 +30,19 @@ _STATUS_OF: Final[Mapping[str, int]] = {
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, question: Question) -> AttemptFailed:
     """Return what an answer with another status than 200 means."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    error = (object_in(body) or {}).get("error")
     return refusal_by(status, headers, complaint_of(error) if error else None, question)
 
 
 def failed_by(error: object, question: Question) -> AttemptFailed:
     """Return what an error in the stream means."""
-    failed = refusal_by(status_of(error), {}, complaint_of(error), question)
-    return replace(failed, why="error") if failed.why == "5xx" else failed
+    return failed_in_stream(status_of(error), complaint_of(error), question)
 
 
 def checked(status: int, body: bytes) -> KeyCheck:
     """Return what the answer to a check of the key has shown."""
-    answer = object_in(body)
-    error = None if answer is None else answer.get("error")
+    answer = object_in(body) or {}
+    error = answer.get("error")
     return judged(status, complaint_of(error) if error else None, names_in(answer, "data", "id"))
 
 

@@ -7,7 +7,7 @@ passed on, and neither is any piece of our key.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.providers.adapter import AttemptFailed, Question
@@ -81,6 +81,16 @@ def refusal(status: int, headers: Mapping[str, str], complaint: Complaint | None
         return _passing(status, headers, said, question)
     words = words_of(said, question) or f"The model server answered {status}."
     return AttemptFailed(Failed(Code.UPSTREAM_ERROR, words, retryable=False), "error", again=False)
+
+
+def failed_in_stream(status: int, complaint: Complaint, question: Question) -> AttemptFailed:
+    """Return what an error in a stream, which came under 200, means.
+
+    Args:
+        status: what it would have been as a status.
+    """
+    failed = refusal(status, {}, complaint, question)
+    return replace(failed, why="error") if failed.why == "5xx" else failed
 
 
 def words_of(said: Complaint, question: Question) -> str:
