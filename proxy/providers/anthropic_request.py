@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import Question, UpstreamRequest
-from proxy.providers.history import Turn, turns_of
+from proxy.providers.history import Turn, alternating, turns_of
 from proxy.providers.images import base64_of, image_type
 from services.wire.request import ChatRequest, ModelRequest, Sampling, Tool, said
 
@@ -37,8 +37,6 @@ _BUDGETS: Final[Mapping[bool | str, int]] = {"low": 1024, "medium": 4096, True: 
 _MUCH: Final = 16_384
 _LEAST_BUDGET: Final = 1024
 _EFFORTS: Final = frozenset({"low", "medium", "high", "max"})
-_GO_ON: Final = "Continue."
-"""What the user says before an assistant that speaks first: the user has to begin."""
 
 
 def answer_request(question: Question) -> UpstreamRequest:
@@ -95,18 +93,13 @@ def _headers(key: str | None) -> dict[str, str]:
 def _conversation(turns: list[Turn]) -> dict[str, Any]:
     """Return the system's words, and messages in which user and assistant alternate, the user first."""
     system = "\n\n".join(turn.text for turn in turns if turn.role == "system")
-    messages: list[dict[str, Any]] = []
-    for turn in turns:
-        if turn.role == "system":
-            continue
-        role = "assistant" if turn.role == "assistant" else "user"
-        if not messages and role == "assistant":
-            messages.append({"role": "user", "content": [{"type": "text", "text": _GO_ON}]})
-        blocks = list(_blocks(turn))
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += blocks
-        else:
-            messages.append({"role": role, "content": blocks})
+    messages: list[dict[str, Any]] = [
+        {
+            "role": "assistant" if is_assistant else "user",
+            "content": [block for turn in said for block in _blocks(turn)],
+        }
+        for is_assistant, said in alternating(turns)
+    ]
     _end_without_blanks(messages)
     return {"system": system, "messages": messages} if system else {"messages": messages}
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import Question, UpstreamRequest
-from proxy.providers.history import Call, Turn, turns_of
+from proxy.providers.history import Call, Turn, alternating, turns_of
 from proxy.providers.images import base64_of, image_type
 from services.wire import json_text
 from services.wire.events import Signature
@@ -44,8 +44,6 @@ _LEAST_OF_PRO: Final = 128
 _LEVEL: Final[Mapping[bool | str, str]] = {"low": "low", "medium": "medium", "minimal": "minimal"}
 _NO_STEP: Final = re.compile(rb"[^A-Za-z0-9._~-]")
 """What a name may not be in a path as it is (RFC 3986, 2.3)."""
-_GO_ON: Final = "Continue."
-"""What the user says before a model that speaks first: the user has to begin."""
 
 
 def answer_request(question: Question) -> UpstreamRequest:
@@ -86,19 +84,10 @@ def _headers(key: str | None) -> dict[str, str]:
 
 def _contents(turns: list[Turn], model: str) -> list[dict[str, Any]]:
     """Return the turns of user and model, the user first; all results of one turn's calls are one turn of the user."""
-    contents: list[dict[str, Any]] = []
-    for turn in turns:
-        if turn.role == "system":
-            continue
-        role = "model" if turn.role == "assistant" else "user"
-        if not contents and role == "model":
-            contents.append({"role": "user", "parts": [{"text": _GO_ON}]})
-        parts = list(_parts(turn, model))
-        if contents and contents[-1]["role"] == role:
-            contents[-1]["parts"] += parts
-        else:
-            contents.append({"role": role, "parts": parts})
-    return contents
+    return [
+        {"role": "model" if is_model else "user", "parts": [part for turn in said for part in _parts(turn, model)]}
+        for is_model, said in alternating(turns)
+    ]
 
 
 def _parts(turn: Turn, model: str) -> Iterator[dict[str, Any]]:

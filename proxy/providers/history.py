@@ -8,8 +8,9 @@ answers the oldest call that is open, a call that nobody answered is dropped, an
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 
 from services.wire.request import CalledTool, ChatRequest, Message, ModelRequest
@@ -19,6 +20,8 @@ _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 """What all of them take for the name of a call."""
 _BETWEEN: Final = "\n\n"
 """What stands between the texts of turns that became one."""
+_GO_ON: Final = "Continue."
+"""What the user says before an assistant that speaks first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,18 @@ def turns_of(request: ModelRequest) -> list[Turn]:
         else:
             joined.append(turn)
     return joined
+
+
+def alternating(turns: Iterable[Turn]) -> Iterator[tuple[bool, list[Turn]]]:
+    """Yield whether the assistant speaks, and all that it, or the user, says until the other does; the user begins.
+
+    Results of tools are the user's; the system's words have a place of their own, where this is asked for.
+    """
+    spoken = [turn for turn in turns if turn.role != "system"]
+    if spoken and spoken[0].role == "assistant":
+        spoken.insert(0, Turn("user", Message("user", _GO_ON), _GO_ON))
+    for is_assistant, said in groupby(spoken, lambda turn: turn.role == "assistant"):
+        yield is_assistant, list(said)
 
 
 def _as_chat(system: str | None, request: ModelRequest) -> tuple[Message, ...]:
