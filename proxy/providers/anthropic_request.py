@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.providers.adapter import Question, UpstreamRequest
-from proxy.providers.history import Turn, alternating, turns_of
+from proxy.providers.history import Turn, alternating, is_conversation, turns_of
 from proxy.providers.images import base64_of, image_type
 from services.wire.request import ChatRequest, ModelRequest, Sampling, Tool, said
 
@@ -74,10 +74,8 @@ def check(key: str | None) -> UpstreamRequest:
 
 
 def takes(request: ModelRequest) -> bool:
-    """Whether it can be asked: JSON without a schema is not offered, nor what goes past a model's template."""
-    if request.format == "json":
-        return False
-    return isinstance(request, ChatRequest) or not (request.raw or request.suffix)
+    """Whether it can be asked: JSON without a schema is not offered."""
+    return request.format != "json" and is_conversation(request)
 
 
 def version_of(model: str) -> tuple[int, int]:

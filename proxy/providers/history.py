@@ -56,6 +56,11 @@ class Turn:
         return bool(self.text.strip() or self.images or self.calls or self.role == "tool")
 
 
+def is_conversation(request: ModelRequest) -> bool:
+    """Whether it can be asked as one: what fills a gap, or goes past the model's template, is Ollama's alone."""
+    return isinstance(request, ChatRequest) or not (request.raw or request.suffix)
+
+
 def turns_of(request: ModelRequest) -> list[Turn]:
     """Return the conversation of ``request``; a text to continue is one question."""
     messages = request.messages if isinstance(request, ChatRequest) else _as_chat(request.system, request)

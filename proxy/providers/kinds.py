@@ -16,19 +16,15 @@ from proxy.providers import (
 from proxy.providers.anthropic import AnthropicAdapter
 from proxy.providers.gemini import GeminiAdapter
 from proxy.providers.groq import GroqAdapter
+from proxy.providers.history import is_conversation
 from proxy.providers.ollama import OllamaAdapter
 from proxy.providers.openai import OpenAIAdapter
 from proxy.providers.provider import Provider
-from services.wire.request import ChatRequest, ModelRequest
+from services.wire.request import ModelRequest
 
 
 def _anything(_request: ModelRequest) -> bool:
     return True
-
-
-def _a_conversation(request: ModelRequest) -> bool:
-    """Whether it can be asked as one: what fills a gap, or goes past the model's template, is Ollama's alone."""
-    return isinstance(request, ChatRequest) or not (request.raw or request.suffix)
 
 
 _ALL: Final = (
@@ -46,7 +42,7 @@ _ALL: Final = (
         "https://api.openai.com/v1",
         needs_key=False,
         adapter=OpenAIAdapter,
-        takes=_a_conversation,
+        takes=is_conversation,
         check=openai_request.check,
         checked=openai_refusal.checked,
     ),
@@ -55,7 +51,7 @@ _ALL: Final = (
         "https://api.groq.com/openai/v1",
         needs_key=True,
         adapter=GroqAdapter,
-        takes=_a_conversation,
+        takes=is_conversation,
         check=openai_request.check,
         checked=openai_refusal.checked,
     ),
@@ -73,7 +69,7 @@ _ALL: Final = (
         "https://generativelanguage.googleapis.com",
         needs_key=True,
         adapter=GeminiAdapter,
-        takes=_a_conversation,
+        takes=is_conversation,
         check=gemini_request.check,
         checked=gemini_refusal.checked,
     ),
