@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-import orjson
-
 from proxy.providers import anthropic_refusal, anthropic_request
 from proxy.providers.adapter import AttemptFailed, Outcome, Question, UpstreamRequest
-from proxy.providers.calls_in_parts import CallInParts, CallsInParts
+from proxy.providers.calls_in_parts import CallInParts, CallsInParts, tell_seal
 from proxy.providers.event_stream import EventStreamAdapter
 from proxy.providers.fields import count_of, typed
 from proxy.providers.no_answer import NO_ANSWER
@@ -140,7 +138,8 @@ class AnthropicAdapter(EventStreamAdapter):
             whole = typed(block, "input", dict)
             opened.call = self._calls.begin(typed(block, "id", str), typed(block, "name", str), whole)
         elif kind == "redacted_thinking":
-            return self._seal({"redacted_thinking": typed(block, "data", str), "characters": 0}, log)
+            data = {"redacted_thinking": typed(block, "data", str), "characters": 0}
+            return tell_seal(Signature(self.name, data), log)
         if len(self._blocks) > BLOCKS_MAX:
             return NO_ANSWER
         return self._grow(opened, {**block, "type": f"{kind}_delta"}, log)
@@ -164,14 +163,7 @@ class AnthropicAdapter(EventStreamAdapter):
     def _close(self, block: _Block | None, log: StreamLog) -> Failed | None:
         if block is None or not (seal := "".join(block.seal)):
             return None
-        return self._seal({"signature": seal, "characters": block.thought}, log)
-
-    def _seal(self, data: dict[str, Any], log: StreamLog) -> Failed | None:
-        weight = len(orjson.dumps(data))
-        if weight > MAX_SIGNATURE_BYTES:
-            return NO_ANSWER
-        log.append(Signature(self.name, data), weight)
-        return None
+        return tell_seal(Signature(self.name, {"signature": seal, "characters": block.thought}), log)
 
     def _finish(self, said: str, log: StreamLog) -> Failed | None:
         """Note why the message ends, and tell its calls."""

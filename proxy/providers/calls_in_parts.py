@@ -159,3 +159,12 @@ def tell_call(call: ToolCall, log: StreamLog) -> Failed | None:
         call = ToolCall(f"call_{log.tool_calls + 1}", call.name, call.arguments, call.extra)
     log.append(call, weight)
     return None
+
+
+def tell_seal(seal: Signature, log: StreamLog) -> Failed | None:
+    """Put a seal that is on no call into ``log``; one that is too long is no answer."""
+    weight = len(orjson.dumps(seal.data))
+    if weight > MAX_SIGNATURE_BYTES:
+        return NO_ANSWER
+    log.append(seal, weight)
+    return None

@@ -6,18 +6,15 @@ Each chunk is an answer as generateContent gives it whole, with the part of it t
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-import orjson
-
 from proxy.providers import gemini_refusal, gemini_request
 from proxy.providers.adapter import AttemptFailed, Outcome, Question, UpstreamRequest
-from proxy.providers.calls_in_parts import tell_call
+from proxy.providers.calls_in_parts import tell_call, tell_seal
 from proxy.providers.event_stream import EventStreamAdapter
 from proxy.providers.fields import Malformed, arguments_of, count_of, typed
 from proxy.providers.gemini_request import SIGNATURE
 from proxy.providers.no_answer import NO_ANSWER
 from proxy.streams.log import StreamLog
 from services.wire.events import (
-    MAX_SIGNATURE_BYTES,
     Code,
     Completion,
     Failed,
@@ -113,12 +110,7 @@ class GeminiAdapter(EventStreamAdapter):
             log.text(Thinking if part.get("thought") is True else Token, text)
         if call := typed(part, "functionCall", dict):
             return self._call(call, seal, log)
-        if seal is not None:
-            weight = len(orjson.dumps(seal.data))
-            if weight > MAX_SIGNATURE_BYTES:
-                return NO_ANSWER
-            log.append(seal, weight)
-        return None
+        return None if seal is None else tell_seal(seal, log)
 
     def _call(self, call: dict[str, Any], seal: Signature | None, log: StreamLog) -> Failed | None:
         """Tell a call; one whose arguments would come in parts, which was not asked for, would lose them."""
