@@ -4,7 +4,7 @@ Under the version that is named, models before 4.7 still take sampling; what a f
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -21,11 +21,6 @@ DEFAULT_MAX_TOKENS: Final = 4096
 """Asked for where nobody wished a length: it must be named, and every model can give as much."""
 PARAMETERS: Final = frozenset({"output_config", "stop_sequences", "temperature", "thinking", "top_k", "top_p"})
 """What can be left out, and the question is still the same."""
-_OWN_NAMES: Final[Mapping[str, str]] = {
-    "output_config": "format",
-    "stop_sequences": "options.stop",
-    "thinking": "think",
-}
 _MODEL: Final = re.compile(r"claude-(?:[a-z]+-)?(?P<major>\d{1,2})(?:[-.](?P<minor>\d{1,2}))?(?!\d)", re.ASCII)
 """``claude-sonnet-4-5-20250929``, ``claude-3-5-haiku-latest``, ``claude-opus-4.7``: what follows a date is none."""
 _NEWEST: Final = (99, 0)
@@ -194,10 +189,10 @@ def _sampling(sampling: Sampling | None, model: str, *, thinks: bool) -> dict[st
 
 def _dropped(request: ModelRequest, sent: Mapping[str, Any]) -> tuple[str, ...]:
     """Return our names for what was asked and is not in the body."""
-    names = {_OWN_NAMES[own]: own for own in _OWN_NAMES}
-    asked: Iterable[str] = (f"options.{name}" for name in said(request.sampling or Sampling()))
-    dropped = {name for name in asked if names.get(name, name.removeprefix("options.")) not in sent}
-    if request.sampling is not None and request.sampling.stop == ():
+    sampling = request.sampling or Sampling()
+    theirs = {name: "stop_sequences" if name == "stop" else name for name in said(sampling)}
+    dropped = {f"options.{name}" for name in theirs if theirs[name] not in sent}
+    if sampling.stop == ():
         dropped.discard("options.stop")
     if request.think and "thinking" not in sent:
         dropped.add("think")
