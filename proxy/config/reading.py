@@ -155,16 +155,10 @@ class _Reading:
             "connect_timeout_s": fallbacks.connect_timeout_s if is_ollama else CLOUD_CONNECT_S,
             "queue_wait_s": fallbacks.queue_wait_s,
             "requests_per_minute": None if is_ollama else CLOUD_REQUESTS_PER_MINUTE,
-            "skip_when_cold": False,
-            "keep_warm_s": 0.0,
-            "cure": "",
-            "ca_file": "",
-            "stream": True,
-            "capabilities": (),
         }
         said = {name: value for name, value in merged.items() if value is not None and name != "exclusive"}
         values = {**usual, **said}
-        is_local = values.pop("local")
+        is_local, capabilities = values.pop("local"), tuple(values.pop("capabilities", ()))
         return ServerConfig(
             table.name,
             table.kind,
@@ -173,7 +167,8 @@ class _Reading:
             key_file=table.key_file or "",
             models=models,
             is_local=is_local,
-            **{**values, "capabilities": tuple(values["capabilities"])},
+            capabilities=capabilities,
+            **values,
         )
 
     def _check_url(self, table: ServerTable, url: ServerUrl, path: Path) -> None:
