@@ -98,9 +98,9 @@ class CallsInParts:
         """
         calls, self._calls = self._calls, []
         for call in calls:
-            if cut and call is calls[-1] and not (call.arguments and _arguments(call) is not None):
-                return None
             arguments = _arguments(call)
+            if cut and call is calls[-1] and (arguments is None or not call.arguments):
+                return None
             if arguments is None or not call.name:
                 self.left_out = True
                 continue
