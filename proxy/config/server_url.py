@@ -41,17 +41,19 @@ class ServerUrl:
 
         A name without a dot is: no public name has none, and services of a compose file are called so.
         """
-        try:
-            ip = ipaddress.ip_address(self.host)
-        except ValueError:
+        if self._ip is None:
             return "." not in self.host or self.host.lower().endswith(_PRIVATE_SUFFIXES)
-        return ip.is_loopback or ip.is_private
+        return self.is_private_address
 
     @property
     def is_private_address(self) -> bool:
         """Whether it is written as a loopback or private address: a name may be looked up to any other."""
+        ip = self._ip
+        return self.host.lower() == "localhost" if ip is None else ip.is_loopback or ip.is_private
+
+    @property
+    def _ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
-            ip = ipaddress.ip_address(self.host)
-        except ValueError:
-            return self.host.lower() == "localhost"
-        return ip.is_loopback or ip.is_private
+            return ipaddress.ip_address(self.host)
+        except ValueError:  # a name
+            return None
