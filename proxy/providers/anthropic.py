@@ -47,12 +47,14 @@ class _Block:
         call: what it calls, if it calls.
         thought: how many characters of it were told as Thinking.
         seal: its signature so far.
+        sealed: how many characters that has: counted, since each part would be summed again with every delta.
     """
 
     kind: str
     call: CallInParts | None = None
     thought: int = 0
     seal: list[str] = field(default_factory=list)
+    sealed: int = 0
 
 
 class AnthropicAdapter(EventStreamAdapter):
@@ -155,9 +157,10 @@ class AnthropicAdapter(EventStreamAdapter):
             block.thought += len(thought)
             if signature := typed(delta, "signature", str):
                 block.seal.append(signature)
+                block.sealed += len(signature)
         elif block.call is not None:
             self._calls.argue(block.call, delta.get("partial_json"))
-        too_long = self._calls.are_too_long or sum(map(len, block.seal)) > MAX_SIGNATURE_BYTES
+        too_long = self._calls.are_too_long or block.sealed > MAX_SIGNATURE_BYTES
         return NO_ANSWER if too_long else None
 
     def _close(self, block: _Block | None, log: StreamLog) -> Failed | None:
