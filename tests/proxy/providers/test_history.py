@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.providers.history import Turn, turns_of
+from proxy.providers.history import Turn, alternating, turns_of
 from services.wire.request import CalledTool, ChatRequest, GenerateRequest, Message
 from tests.wire.requests import PNG
 
@@ -103,3 +103,22 @@ def test_calls_and_results_find_one_another(name: str) -> None:
     messages, lines = PAIRS[name]
 
     assert told(*messages) == lines
+
+
+def test_two_sides_alternate_the_user_first_and_the_system_apart() -> None:
+    """Results are the user's, and stay turns of their own."""
+    spoken = turns(
+        Message("system", "Be brief."),
+        called("f", "g", ids=("a", "b")),
+        result("1", call_id="a"),
+        result("2", call_id="b"),
+        Message("user", "Thanks."),
+        Message("assistant", "Done."),
+    )
+
+    assert [(is_assistant, [turn.text for turn in said]) for is_assistant, said in alternating(spoken)] == [
+        (False, ["Continue."]),
+        (True, [""]),
+        (False, ["1", "2", "Thanks."]),
+        (True, ["Done."]),
+    ]
