@@ -1,6 +1,7 @@
 """What the gateway counts, by methods named for facts."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from gateway.relay.connection import ClientConnection
@@ -91,7 +92,7 @@ class GatewayMetrics(StreamMetrics):
 
     def show_keys(self, ids: Iterable[str]) -> None:
         """Let these keys have series of their own, as far as there is room; a key that is gone keeps its own."""
-        self._keys.update(dict.fromkeys([*self._keys, *ids][:MAX_KEYS]))
+        self._keys = dict.fromkeys(islice(dict.fromkeys([*self._keys, *ids]), MAX_KEYS))
         for key_id in self._keys:
             self._key_tokens.labels(key_id)
 

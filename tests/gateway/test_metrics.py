@@ -105,6 +105,15 @@ def test_only_keys_that_were_wished_for_have_series_of_their_own_and_no_more_tha
     assert generate_latest(metrics.registry).count(b"llm_key_tokens_total{") == MAX_KEYS + 1
 
 
+def test_a_key_that_comes_later_has_series_while_there_is_room_and_those_that_stay_take_it_once() -> None:
+    metrics, ids = new_metrics(), [f"{number:08}" for number in range(MAX_KEYS)]
+    metrics.show_keys(ids[:-1])
+    metrics.show_keys(ids)
+    metrics.key_used(ids[-1], 7)
+
+    assert sample(metrics, f'llm_key_tokens_total{{key_id="{ids[-1]}"}}') == 7
+
+
 @pytest.mark.parametrize(
     ("reason", "outcome"),
     [
