@@ -157,10 +157,10 @@ class Limiter:
         if today != self._told_day:
             self.tell_usage()
             self._told_day = today
+            self.usage.forget_before(self._days_shown()[-1])
         for held in tuple(self._held.values()):
             self._give_up(held, now)
         self._counts.forget_idle(now)
-        self.usage.forget_before((datetime.now(self._zone).date() - timedelta(days=DAYS - 1)).isoformat())
 
     def tell_usage(self) -> None:
         """Write the line of what a day saw used: at its end, and at the process's, since only memory has it."""
@@ -278,7 +278,10 @@ class Limiter:
         return self._counts.standing(owner, day) if shared is None else shared
 
     async def _rows(self) -> Mapping[Of, Used]:
-        today = datetime.now(self._zone).date()
-        days = [(today - timedelta(days=before)).isoformat() for before in range(DAYS)]
-        shared = None if self._sharing is None else await self._sharing.usage(days)
+        shared = None if self._sharing is None else await self._sharing.usage(self._days_shown())
         return self.usage.rows if shared is None else shared
+
+    def _days_shown(self) -> list[str]:
+        """Return the days whose usage is kept and shown, today first."""
+        today = datetime.now(self._zone).date()
+        return [(today - timedelta(days=before)).isoformat() for before in range(DAYS)]

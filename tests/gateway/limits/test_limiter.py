@@ -1,15 +1,16 @@
 """The limiter: what is held while a stream runs, and booked once when it has ended."""
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.guard.key_text import owner_of
 from gateway.guard.keyring import ANYBODY, Principal
 from gateway.guard.keys import Key
 from gateway.limits.limiter import Limiter
 from gateway.limits.place import Place
-from gateway.limits.usage import Spent, told
+from gateway.limits.usage import Of, Spent, told
 from services.wire.events import ApiError, Code
 
 STREAM = "abcd.UH4M3T7NBM4F75SSD3CGRRGIXU"
@@ -179,3 +180,34 @@ async def test_who_has_used_the_day_is_told_when_it_ends() -> None:
     assert code is Code.RATE_LIMITED
     assert retry_after_s is not None
     assert place.day.left_s <= retry_after_s <= 86_400
+
+
+class TravellingZone(tzinfo):
+    """A zone in which another day can be had by a journey."""
+
+    offset = timedelta(hours=-23)
+
+    def utcoffset(self, _dt: datetime | None) -> timedelta:
+        return self.offset
+
+    def dst(self, _dt: datetime | None) -> timedelta:
+        return timedelta()
+
+    def tzname(self, _dt: datetime | None) -> str:
+        return "travelling"
+
+
+async def test_a_day_is_told_once_when_it_is_over_and_one_that_is_too_old_is_forgotten_then() -> None:
+    zone, long_ago = TravellingZone(), Of("2000-01-01", "a1B2c3D4", "tiny")
+    limiter = Limiter(zone)
+    limiter.ended(await running(limiter, principal()), Spent(1, 2))
+    (row,) = limiter.usage.rows
+    limiter.usage.add(long_ago, Spent(), 0.0)
+    with capture_logs() as lines:
+        limiter.sweep()
+        zone.offset = timedelta(hours=23)
+        limiter.sweep()
+        limiter.sweep()
+
+    assert [(line["event"], line["day"], line["rows"]) for line in lines] == [("usage.day", row.day, 1)]
+    assert list(limiter.usage.rows) == [row]
