@@ -16,7 +16,7 @@ from gateway.relay.upstream import Upstream
 from gateway.settings import ProxyAddress
 from services.http.client import NOT_SENT, Connections, HttpResponse, TransportError
 from services.http.health import told_s_ago
-from services.wire.events import ApiError, Code
+from services.wire.events import RULES, ApiError, Code
 from services.wire.ids import instance_of
 from services.wire.model_names import ListedModel, canonical, listed_models, merged_lists
 from services.wire.trace import Trace
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 ELSEWHERE: Final = {Code.OVERLOADED, Code.SHUTTING_DOWN, Code.UPSTREAM_UNAVAILABLE, Code.MODEL_NOT_FOUND}
 """Refusals with which nothing has begun, and which need not be another proxy's."""
-_ELSEWHERE_STATUS: Final = {404, 503}
+_ELSEWHERE_STATUS: Final = {RULES[code].status for code in ELSEWHERE}
 _STATES: Final[Mapping[Code, State]] = {
     Code.SHUTTING_DOWN: State.DRAINING,
     Code.UPSTREAM_UNAVAILABLE: State.AWAY,
