@@ -194,7 +194,7 @@ async def test_heartbeats_do_not_hide_a_dead_model_server(client: Client) -> Non
 
 def too_late(chain: Chain) -> Server:
     """Run one more gateway, to which a whole answer is too late after a second."""
-    return Server("tests.behaviour.impatient_gateway", chain.gateway_environ)
+    return Server("tests.behaviour.retimed_gateway", chain.gateway_environ)
 
 
 async def test_a_whole_answer_that_takes_too_long_is_an_error_and_its_model_stops(chain: Chain) -> None:

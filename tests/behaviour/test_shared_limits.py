@@ -37,7 +37,7 @@ class House:
         return bearer(self.keys[name])
 
     def _gateway(self) -> Server:
-        server = Server("tests.behaviour.patient_gateway", self.chain.gateway_environ)
+        server = Server("tests.behaviour.retimed_gateway", self.chain.gateway_environ)
         self.chain.servers.append(server)
         eventually(lambda: server.get("/readyz")[0] == 200, "it is ready")
         return server
