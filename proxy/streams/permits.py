@@ -61,9 +61,8 @@ def too_long_by_s(expected_s: float | None, limit_s: float) -> float | None:
 class Place:
     """One stream's permit, or its place in line.
 
-    ``granted`` resolves when it has the permit. ``moved`` is told its new position in line, from 1: back, too, when
-    others come whose turn is before. ``displaced`` is told the seconds after which to ask again, when it lost its place
-    in a full line to somebody who had fewer.
+    ``granted`` resolves when it has the permit, and raises LineFull where its place in a full line was lost to somebody
+    who had fewer. ``moved`` is told its new position in line, from 1: back, too, when others come whose turn is before.
     """
 
     def __init__(self, line: "_Line", owner: str) -> None:
@@ -71,12 +70,18 @@ class Place:
         self.owner = owner
         self.position: int | None = None  # in line, from 1; None for who is not in it
         self.moved: Callable[[int], None] = lambda _position: None
-        self.displaced: Callable[[int], None] = lambda _retry_after_s: None
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def leave(self) -> None:
         """Give the permit back, or the place in line up; harmless when repeated."""
         self._line.leave(self)
+
+    def displace(self, retry_after_s: int) -> None:
+        """Give its place up, and let who waits for the permit hear that it is lost."""
+        self.leave()
+        if not self.granted.done():  # else whoever waited has left
+            self.granted.set_exception(LineFull(retry_after_s))
+            self.granted.exception()  # who is about to leave does not ask
 
 
 class _Line:
@@ -168,8 +173,7 @@ class Admission:
         place = Place(line, owner)
         line.enter(place)
         if greediest is not None:
-            greediest.leave()
-            greediest.displaced(self._full_for_s(name, chance))
+            greediest.displace(self._full_for_s(name, chance))
         return place
 
     def left(self, model: str, answer_s: float | None) -> None:

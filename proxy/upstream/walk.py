@@ -190,7 +190,6 @@ class Walk:
         self.leave(None)
         self.place, self._pool = pool.enter(self._model, self._owner, chance=self._chance()), pool
         self.place.moved = self._moved
-        self.place.displaced = partial(_displace, self.place)
 
     def _standings(self) -> Mapping[ModelServer, Standing]:
         if not self._route.has_several:
@@ -222,13 +221,6 @@ class Walk:
 def _not_let_in(full: NotAdmitted) -> AttemptFailed:
     why = LINE_FULL if isinstance(full, LineFull) else QUEUE_WAIT
     return AttemptFailed(refused_at_the_line(full).failed, why, again=False, wait_s=full.retry_after_s)
-
-
-def _displace(place: Place, retry_after_s: int) -> None:
-    """Let who waits for ``place`` hear that it is lost."""
-    if not place.granted.done():  # else whoever waited has left
-        place.granted.set_exception(LineFull(retry_after_s))
-        place.granted.exception()  # who is about to leave does not ask
 
 
 def let_in(walk: Walk) -> Walk:

@@ -34,6 +34,10 @@ def granted(places: list[Place]) -> list[bool]:
     return [place.granted.done() for place in places]
 
 
+def is_lost(place: Place) -> bool:
+    return place.granted.done() and place.granted.exception() is not None
+
+
 def noting(moves: list[tuple[int, int]], who: int) -> Callable[[int], None]:
     return lambda position: moves.append((who, position))
 
@@ -136,13 +140,13 @@ async def test_forty_requests_of_one_person_delay_another_by_one_answer() -> Non
 async def test_who_fills_the_line_loses_its_last_place_to_somebody_with_fewer() -> None:
     admission = Admission(permits=1, queue_length=3, queue_timeout_s=120)
     greedy = entered(admission, 4, owner="Ada")
-    told: list[int] = []
-    greedy[-1].displaced = told.append
 
     others = entered(admission, 1, owner="Bob")
 
     assert [place.position for place in others + greedy[1:3]] == [1, 2, 3]
-    assert (admission.waiting, told) == (3, [3])
+    with pytest.raises(LineFull) as lost:
+        greedy[-1].granted.result()
+    assert (admission.waiting, lost.value.retry_after_s) == (3, 3)
     with pytest.raises(LineFull):
         entered(admission, 1, owner="Bob")
     greedy[-1].leave()
@@ -377,7 +381,7 @@ def test_whatever_comes_and_goes_permits_are_full_while_somebody_waits(permits: 
             if step is None:
                 try:
                     place = admission.enter(MODEL, f"owner-{len(here) % 3}", chance=0.5)
-                    here = [one for one in here if one.granted.done() or one.position is not None]  # one is displaced
+                    here = [one for one in here if not is_lost(one)]
                     here.append(place)
                 except LineFull:
                     assert admission.waiting == 5

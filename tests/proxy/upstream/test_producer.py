@@ -1,4 +1,5 @@
 import asyncio
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,18 @@ async def test_a_server_that_does_not_end_its_body_is_waited_for_one_second() ->
         assert loop.time() - began >= 0.95
         assert stage.end == "stop"
         stage.assert_everything_is_given_back()
+
+
+async def test_a_permit_that_was_given_back_leaves_nothing_for_the_collector() -> None:
+    """It knows the stream, whose log it would hold until then."""
+    async with produced(WHOLE) as stage:
+        assert stage.walk.place is not None
+        place = weakref.ref(stage.walk.place)
+        await stage.begin()
+        await stage.over()
+        await turns()
+
+        assert place() is None
 
 
 async def test_what_was_asked_is_let_go_at_the_end() -> None:
