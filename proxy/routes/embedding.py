@@ -91,7 +91,7 @@ class EmbeddingRoutes:
         server.taken(model)
         try:
             timeout_s = self._settings.first_token_timeout_s
-            answer = await server.transport.embed(posted, trace=trace, timeout_s=timeout_s)
+            answer = await server.transport.ask(posted, trace=trace, timeout_s=timeout_s)
         except TransportError as exc:
             failed = {"too_large": _TOO_LONG, "timeout": FIRST_TOKEN_TIMEOUT}.get(exc.how, UNAVAILABLE)
             return AttemptFailed(failed, "first_token" if exc.how == "timeout" else exc.how)

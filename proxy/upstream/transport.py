@@ -97,22 +97,19 @@ class Transport:
         Raises:
             Unreachable: nothing was sent.
         """
-        headers = {**_JSON, **asked.headers, **({} if trace is None else trace.headers)}
-        request = self._request(asked.method, asked.path, headers, asked.body)
         try:
-            return await self._client.open(request, reader, fresh=fresh)
+            return await self._client.open(self._asking(asked, trace), reader, fresh=fresh)
         except TransportError as exc:
             failed = _CONNECT_TIMEOUT if exc.how == "connect_timeout" else UNAVAILABLE
             raise Unreachable(AttemptFailed(failed, exc.how, again=exc.how not in _IN_VAIN)) from exc
 
-    async def ask(self, asked: UpstreamRequest, *, timeout_s: float) -> HttpResponse:
-        """Return the whole answer to a request that is no answer's: a key's check.
+    async def ask(self, asked: UpstreamRequest, *, trace: Trace | None = None, timeout_s: float) -> HttpResponse:
+        """Return the whole answer to a request that is no answer's: a key's check, or vectors.
 
         Raises:
-            TransportError: none came.
+            TransportError: no whole answer came.
         """
-        request = self._request(asked.method, asked.path, {**_JSON, **asked.headers}, asked.body)
-        return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
+        return await self._client.fetch(self._asking(asked, trace), max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def read(self, name: str, *, timeout_s: float = PASSED_S) -> HttpResponse:
         """Return what the model server says under one of :data:`READ_ONLY`.
@@ -132,15 +129,6 @@ class Transport:
         """
         request = self._posting("/api/show", orjson.dumps({"model": model}))
         return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=PASSED_S)
-
-    async def embed(self, asked: UpstreamRequest, *, trace: Trace | None, timeout_s: float) -> HttpResponse:
-        """Return the vectors that the model server answers.
-
-        Raises:
-            TransportError: no whole answer came.
-        """
-        request = self._posting(asked.path, asked.body, trace)
-        return await self._client.fetch(request, max_bytes=PASSED_BYTES, timeout_s=timeout_s)
 
     async def load(self, model: str) -> None:
         """Let the model server take ``model`` into memory, however long that takes.
@@ -169,8 +157,12 @@ class Transport:
         """Close every connection."""
         await self._client.close()
 
-    def _posting(self, path: str, body: bytes, trace: Trace | None = None) -> HttpRequest:
-        return self._request("POST", path, _JSON if trace is None else {**_JSON, **trace.headers}, body)
+    def _asking(self, asked: UpstreamRequest, trace: Trace | None) -> HttpRequest:
+        headers = {**_JSON, **asked.headers, **(_NONE if trace is None else trace.headers)}
+        return self._request(asked.method, asked.path, headers, asked.body)
+
+    def _posting(self, path: str, body: bytes) -> HttpRequest:
+        return self._request("POST", path, _JSON, body)
 
     def _request(self, method: str, path: str, headers: Mapping[str, str] = _NONE, body: bytes = b"") -> HttpRequest:
         endpoint = self._endpoint

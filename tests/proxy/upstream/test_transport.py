@@ -128,7 +128,7 @@ REQUESTS: dict[str, tuple[bytes, Callable[[Transport], Coroutine[Any, Any, objec
     "a model": (b"POST /v1/api/show ", lambda transport: transport.show("m")),
     "vectors": (
         b"POST /v1/api/embed ",
-        lambda transport: transport.embed(UpstreamRequest("/api/embed", b"{}"), trace=None, timeout_s=5.0),
+        lambda transport: transport.ask(UpstreamRequest("/api/embed", b"{}"), trace=None, timeout_s=5.0),
     ),
     "an unload": (b"POST /v1/api/generate ", lambda transport: transport.unload("m")),
 }
