@@ -31,6 +31,7 @@ _OF_CODES: Final[Mapping[str, Exit]] = {
     "overloaded": Exit.BUSY,
     "queue_timeout": Exit.BUSY,
     "shutting_down": Exit.BUSY,
+    "store_unavailable": Exit.BUSY,
 }
 
 

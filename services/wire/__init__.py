@@ -1,6 +1,7 @@
 """The grammar of both hops, pure: no I/O, no clock, no logger.
 
-events    what can happen in an answer, and every way in which it can end
+events    what can happen in an answer
+ends      every way in which it can end, and a request for one be refused
 bare_status  what a bare HTTP status means
 native    events -> native frames, which the proxy writes; and frames as the gateway reads them
 native_events  native frames -> events, for a gateway that answers in another dialect

@@ -7,7 +7,6 @@ from services.wire.events import (
     RULES,
     ApiError,
     Code,
-    ConnectionEnd,
     Content,
     Control,
     Event,
@@ -15,59 +14,20 @@ from services.wire.events import (
     Finished,
     FinishReason,
     Logged,
-    Outcome,
     Stage,
     Status,
     Terminal,
     Timing,
     error_object,
-    outcome_of,
     reason_of,
     shutting_down,
 )
 
 TIMING = Timing(queue_ms=0, load_ms=None, prefill_ms=None, decode_ms=None, ttft_ms=None, total_ms=1, tokens_per_s=None)
 
-# PROTOCOL.md, "Errors": code, HTTP status before the stream, retryable.
-TABLE = {
-    "invalid_request": (400, False),
-    "payload_too_large": (413, False),
-    "unsupported_media_type": (415, False),
-    "request_timeout": (408, True),
-    "unauthorized": (401, False),
-    "forbidden": (403, False),
-    "not_found": (404, False),
-    "method_not_allowed": (405, False),
-    "misdirected": (421, False),
-    "stream_gone": (410, False),
-    "model_not_found": (404, False),
-    "model_not_allowed": (403, False),
-    "idempotency_conflict": (409, False),
-    "rate_limited": (429, True),
-    "concurrency_limited": (429, True),
-    "overloaded": (503, True),
-    "queue_timeout": (503, True),
-    "shutting_down": (503, True),
-    "upstream_unavailable": (503, True),
-    "upstream_timeout": (504, True),
-    "upstream_disconnected": (502, True),
-    "upstream_truncated": (502, True),
-    "upstream_unauthorized": (502, False),
-    "upstream_malformed": (502, False),
-    "upstream_error": (502, True),
-    "internal": (500, False),
-}
-
 
 def finished(reason: FinishReason) -> Finished:
     return Finished(reason, usage=None, chunks=0, bytes=0, timing=TIMING, served_by=None)
-
-
-def test_every_code_has_the_status_and_the_rule_of_the_protocol() -> None:
-    rules = {str(code): (rule.status, rule.retryable) for code, rule in RULES.items()}
-
-    assert rules == TABLE
-    assert set(RULES) == set(Code)
 
 
 def test_every_event_has_a_name_and_no_two_share_one() -> None:
@@ -86,12 +46,6 @@ def test_an_event_is_content_or_control_and_never_both() -> None:
 def test_a_status_is_not_logged_and_only_an_end_is_terminal() -> None:
     assert set(get_args(Event)) - set(get_args(Logged)) == {Status}
     assert {EVENT_NAMES[kind] for kind in get_args(Terminal)} == {"done", "error"}
-
-
-def test_the_words_for_ends_are_one_vocabulary_without_doubles() -> None:
-    words = [str(word) for kind in (FinishReason, ConnectionEnd, Code) for word in kind]
-
-    assert len(words) == len(set(words))
 
 
 @pytest.mark.parametrize("reason", FinishReason)
@@ -129,21 +83,6 @@ def test_an_error_object_names_the_stage_only_where_there_is_one() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("reason", "outcome"),
-    [
-        (FinishReason.STOP, Outcome.OK),
-        (FinishReason.CANCELLED, Outcome.CLIENT),
-        (ConnectionEnd.SLOW_CLIENT, Outcome.CLIENT),
-        (Code.QUEUE_TIMEOUT, Outcome.SHED),
-        (Code.INTERNAL, Outcome.INTERNAL),
-        ("a word of a newer proxy", Outcome.UPSTREAM),
-    ],
-)
-def test_every_end_is_somebody_s_doing(reason: str, outcome: Outcome) -> None:
-    assert outcome_of(reason) is outcome
-
-
 def test_a_refusal_prints_its_code_and_not_its_words() -> None:
     """Its words may come from a model server: they are for the caller, not for a log."""
     refused = ApiError(Failed(Code.OVERLOADED, "words"), retry_after_s=2)
@@ -157,7 +96,3 @@ def test_who_is_refused_by_a_drain_comes_back_at_a_moment_of_its_own(chance: flo
     refused = shutting_down(chance)
 
     assert (refused.failed.code, refused.retry_after_s, refused.close) == (Code.SHUTTING_DOWN, retry_after_s, True)
-
-
-def test_a_word_that_nobody_knows_came_from_the_server_that_was_asked() -> None:
-    assert (outcome_of("stop"), outcome_of("bored")) == (Outcome.OK, Outcome.UPSTREAM)
