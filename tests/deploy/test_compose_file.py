@@ -116,6 +116,16 @@ def test_ours_are_nobody_in_bounds(config: dict[str, Any]) -> None:
             assert service["pids_limit"] == 256, name
 
 
+def test_what_stands_in_for_a_model_server_starts_as_ours_do() -> None:
+    """Compose sees no reset through an alias: the second simulator once kept the command of the real one."""
+    services = configured(SIMULATOR)["services"]
+
+    for name in OLLAMAS:
+        assert services[name]["command"] == ["python", "-m", "services.simulator"], name
+        assert services[name].get("entrypoint") is None, name
+        assert "healthcheck" not in services[name], name
+
+
 def test_a_stop_waits_for_the_drain(config: dict[str, Any]) -> None:
     """The drain, a second each for last words, departures and the log, and as many for a busy machine."""
     least_s = max(read_settings(GatewaySettings, {}).drain_s, read_settings(ProxySettings, {}).drain_s) + 6
