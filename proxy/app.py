@@ -35,7 +35,7 @@ from proxy.upstream.models import InstalledModels, Loaded
 from proxy.upstream.producer import Deadlines, Producer
 from proxy.upstream.progress import Progress
 from proxy.upstream.server import ModelServer
-from proxy.upstream.servers import Servers
+from proxy.upstream.servers import Permits, Servers
 from proxy.upstream.transport import Transport
 from proxy.upstream.walk import Walk, let_in
 from proxy.upstream.warming import Warming
@@ -194,7 +194,7 @@ class ProxyService:
             await self._key_checks.check()
         return rows_of(list(self._servers), self._key_checks, self._servers.reached)
 
-    def _admission(self, permits: int, waits: bool, wait_s: float) -> Admission:
+    def _admission(self, permits: Permits, waits: bool, wait_s: float) -> Admission:
         queue_length = self._settings.queue_length if waits else 0
         return Admission(permits=permits, queue_length=queue_length, queue_timeout_s=wait_s)
 

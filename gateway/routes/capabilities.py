@@ -13,14 +13,13 @@ MODELS_AT_ONCE: Final = 8
 """Looked at by one call of :meth:`Capabilities.learn`: a server with hundreds of them is not asked for all at once."""
 RETRY_S: Final = 60.0
 """A model that could not be looked at is asked about again after so long."""
-_MAY_BE_MORE: Final = (None, ("completion",))
 
 
 class Capabilities:
     """Looks once at each model whose list says ``completion`` alone, or nothing.
 
-    Such a list is made without reading the model's file: a template inside it may well know tools and thinking, and
-    ``/api/show`` reads it. What was learnt belongs to a digest, and is kept as long as that is listed.
+    It may do more than such a list says, and ``/api/show`` reads the file that knows. What was learnt belongs to a
+    digest, and is kept as long as that is listed.
     """
 
     def __init__(self, proxies: Proxies) -> None:
@@ -41,7 +40,7 @@ class Capabilities:
         return list(self._learnt.get(model.digest or "") or model.capabilities or ())
 
     def _is_due(self, model: ListedModel) -> bool:
-        if model.digest is None or model.digest in self._learnt or model.capabilities not in _MAY_BE_MORE:
+        if model.digest is None or model.digest in self._learnt or not model.may_do_more:
             return False
         failed_at = self._failed_at.get(model.digest)
         return failed_at is None or time.monotonic() - failed_at >= RETRY_S

@@ -88,7 +88,7 @@ class _Line:
     """The permits of one model and who waits for them. State changes are whole before anybody is told."""
 
     def __init__(self, permits: int) -> None:
-        self._permits = permits
+        self.permits = permits
         self._holders: set[Place] = set()
         self.waiting: FairLine[Place] = FairLine()
 
@@ -101,7 +101,7 @@ class _Line:
         return len(self._holders)
 
     def enter(self, place: Place) -> None:
-        if len(self._holders) < self._permits:
+        if len(self._holders) < self.permits:
             self.waiting.served(place.owner)
             self._grant(place)
         else:
@@ -115,7 +115,16 @@ class _Line:
             place.position = None
         else:
             return
-        while self.waiting and len(self._holders) < self._permits:
+        self._go_on()
+
+    def resize(self, permits: int) -> None:
+        """Have so many permits from now on; who holds one that is too many keeps it."""
+        if permits != self.permits:
+            self.permits = permits
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self.waiting and len(self._holders) < self.permits:
             self._grant(self.waiting.next())
         self._tell_positions()
 
@@ -137,12 +146,12 @@ class Admission:
     """The lines of all models of one server, each by its canonical name: two spellings wait in one line.
 
     Args:
-        permits: answers at once per model.
+        permits: answers at once per model; where that changes, what it is for a model now.
         queue_length: how many may wait for one model.
         queue_timeout_s: how long each may wait; who could not be served by then is not let in.
     """
 
-    def __init__(self, *, permits: int, queue_length: int, queue_timeout_s: float) -> None:
+    def __init__(self, *, permits: int | Callable[[str], int], queue_length: int, queue_timeout_s: float) -> None:
         self._permits = permits
         self._queue_length = queue_length
         self._queue_timeout_s = queue_timeout_s
@@ -163,18 +172,25 @@ class Admission:
             WaitTooLong: by the model's last answers the place would not be served in time.
         """
         name = canonical(model)
-        line = self._lines.get(name) or _Line(self._permits)
+        permits = self._permits_of(name)
+        line = self._lines.get(name) or _Line(permits)
+        line.resize(permits)
         greediest = None
-        if line.held >= self._permits:
+        if line.held >= permits:
             if len(line.waiting) >= self._queue_length and (greediest := line.waiting.greediest_but(owner)) is None:
-                raise LineFull(self._full_for_s(name, chance))
-            self._refuse_in_vain(name, line.waiting.position_of_new(owner), chance)
+                raise LineFull(self._full_for_s(name, permits, chance))
+            self._refuse_in_vain(name, permits, line.waiting.position_of_new(owner), chance)
         self._lines[name] = line
         place = Place(line, owner)
         line.enter(place)
         if greediest is not None:
-            greediest.displace(self._full_for_s(name, chance))
+            greediest.displace(self._full_for_s(name, permits, chance))
         return place
+
+    def refresh(self) -> None:
+        """Give those who wait what permits there are more by now."""
+        for name, line in self._lines.items():
+            line.resize(self._permits_of(name))
 
     def left(self, model: str, answer_s: float | None) -> None:
         """Note how long an answer held its permit, and forget the line of a model that nobody asks for.
@@ -212,15 +228,18 @@ class Admission:
         """How many hold a permit or wait for one, by canonical name."""
         return {name: line.held + len(line.waiting) for name, line in self._lines.items() if not line.empty}
 
-    def _full_for_s(self, model: str, chance: float) -> int:
+    def _permits_of(self, model: str) -> int:
+        return self._permits if isinstance(self._permits, int) else self._permits(model)
+
+    def _full_for_s(self, model: str, permits: int, chance: float) -> int:
         answers_s = self._answers_s.get(model, ())
         mean_s = sum(answers_s) / len(answers_s) if answers_s else 1.0
         shortest, longest = RETRY_AFTER_S
-        seconds = max(shortest, min(longest, self._queue_length * mean_s / self._permits))
+        seconds = max(shortest, min(longest, self._queue_length * mean_s / permits))
         return max(1, round(seconds * (0.8 + 0.4 * chance)))
 
-    def _refuse_in_vain(self, model: str, position: int, chance: float) -> None:
-        expected_s = expected_wait_s(position, self._permits, self._answers_s.get(model, ()))
+    def _refuse_in_vain(self, model: str, permits: int, position: int, chance: float) -> None:
+        expected_s = expected_wait_s(position, permits, self._answers_s.get(model, ()))
         in_vain_for_s = too_long_by_s(expected_s, self._queue_timeout_s)
         if in_vain_for_s is not None:  # never sooner than said: who comes back must not be refused again
             raise WaitTooLong(math.ceil(in_vain_for_s * (1.0 + 0.2 * chance)))

@@ -7,7 +7,7 @@ turns       what the turns of an answer add up to; pure
 server      a model server and all that is kept of it; pools of equals, and routes of them
 servers     all of them: which of them a model's name leads to, and who answers
 walk        one stream's way along its route: whom it asks, in whose line it stands
-pool, condition, breaker, ending, fallback  what is decided on the way; pure
+pool, condition, breaker, retry_budget, ending, fallback  what is decided on the way; pure
 catalog     their lists as one; all_models, the same for metrics
 keys, key_checks  their keys, and whether they are good
 dialling    how each is reached; config_file, where that is said

@@ -53,6 +53,10 @@ class Breaker:
         state = self.state(now)
         return state is State.CLOSED or (state is State.HALF_OPEN and not self._probing)
 
+    def wait_s(self, now: float) -> float:
+        """Return after how many seconds a call may try; 0 where one may now."""
+        return 0.0 if self._opened_until is None else max(0.0, self._opened_until - now)
+
     def began(self, now: float) -> bool:
         """Note a call that is made; return whether it is the one that tries, which then says how it came out."""
         if self.state(now) is State.HALF_OPEN and not self._probing:

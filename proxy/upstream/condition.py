@@ -1,7 +1,7 @@
 """What a server's calls have taught about it: whether it is asked now, and if not, why. Pure; times in seconds.
 
-Models are meant by what this server calls them. Where a route has one server none of this is asked: failing fast would
-help nobody there.
+Models are meant by what this server calls them, however that is spelt. Where a route has one server none of this is
+asked: failing fast would help nobody there.
 """
 
 from collections import OrderedDict, deque
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.upstream.breaker import OPEN_S, Breaker, State
+from proxy.upstream.retry_budget import RetryBudget
 from services.wire.events import Code, Failed, Stage
+from services.wire.model_names import canonical
 
 SERVER_FAULTS: Final = frozenset({"refused", "connect_timeout", "dns", "untrusted"})
 """It cannot be reached: that is so for all of its models."""
@@ -46,6 +48,9 @@ class Condition:
 
     Args:
         requests_per_minute, tokens_per_day: what its operator allows; None: as many as come.
+
+    Attributes:
+        repeats: how many requests may be sent there again.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Condition:
         self._failed_request: dict[str, str] = {}  # the last that got a 500, by model
         self._spared_until = 0.0
         self._spared_for = ""
+        self.repeats = RetryBudget()
         self.hung: set[str] = set()
         self.key_refused = False
         self.forbidden: set[str] = set()  # models that the key has no right to
@@ -70,6 +76,7 @@ class Condition:
 
     def passed_by(self, model: str, now: float) -> str:
         """Return why no call of ``model`` is made now, "" where it may be: a word of ``fallback.CODES``."""
+        model = canonical(model)
         if self.key_refused or model in self.forbidden:
             return "marked"
         if now < self._spared_until:
@@ -79,9 +86,20 @@ class Condition:
         breakers = (self._of_server, self._of_models.get(model))
         return "" if all(breaker is None or breaker.lets_in(now) for breaker in breakers) else "open"
 
+    def wait_s(self, model: str, now: float) -> float | None:
+        """Return after how many seconds a call of ``model`` may be made that may not now; None where nobody knows."""
+        model = canonical(model)
+        if self.key_refused or model in self.forbidden:
+            return None
+        of_model = self._of_models.get(model)
+        waits = [self._spared_until - now, self._of_server.wait_s(now), of_model.wait_s(now) if of_model else 0.0]
+        if self._is_full(now):
+            waits.append(self._asked_at[0] + MINUTE_S - now)
+        return max(waits) if max(waits) > 0 else None
+
     def state(self, model: str, now: float) -> State:
         """Return the state of the breaker in front of ``model``."""
-        of_model = self._of_models.get(model)
+        of_model = self._of_models.get(canonical(model))
         return max(self._of_server.state(now), of_model.state(now) if of_model else State.CLOSED)
 
     @property
@@ -94,6 +112,7 @@ class Condition:
     def began(self, model: str, now: float) -> Try:
         """A call of ``model`` is made."""
         self._asked_at.append(now)
+        model = canonical(model)
         breakers = (self._of_server, self._breaker(model))
         return Try(model, tuple(breaker for breaker in breakers if breaker.began(now)), now)
 
@@ -173,9 +192,11 @@ class Condition:
     # --- inside
 
     def _is_spent(self, now: float) -> bool:
-        most, limit = self._tokens_per_day, self._requests_per_minute
-        if most is not None and self._tokens >= most:
-            return True
+        most = self._tokens_per_day
+        return (most is not None and self._tokens >= most) or self._is_full(now)
+
+    def _is_full(self, now: float) -> bool:
+        limit = self._requests_per_minute
         return limit is not None and len(self._asked_at) == limit and now - self._asked_at[0] < MINUTE_S
 
     def _breaker(self, model: str) -> Breaker:

@@ -44,7 +44,8 @@ def ending_of(
     if history and (is_final(history) or sum(map(len, route)) == 1):
         return Ending(history[-1].failed.failed, history[-1].failed.wait_s)
     asked = [past for past in history if past.was_asked]
-    wait_s = _shortest_wait_s(history)
+    passed_by = [at for pool in route for one in pool if (at := standings.get(one, UNDESCRIBED)).passed_by]
+    wait_s = _shortest_wait_s([*(past.failed.wait_s for past in history), *(at.wait_s for at in passed_by)])
     if history and not asked:  # every line was full, or too slow: as if there were one
         return Ending(history[-1].failed.failed, wait_s)
     codes = [past.failed.failed.code for past in asked]
@@ -69,8 +70,8 @@ def _tried(
     return tuple(TriedServer(name_of(server), word) for server, word in words.items())
 
 
-def _shortest_wait_s(history: Sequence[Past[Server]]) -> float | None:
-    waits = [past.failed.wait_s for past in history if past.failed.wait_s is not None]
+def _shortest_wait_s(known: Sequence[float | None]) -> float | None:
+    waits = [wait_s for wait_s in known if wait_s is not None]
     if not waits:
         return None
     shortest, longest = RETRY_AFTER_S

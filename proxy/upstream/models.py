@@ -61,6 +61,7 @@ class InstalledModels:
         self._metrics = metrics
         self._looked = looked
         self._sizes: dict[str, int] = {}
+        self._capabilities: dict[str, tuple[str, ...]] = {}  # of those whose list says it all
         self._loaded: dict[str, int] = {}
         self._asked_at: dict[str, float] = {}  # when a call of it was last made here
         self._looked_at = 0.0
@@ -76,6 +77,9 @@ class InstalledModels:
             return False
         self.listed, self.none_installed = listed, not listed
         self._sizes = {canonical(model.name): model.size or 0 for model in listed}
+        self._capabilities = {
+            canonical(model.name): model.capabilities or () for model in listed if not model.may_do_more
+        }
         self._asked_at = {name: at for name, at in self._asked_at.items() if name in self._sizes}
         if len(self.ever_listed) < REMEMBERED:
             self.ever_listed.update(self._sizes)
@@ -115,6 +119,10 @@ class InstalledModels:
             loaded_bytes=others - memory_bytes,
             evicts=evicts and not resident,
         )
+
+    def capabilities(self, model: str) -> tuple[str, ...]:
+        """Return what ``model`` can do; nothing where the list does not say, or may not say it all."""
+        return self._capabilities.get(canonical(model), ())
 
     def is_warm_for_others(self, model: str, within_s: float, now: float) -> bool:
         """Return whether another model that is in memory was asked for within the last ``within_s`` seconds."""

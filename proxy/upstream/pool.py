@@ -18,7 +18,9 @@ class Standing:
 
     Attributes:
         passed_by: why it is not asked (a word of ``fallback.CODES``); "" where it may be.
+        wait_s: after how many seconds it may be; None where it may, or nobody knows.
         asked_last: why it is asked only when no other is left (likewise): ``cold``, or ``hung``, it answers nobody.
+        may_repeat: whether it may be asked again what it failed to answer.
         lists: whether it has the model; None where it was not said.
         is_resident: whether it has the model in memory, or was just asked for it.
         in_flight: calls of this model that run there, of ``permits``.
@@ -28,7 +30,9 @@ class Standing:
     """
 
     passed_by: str = ""
+    wait_s: float | None = None
     asked_last: Reluctance = ""
+    may_repeat: bool = True
     lists: bool | None = None
     is_resident: bool = False
     in_flight: int = 0

@@ -170,6 +170,9 @@ class Producer:
             elif attempt.number > last.attempt.number or attempt.server is not last.attempt.server:
                 stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
                 await self._back_off(attempt, last.failed.why)
+            if last is not None and not stream.followers:  # whoever waited has left while another failed
+                stream.finish(FinishReason.ABANDONED)
+                return
             stream.attempts = attempts + attempt.number
             outcome = await self._attempt(attempt, request)
             if not isinstance(outcome, AttemptFailed):

@@ -23,6 +23,8 @@ SLOW_FAILURE_S: Final = 2.0
 """A 500 that took longer is a load that failed, most likely: to ask again is to load it again."""
 STALE: Final = "stale"
 """Why an attempt failed whose pooled connection had died unseen: the model server never saw it."""
+WEDGED: Final = "wedged"
+"""Why an attempt failed that was closed so that its model can be unloaded."""
 LINE_FULL: Final = "line_full"
 QUEUE_WAIT: Final = "queue_wait"
 NOT_ASKED: Final = frozenset({LINE_FULL, QUEUE_WAIT})
@@ -96,9 +98,20 @@ def next_attempt(
     if is_final(history):
         return None
     following = _following(route, history, standings, chance)
-    if (again := _again(route, history, chance, others_left=following is not None)) is not None:
+    may_repeat = standings.get(last.attempt.server, UNDESCRIBED).may_repeat or last.failed.why == WEDGED
+    if may_repeat and (again := _again(route, history, chance, others_left=following is not None)) is not None:
         return again
     return None if following is None else Attempt(following, 1 + sum(past.counts for past in history))
+
+
+def repeats(last: Past[Server] | None, attempt: Attempt[Server]) -> bool:
+    """Return whether an attempt asks the server that has failed for the same again: of what a storm is made.
+
+    What it has not seen, or was told to leave out, is none; nor is one that we closed ourselves.
+    """
+    if last is None or last.attempt.server != attempt.server or last.failed.why == WEDGED:
+        return False
+    return attempt.number > last.attempt.number and attempt.without == last.attempt.without
 
 
 def is_final(history: Sequence[Past[Server]]) -> bool:
@@ -146,7 +159,7 @@ def _again(
     last = history[-1]
     if others_left:
         is_equal = any(len(pool) > 1 for pool in route if last.attempt.server in pool)
-        if is_equal or last.failed.wait_s is None or last.failed.why == "wedged":
+        if is_equal or last.failed.wait_s is None or last.failed.why == WEDGED:
             return None
     wait_s = _backoff_s(history, chance)
     if wait_s is None:

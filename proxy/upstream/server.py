@@ -101,6 +101,8 @@ class ModelServer:
         if not self.language.takes(request):
             return False
         can = self.config.capabilities
+        if not can and self.models is not None and request.model is not None:
+            can = self.models.capabilities(self.calls(request.model))
         return not can or _demands(request) <= set(can)
 
     def standing(self, model: str, now: float) -> Standing:
@@ -108,18 +110,23 @@ class ModelServer:
         theirs = self.calls(model)
         self.condition.new_day(today())
         passed_by = "marked" if self.key.is_missing else self.condition.passed_by(theirs, now)
-        hangs = theirs in self.condition.hung or canonical(theirs) in self.wedged
+        hangs = canonical(theirs) in {*self.condition.hung, *self.wedged}
         last: Reluctance = "hung" if hangs else ""
         in_flight = self._running[canonical(model)]
+        wait_s = self.condition.wait_s(theirs, now) if passed_by else None
+        may_repeat = self.condition.repeats.allows(now)
         if self.models is None:
-            running, permits = self.running, self.config.permits
-            return Standing("line_full" if running >= permits and not passed_by else passed_by, asked_last=last)
+            if not passed_by and self.running >= self.config.permits:
+                passed_by = "line_full"
+            return Standing(passed_by, wait_s, last, may_repeat)
         seen = self.models.seen(theirs, memory_bytes=(self.config.memory_gb or 0) * _GB)
         if not last and self.config.skip_when_cold and seen.is_cold and not in_flight:
             last = "cold"
         return Standing(
             passed_by,
-            asked_last=last,
+            wait_s,
+            last,
+            may_repeat,
             lists=seen.lists,
             is_resident=seen.is_resident or in_flight > 0,  # at the latest it will be
             in_flight=in_flight,

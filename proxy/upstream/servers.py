@@ -7,6 +7,7 @@ Config ──▶ Servers ──▶ route(model) ──▶ Walk, one for each str
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from proxy.config.config import ANY, Config, Order
@@ -21,6 +22,7 @@ from services.wire.model_names import canonical, is_cloud_name
 from services.wire.request import ChatRequest, EmbedRequest, GenerateRequest, ModelRequest
 
 PROBE_S: Final = 1.0
+Permits = int | Callable[[str], int]
 REACHED_S: Final = 10.0
 """A server counts as reached for so long: one lost answer is not an outage."""
 
@@ -44,7 +46,8 @@ class Servers:
 
     Args:
         servers: in the order of the configuration.
-        admission: makes the waiting lines of a pool; told its permits, whether anybody may wait, and for how long.
+        admission: makes the waiting lines of a pool; told its permits (what they are for a model now, where they
+            change), whether anybody may wait, and for how long.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Servers:
         servers: Sequence[ModelServer],
         metrics: ServersMetrics,
         *,
-        admission: Callable[[int, bool, float], Admission],
+        admission: Callable[[Permits, bool, float], Admission],
     ) -> None:
         self._config = config
         self._metrics = metrics
@@ -64,6 +67,7 @@ class Servers:
         self._chains = {model: self._pools(order) for model, order in config.chains.items()}
         self._only = Route(self._default) if len(servers) == 1 and not self._chains else None
         self._reached_at: dict[str, float] = {}
+        self._began_at = time.monotonic()
 
     def __iter__(self) -> Iterator[ModelServer]:
         return iter(self._by_name.values())
@@ -114,12 +118,14 @@ class Servers:
     async def look(self) -> bool:
         """Ask all that list their models what they have; return whether there are any."""
         found = await asyncio.gather(*(one.models.look() for one in self if one.models is not None))
+        self._refresh_lines()
         return any(found) or not found
 
     async def probe(self) -> float | None:
         """Ask all whether they are there; return 0 where new streams can be answered, None where not."""
         ollamas = list(self._ollamas())
         answers = await asyncio.gather(*map(self._probe, ollamas))
+        self._refresh_lines()
         there = {server for server, up in zip(ollamas, answers, strict=True) if up}
         able = (one in there or self._may_answer(one) for one in _members(self._default))
         return 0.0 if any(able) else None
@@ -186,11 +192,30 @@ class Servers:
         permits = sum(server.config.permits for server in members)
         wait_s = min(server.config.queue_wait_s for server in members)
         if first.config.is_ollama:
-            return Pool(tuple(members), self._admission(permits, True, wait_s), wait_s)
+            now = partial(self._permits_of, members) if len(members) > 1 else permits
+            return Pool(tuple(members), self._admission(now, True, wait_s), wait_s)
         line = "+".join(sorted(server.name for server in members))
         if line not in self._cloud_pools:
             self._cloud_pools[line] = Pool(tuple(members), self._admission(permits, False, wait_s), wait_s, line)
         return self._cloud_pools[line]
+
+    def _permits_of(self, members: Sequence[ModelServer], model: str) -> int:
+        """Return how many answers of ``model`` equals may give now: whoever is away, or does not have it, gives none.
+
+        Where all are away it is as if all were there: who asks is to be told so, and not to wait.
+        """
+        there = [server for server in members if self._is_there(server, model)]
+        return sum(server.config.permits for server in there or members)
+
+    def _is_there(self, server: ModelServer, model: str) -> bool:
+        now, theirs = time.monotonic(), server.calls(model)
+        lists = server.models is None or server.models.seen(theirs).lists is not False
+        is_away = now - self._reached_at.get(server.name, self._began_at) >= REACHED_S
+        return lists and not is_away and not server.condition.passed_by(theirs, now)
+
+    def _refresh_lines(self) -> None:
+        for pool in self._all_pools():
+            pool.admission.refresh()
 
     def _ollamas(self) -> Iterator[ModelServer]:
         return (server for server in self if server.config.is_ollama)

@@ -18,7 +18,7 @@ from proxy.streams.registry import refused_at_the_line
 from proxy.upstream.ending import Ending, ending_of
 from proxy.upstream.fallback import code_of
 from proxy.upstream.pool import UNDESCRIBED, Standing
-from proxy.upstream.retry import LINE_FULL, QUEUE_WAIT, Attempt, Past, next_attempt
+from proxy.upstream.retry import LINE_FULL, QUEUE_WAIT, Attempt, Past, next_attempt, repeats
 from proxy.upstream.server import ModelServer, Pool, Route
 from services.wire.events import ApiError, Code, Failed
 
@@ -183,7 +183,9 @@ class Walk:
             except NotAdmitted as full:
                 self._history.append(Past(attempt, _not_let_in(full)))
                 continue
-            self._tell(attempt.server, standings)
+            if self._route.has_several:
+                self._count(attempt)
+                self._tell(attempt.server, standings)
             return attempt
 
     def _enter(self, pool: Pool) -> None:
@@ -197,10 +199,16 @@ class Walk:
         now = time.monotonic()
         return {server: server.standing(self._model, now) for server in self._route}
 
+    def _count(self, attempt: Attempt[ModelServer]) -> None:
+        """Let the server's budget know what it is asked, and what again: now, before others decide likewise."""
+        now, budget = time.monotonic(), attempt.server.condition.repeats
+        if repeats(self.last, attempt):
+            budget.repeated(now)
+        elif self.last is None or self.last.attempt.server is not attempt.server:
+            budget.asked(now)
+
     def _tell(self, server: ModelServer, standings: Mapping[ModelServer, Standing]) -> None:
         """Count who is passed on from, each once."""
-        if not self._route.has_several:
-            return
         self._metrics.show_circuit(server.name, self._model, partial(server.circuit, self._model))
         passed: dict[ModelServer, str] = {}
         for one in self._route:

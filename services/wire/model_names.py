@@ -69,6 +69,14 @@ class ListedModel:
         return not embeds and family != _IMAGE_FAMILY
 
     @property
+    def may_do_more(self) -> bool:
+        """Whether it may be capable of more than its list says.
+
+        A list is made without reading the model's file: a template inside it may well know tools and thinking.
+        """
+        return self.capabilities in {None, ("completion",)}
+
+    @property
     def is_simulated(self) -> bool:
         """Whether its words are the simulator's, and no model's."""
         return self.family == _SIMULATORS_FAMILY

@@ -86,6 +86,7 @@ PURE: Final = (
     "proxy.upstream.fallback",
     "proxy.upstream.pool",
     "proxy.upstream.retry",
+    "proxy.upstream.retry_budget",
     "proxy.upstream.wedge",
     "proxy.streams.timeline",
     "gateway.relay.choice",

@@ -86,11 +86,13 @@ class ModelServer:
         answer: to a question; a function chooses by what is asked.
         models: what it lists, as an Ollama does.
         loaded: what of that is in memory.
+        can: what all of its models are capable of; nothing: it does not say.
     """
 
     answer: Answer | Answers = None
     models: Sequence[str] = ()
     loaded: Sequence[str] = ()
+    can: Sequence[str] = ()
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
     open: int = 0
@@ -123,7 +125,8 @@ class ModelServer:
         if request.path.endswith("/api/version"):
             return said(200, {"version": "0.33.0"})
         if request.path.endswith("/api/tags"):
-            return said(200, {"models": [{"name": name, "size": 1} for name in self.models]})
+            can = {"capabilities": self.can} if self.can else {}
+            return said(200, {"models": [{"name": name, "size": 1, **can} for name in self.models]})
         if request.path.endswith("/api/ps"):
             return said(200, {"models": [{"name": name, "size": 1} for name in self.loaded]})
         if request.path.endswith("/models"):
@@ -155,6 +158,12 @@ class Proxy:
     service: ProxyService
     url: str
     metrics_url: str
+
+    @property
+    def waiting(self) -> int:
+        """How many are in its lines, as a scrape sees it."""
+        families = {family.name: family for family in self.service.metrics.registry.collect()}
+        return int(sum(sample.value for sample in families["llm_admission_queue_length"].samples))
 
 
 @asynccontextmanager
@@ -222,11 +231,12 @@ async def a_scene(
     gpu_s: float = 30,
     groq_s: float = 30,
     trusts: bool = True,
+    can: Sequence[str] = (),
 ) -> AsyncIterator[Scene]:
     cert, tls = certificate
     (folder / "key").write_text(KEY)
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(serving(ModelServer(gpu, models=("m", "other"))))
+        first = await stack.enter_async_context(serving(ModelServer(gpu, models=("m", "other"), can=can)))
         second = await stack.enter_async_context(serving(ModelServer(groq), tls))
         third = await stack.enter_async_context(serving(ModelServer(openai), tls))
         trusted = f'ca_file = "{cert}"\n' if trusts else ""

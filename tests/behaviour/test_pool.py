@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.upstream.breaker import FAILURES_IN_A_ROW
 from services.runtime.tasks import Tasks
 from tests.behaviour.several_servers import Answer, Asked, ModelServer, Proxy, a_proxy, ollama_spoken, said, serving
 from tests.eventually import soon
@@ -94,6 +95,36 @@ async def test_permits_are_the_pool_s_together_and_each_server_s_are_kept(tmp_pa
         await tasks.close()
 
     assert most == [2, 2]
+
+
+async def test_an_equal_that_does_not_have_the_model_gives_no_permits_for_it(tmp_path: Path) -> None:
+    """Else whoever came next would be asked of the other beyond what it takes."""
+    only, tasks = ModelServer(None, models=["m"], loaded=["m"]), Tasks()
+    async with a_pool(tmp_path, only, gpu(models=["n"]), more="permits = 1") as scene:
+        for _ in range(3):
+            tasks.spawn(scene.ask(), "ask")
+        await soon(lambda: (only.open, scene.proxy.waiting) == (1, 2), "two wait for the one")
+        most = only.most_open
+        await tasks.close()
+
+    assert most == 1
+
+
+async def test_a_pool_s_permits_go_with_a_member_that_fails_again_and_again(tmp_path: Path) -> None:
+    broken, tasks = gpu(loaded=["m"], answer=said(503, {"error": "busy"})), Tasks()
+    async with a_pool(tmp_path, broken, gpu(), more="permits = 1") as scene:
+        for _ in range(200):  # by chance, which of the two is asked first
+            if len(broken.questions()) < FAILURES_IN_A_ROW:
+                await scene.ask()
+        scene.gpus[1].answer = None
+        scene.gpus[1].most_open = 0
+        for _ in range(3):
+            tasks.spawn(scene.ask(), "ask")
+        await soon(lambda: (scene.gpus[1].open, scene.proxy.waiting) == (1, 2), "two wait for the one that is left")
+        most = scene.gpus[1].most_open
+        await tasks.close()
+
+    assert most == 1
 
 
 async def test_a_cold_server_is_passed_by_and_loads_the_model_meanwhile(tmp_path: Path) -> None:

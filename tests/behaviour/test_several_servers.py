@@ -4,6 +4,7 @@ End to end: proxy/upstream/servers.py, proxy/upstream/catalog.py, proxy/upstream
 proxy/upstream/key_checks.py.
 """
 
+import asyncio
 import json
 import ssl
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.upstream.retry_budget import FEWEST
 from tests.behaviour.several_servers import (
     ASK,
     KEY,
@@ -335,3 +337,34 @@ async def test_servers_that_fail_again_and_again_are_left_alone(
         assert {answer.status for answer in answers} == {503}
         assert {one["code"] for one in answers[-1].error["tried"]} == {"open"}
         assert max(len(server.questions()) for server in (scene.gpu, scene.groq, scene.openai)) <= 5 + 2
+
+
+async def test_a_storm_of_repeats_is_a_tenth_of_what_is_asked_and_three(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """O11: the last one that is left is asked again, but not by everybody."""
+    limited = said(429, {"error": {"message": "slow down"}})
+    more = "[defaults]\npermits = 32"  # nobody waits in line
+    async with a_scene(tmp_path, certificate, gpu=limited, groq=limited, openai=limited, more=more) as scene:
+        answers = await asyncio.gather(*(scene.ask() for _ in range(12)))
+        metrics = await scraped(scene.proxy)
+
+        assert {(answer.status, answer.error["code"]) for answer in answers} == {(503, "upstream_unavailable")}
+        assert [len(server.questions()) for server in (scene.gpu, scene.groq)] == [12, 12]
+        assert 12 < len(scene.openai.questions()) <= 12 + FEWEST
+        assert 'llm_fallbacks_total{code="429",from="groq",to="openai"}' in metrics
+
+
+@pytest.mark.parametrize(
+    ("can", "answers"), [(("completion", "vision"), "groq"), (("completion", "tools"), "gpu"), (("completion",), "gpu")]
+)
+async def test_a_server_whose_list_says_that_its_model_knows_no_tools_is_passed_by(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext], can: tuple[str, ...], answers: str
+) -> None:
+    """Without a call. A list that says ``completion`` alone may not say it all: there the model server is asked."""
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    async with a_scene(tmp_path, certificate, gpu=ollama_spoken("x"), groq=spoken("y"), can=can) as scene:
+        with_tools, without = await scene.ask(tools=[tool]), await scene.ask()
+
+        assert [one.end["served_by"]["server"] for one in (with_tools, without)] == [answers, "gpu"]
+        assert len(scene.gpu.questions()) == 1 + (answers == "gpu")

@@ -3,6 +3,7 @@ import pytest
 from proxy.upstream.breaker import FAILURES_IN_A_ROW, OPEN_S, State
 from proxy.upstream.condition import DAY_S, LONGEST_SPARED_S, QUOTA_S, REMEMBERED_MODELS, Condition, Try
 from services.wire.events import Code, Failed, Stage
+from services.wire.model_names import canonical
 
 IDLE = Failed(Code.UPSTREAM_TIMEOUT, "words", stage=Stage.IDLE)
 CUT = Failed(Code.UPSTREAM_TRUNCATED, "words")
@@ -32,7 +33,7 @@ def test_a_model_that_fails_is_spared_alone(why: str) -> None:
 
     assert (condition.passed_by("m", 1.0), condition.passed_by("other", 1.0)) == ("open", "")
     assert (condition.state("m", 1.0), condition.state("other", 1.0)) == (State.OPEN, State.CLOSED)
-    assert condition.models == ("m",)
+    assert condition.models == (canonical("m"),)
 
 
 @pytest.mark.parametrize("why", ["400", "404", "429", "401 of nobody", ""])
@@ -152,7 +153,7 @@ def test_a_loaded_model_that_gave_nobody_content_meanwhile_hangs_until_it_does()
     condition.has_content(other, 3.0)
     condition.waited_in_vain(waited)
 
-    assert (hung, condition.hung) == ({"m"}, set())
+    assert (hung, condition.hung) == ({canonical("m")}, set())
 
 
 def test_of_models_that_clients_make_up_only_so_many_are_remembered() -> None:
@@ -163,3 +164,34 @@ def test_of_models_that_clients_make_up_only_so_many_are_remembered() -> None:
 
     assert len(condition.models) == REMEMBERED_MODELS
     assert len(condition.hung) == REMEMBERED_MODELS
+
+
+def test_how_long_it_is_spared_is_known_but_for_a_key() -> None:
+    condition = Condition()
+    before = condition.wait_s("m", 1.0)
+    fail(condition, "502", times=FAILURES_IN_A_ROW)
+    model, other = condition.wait_s("m", 11.0), condition.wait_s("other", 11.0)
+    condition.spare("429", 50.0, 1.0)
+    spared = condition.wait_s("m", 11.0)
+    condition.key_refused = True
+
+    assert (before, other, spared) == (None, None, 40.0)
+    assert model == pytest.approx(OPEN_S - 10)
+    assert condition.wait_s("m", 11.0) is None
+
+
+def test_a_full_minute_is_waited_for_until_its_first_request_is_old() -> None:
+    condition = Condition(requests_per_minute=2)
+    for at in (10.0, 30.0):
+        condition.let_go(condition.began("m", at), at)
+
+    assert condition.wait_s("m", 40.0) == 30.0
+    assert (condition.passed_by("m", 70.0), condition.wait_s("m", 70.0)) == ("", None)
+
+
+def test_the_spellings_of_a_model_share_what_is_known_of_it() -> None:
+    condition = Condition()
+    for spelled in ("m", "M", "m:latest", "library/m", "M:latest"):
+        fail(condition, "503", model=spelled)
+
+    assert (condition.passed_by("m", 1.0), condition.state("M", 1.0)) == ("open", State.OPEN)

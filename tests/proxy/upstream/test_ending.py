@@ -43,6 +43,13 @@ def test_the_smallest_wait_that_is_known_is_told(waits: tuple[float | None, ...]
     assert ending(*history).wait_s == expected
 
 
+def test_a_server_that_nobody_asked_may_be_the_one_that_can_be_asked_first() -> None:
+    """All that is known counts: also when a breaker lets somebody try."""
+    told = ending(past("a", GONE, "429", wait_s=20.0), b=Standing("open", 12.0), c=Standing("marked"))
+
+    assert told.wait_s == 12.0
+
+
 def test_a_model_that_nobody_has_is_not_found() -> None:
     assert ending(past("a", UNKNOWN, "404"), past("c", UNKNOWN, "404")) == Ending(UNKNOWN)
 

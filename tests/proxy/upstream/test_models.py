@@ -75,3 +75,14 @@ async def test_a_server_that_does_not_answer_is_not_said_to_have_no_model() -> N
 
     assert (answers.asked, any_listed, installed.none_installed) == (["tags"], False, False)
     assert (shown.listed, shown.looks) == ([], [])
+
+
+async def test_what_a_model_can_do_is_known_where_its_list_says_it_all() -> None:
+    """A list that says ``completion`` alone was made without reading the model's file."""
+    told = {"a": ["completion", "tools"], "b": ["completion"], "c": [], "d": ["completion", "vision"]}
+    tags = {"models": [{"name": name, "capabilities": can} for name, can in told.items()]}
+    _, installed, _ = await known(Answers(tags, {"models": []}))
+
+    assert installed.capabilities("A:latest") == ("completion", "tools")
+    assert [installed.capabilities(name) for name in ("b", "c", "not listed")] == [(), (), ()]
+    assert installed.capabilities("d") == ("completion", "vision")

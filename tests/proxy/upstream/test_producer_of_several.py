@@ -55,6 +55,24 @@ async def test_who_falls_silent_behind_content_is_not_left_for_another() -> None
     stage.assert_everything_is_given_back()
 
 
+async def test_for_a_reader_who_is_gone_when_the_first_has_failed_no_other_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may come back, and begin anew: until then no other server works for nobody."""
+    async with produced(FAILING, then=[[WHOLE]]) as stage:
+
+        def leave(_why: str) -> None:
+            for follower in tuple(stage.stream.followers):
+                stage.stream.leave(follower)
+
+        monkeypatch.setattr(stage.noted, "call_repeated", leave)
+        await stage.begin()
+        await stage.over()
+
+        assert (stage.end, [transport.fresh for transport in stage.transports]) == ("abandoned", [[False], []])
+        stage.assert_everything_is_given_back()
+
+
 @pytest.mark.parametrize("waits_at", [HangsConnecting(), Connects(status=None), Connects([line()])])
 async def test_who_leaves_while_the_next_is_asked_gives_everything_back(waits_at: Attempt) -> None:
     async with produced(FAILING, then=[[waits_at]]) as stage:

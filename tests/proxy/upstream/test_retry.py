@@ -4,7 +4,7 @@ import pytest
 
 from proxy.providers.adapter import AttemptFailed
 from proxy.upstream.pool import Standing
-from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, STALE, Attempt, Past, next_attempt
+from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, STALE, Attempt, Past, next_attempt, repeats
 from services.wire.events import Code, Failed
 
 FAILED = Failed(Code.UPSTREAM_UNAVAILABLE, "words")
@@ -149,6 +149,47 @@ def walked(*failures: AttemptFailed, route: Sequence[Sequence[str]] = CHAIN, **s
 def test_the_table_of_who_is_asked_next(failures: list[AttemptFailed], expected: list[str]) -> None:
     """The next at once, and only the last one left again; a short Retry-After is waited for where nobody is equal."""
     assert walked(*failures) == expected
+
+
+SPENT = Standing(may_repeat=False)
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ([AGAIN, AGAIN, AGAIN, AGAIN], ["a1", "a2", "b", "c", "-"]),
+        ([NEVER, NEVER, asked_to_wait(2.0)], ["a1", "a2", "b", "c"]),
+        ([NEVER, NEVER, NEVER, UNLOADED], ["a1", "a2", "b", "c", "c"]),
+        ([NEVER, NEVER, NEVER, DIED_UNSEEN], ["a1", "a2", "b", "c", "c"]),
+        ([NEVER, NEVER, NEVER, UNSUPPORTED], ["a1", "a2", "b", "c", "c"]),
+    ],
+)
+def test_where_enough_was_repeated_the_next_is_asked_or_nobody(
+    failures: list[AttemptFailed], expected: list[str]
+) -> None:
+    """O11: steps are free, and so is what the server has not seen, was told to leave out, or we closed ourselves."""
+    assert walked(*failures, b=SPENT, c=SPENT) == expected
+
+
+@pytest.mark.parametrize(
+    ("failed", "following", "counts"),
+    [
+        (AGAIN, Attempt("a1", 2), True),
+        (asked_to_wait(2.0), Attempt("a1", 2, 2.0), True),
+        (AGAIN, Attempt("a2", 2), False),
+        (DIED_UNSEEN, Attempt("a1", 1, fresh=True), False),
+        (UNLOADED, Attempt("a1", 2), False),
+        (UNSUPPORTED, Attempt("a1", 2, without=frozenset({"temperature"})), False),
+    ],
+)
+def test_a_repeat_asks_one_server_for_the_same_again(
+    failed: AttemptFailed, following: Attempt[str], *, counts: bool
+) -> None:
+    assert repeats(Past(Attempt("a1"), failed), following) is counts
+
+
+def test_a_first_attempt_repeats_nothing() -> None:
+    assert not repeats(None, Attempt("a1"))
 
 
 def test_who_is_not_to_be_asked_is_passed_by_and_one_that_hangs_is_asked_last() -> None:
