@@ -64,25 +64,6 @@ async def test_who_came_first_is_granted_first() -> None:
     assert (admission.held, admission.waiting) == (0, 0)
 
 
-async def test_permits_that_come_are_given_to_who_waits_and_those_that_go_are_not_taken_back() -> None:
-    """A pool whose member goes away, and comes back."""
-    permits = {MODEL: 2}
-    admission = Admission(permits=lambda _: permits[MODEL], queue_length=8, queue_timeout_s=120)
-    first, second, third, fourth = entered(admission, 4)
-    permits[MODEL] = 1
-    admission.refresh()
-    first.leave()
-    fewer = granted([second, third, fourth])
-    permits[MODEL] = 3
-    [fifth] = entered(admission, 1)  # behind those who waited: two more are served, and it is not
-
-    assert fewer == [True, False, False]
-    assert granted([third, fourth, fifth]) == [True, True, False]
-    permits[MODEL] = 4
-    admission.refresh()
-    assert granted([fifth]) == [True]
-
-
 @pytest.mark.parametrize(
     "spelled", ["llama3.2:latest", "LLAMA3.2", "library/llama3.2", "registry.ollama.ai/library/llama3.2"]
 )
