@@ -47,7 +47,7 @@ async def test_a_tool_that_was_asked_for_is_a_row_that_says_nothing_ran_it(visit
 
     row = visit.answer.locator(".tool")
     await expect(row).to_contain_text("get_weather")
-    await expect(row).to_contain_text("asked for, not run: nothing runs tools here yet")
+    await expect(row).to_contain_text("asked for, not run: this page runs no tools")
     await row.locator("summary").click()
     await expect(row.locator("pre")).to_have_text('{\n  "city": "Reykjavík"\n}')
 
@@ -69,7 +69,7 @@ async def test_a_tool_that_something_ran_shows_what_came_of_it(visit: Visit) -> 
         }"""
     )
 
-    await expect(visit.answer.locator(".tool-state")).to_have_text(["4 ms", "Failed"])
+    await expect(visit.answer.locator(".tool-state")).to_have_text(["4 ms", "Failed · 9 ms"])
     await visit.answer.locator(".tool summary").first.click()
     await expect(visit.answer.locator(".tool").first).to_contain_text("12:00")
 
@@ -112,6 +112,7 @@ SPLIT: Final[list[tuple[object, object, dict[str, int]]]] = [
     ({"total_ms": 100, "load_ms": 90, "decode_ms": 90}, None, {"load": 90, "decode": 10}),
     ({"total_ms": 100, "ttft_ms": None, "decode_ms": None}, None, {"other": 100}),
     ({"total_ms": 10, "ttft_ms": 5}, {"ttft_ms": 4}, {"decode": 5, "other": 5}),
+    ({"total_ms": 100, "ttft_ms": 10, "tools_ms": 60}, None, {"decode": 30, "tools": 60, "other": 10}),
     (None, None, {}),
 ]
 

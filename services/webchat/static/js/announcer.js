@@ -13,6 +13,8 @@ export class Announcer {
   #toldUpTo = 0;
   #toldAt = 0;
   #of = "";
+  /** The call that was said to wait for a person. */
+  #askedFor = "";
 
   /** @param {import("./settings.js").Settings} settings */
   constructor(settings) {
@@ -30,6 +32,9 @@ export class Announcer {
       this.#toldAt = Date.now();
       this.say(t("generating"));
     }
+    const asked = answer.tools.findLast((tool) => tool.approval === "needed" && tool.result === undefined);
+    if (asked && asked.id !== this.#askedFor) this.say(t("toolAsk", { name: asked.name }));
+    this.#askedFor = asked?.id ?? "";
     if (speak === "sentences" && answer.status === "streaming") this.#sentences(answer.text);
   }
 

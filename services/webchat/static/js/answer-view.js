@@ -1,13 +1,12 @@
 /** One answer on the screen: thinking, tools, text, how it ended, what one can do with it. Drawn at most once a frame. */
 
 import { isEmpty } from "./answer.js";
+import { AnswerBody } from "./answer-body.js";
 import { copyFrom } from "./copying.js";
 import { fill, h, icon, iconButton } from "./dom.js";
 import { failureCard } from "./failure-card.js";
-import { TextView } from "./text-view.js";
 import { phaseWords } from "./phase.js";
 import { factsLine, liveFacts, timeDetails } from "./timing-view.js";
-import { ToolRows } from "./tool-rows.js";
 import { span, t, whole } from "./words.js";
 
 /** @typedef {import("./answer.js").Answer} Answer */
@@ -20,15 +19,14 @@ const LIVE_EVERY_MS = 500;
  * @property {(id: string) => void} again
  * @property {(id: string, text: string) => void} edit
  * @property {(id: string) => void} turnTo
+ * @property {(answer: Answer, call: string, approve: boolean) => Promise<string>} decide whether a tool runs; see tool-rows.js
  * @property {import("./failure-card.js").Remedies} remedies
  */
 
 export class AnswerView {
-  #body = h("div", { class: "body", dir: "auto" });
   #thinkingText = h("div", { class: "thinking-text", dir: "auto" });
   #thinkingTitle = h("summary");
   #thinking = h("details", { class: "thinking", hidden: true }, this.#thinkingTitle, this.#thinkingText);
-  #tools = new ToolRows();
   #phase = h("p", { class: "phase", hidden: true });
   #end = h("div", { class: "end" });
   #footer = h("div", { class: "footer" });
@@ -43,15 +41,14 @@ export class AnswerView {
   constructor(answer, libraries, actions) {
     this.answer = answer;
     this.actions = actions;
-    this.text = new TextView(this.#body, libraries);
+    this.body = new AnswerBody(libraries, (call, approve) => actions.decide(answer, call, approve));
     this.#thinkingTitle.addEventListener("click", () => (this.#touched = true));
     this.element = h(
       "article",
       { class: "message answer", "data-id": answer.id },
       h("h2", { class: "off-screen" }, t("appName")),
       this.#thinking,
-      this.#tools.element,
-      this.#body,
+      this.body.element,
       this.#phase,
       this.#end,
       this.#footer,
@@ -70,9 +67,8 @@ export class AnswerView {
     this.#wasSeenGrowing ||= !over;
     this.element.setAttribute("aria-busy", String(!over));
     this.#drawThinking(over);
-    this.#tools.draw(answer);
-    const drawn = this.text.show(answer.text, over);
-    this.#drawPhase(over ? null : phase);
+    const drawn = this.body.draw(answer, over);
+    this.#drawPhase(over || saidByRows(phase) ? null : phase);
     if (over || versions.count > 1) this.#drawEnd(over, versions);
     else this.#drawLive();
     this.element.classList.toggle("growing", !over);
@@ -147,6 +143,11 @@ export class AnswerView {
       timeDetails(answer),
     );
   }
+}
+
+/** A tool's row says that it runs, or asks whether it may. @param {import("./answer.js").Phase | null} phase */
+function saidByRows(phase) {
+  return phase?.phase === "tool" || phase?.phase === "approval";
 }
 
 /** How an answer that did not come whole ended. @param {Answer} answer */

@@ -8,6 +8,9 @@
  * @property {string} id
  * @property {string} name
  * @property {unknown} args
+ * @property {number} at how much text stood before it
+ * @property {boolean} [ours] the servers run it
+ * @property {"needed" | "given" | "refused" | "expired"} [approval] what a person must say, or said, before it runs
  * @property {string} [result]
  * @property {boolean} [ok]
  * @property {number} [ms]
@@ -44,13 +47,14 @@
  * @property {number} [firstNumber] that event's number
  * @property {string} [finish]
  * @property {Record<string, any>} [done] usage, timing, gateway, served_by, skipped_lines as the servers gave them
+ * @property {string[]} [offered] tools of the servers' that the model may use
  * @property {string} [requestId]
  * @property {import("./gateway.js").Failure} [failure]
  * @property {boolean} [headMissing] the beginning had left the log before it could be read
  * @property {boolean} [demo] asked with tools that nobody runs
  */
 
-/** @typedef {{phase: string, position?: number, attempt?: number, server?: string, name?: string}} Phase */
+/** @typedef {{phase: string, position?: number, attempt?: number, server?: string, name?: string, call_id?: string}} Phase */
 
 /**
  * Return a new answer that is about to be asked for.
@@ -69,7 +73,7 @@ export function asked(asked) {
  * @returns {Phase | null}
  */
 export function take(answer, event, now) {
-  if (event.type === "status") return JSON.parse(event.data);
+  if (event.type === "status") return statusOf(answer, JSON.parse(event.data));
   const number = Number(/-([0-9]+)$/.exec(event.lastEventId)?.[1] ?? 0);
   // an `error` that the gateway wrote itself has no id of its own: the decoder shows the one before
   if (number <= answer.last && event.type !== "error") return null;
@@ -79,6 +83,13 @@ export function take(answer, event, now) {
   const apply = APPLY[event.type];
   if (apply) apply(answer, data, now, before + 1);
   return null;
+}
+
+/** @param {Answer} answer @param {Phase} status @returns {Phase} */
+function statusOf(answer, status) {
+  const tool = status.phase === "tool" && answer.tools.find((one) => one.id === status.call_id);
+  if (tool && tool.approval === "needed") tool.approval = "given"; // it runs: somebody allowed it, perhaps elsewhere
+  return status;
 }
 
 /** Finish reasons that are no whole answer. @type {Record<string, Status>} */
@@ -92,6 +103,7 @@ const APPLY = {
     answer.requestId = data.request_id;
     answer.windowS = data.resume_window_s;
     answer.heartbeatS = data.heartbeat_s;
+    if (Array.isArray(data.tools)) answer.offered = data.tools.map(String);
     delete answer.request;
   },
   thinking(answer, data, now, first) {
@@ -108,11 +120,11 @@ const APPLY = {
   tool_call(answer, data, now, first) {
     content(answer, now, first);
     thought(answer, now);
-    answer.tools.push({ id: data.call_id, name: data.name, args: data.arguments });
+    answer.tools.push(calledTool(data, answer.text.length));
   },
   tool_result(answer, data) {
     const tool = answer.tools.find((one) => one.id === data.call_id);
-    if (tool) Object.assign(tool, { result: String(data.content ?? ""), ok: Boolean(data.ok), ms: data.duration_ms });
+    if (tool) Object.assign(tool, resultOf(data));
   },
   done(answer, data) {
     answer.finish = data.finish_reason;
@@ -136,6 +148,18 @@ function content(answer, now, first) {
   answer.lastAt = now;
 }
 
+/** @param {Record<string, any>} call @param {number} at @returns {ToolUse} */
+export function calledTool(call, at) {
+  const { call_id: id, name, arguments: args } = call;
+  return { id, name, args, at, ...(call.runs === "server" ? { ours: true } : {}), ...(call.approval === "needed" ? { approval: "needed" } : {}) };
+}
+
+/** @param {Record<string, any>} data @returns {Partial<ToolUse>} */
+export function resultOf(data) {
+  const result = { result: String(data.content ?? ""), ok: Boolean(data.ok), ms: data.duration_ms };
+  return data.approval ? { ...result, approval: data.approval } : result;
+}
+
 /** The thinking is over. @param {Answer} answer @param {number} now */
 function thought(answer, now) {
   if (answer.thinkingFrom !== undefined && answer.text === "" && answer.tools.length === 0) {
@@ -155,10 +179,27 @@ export function takeSnapshot(answer, snapshot) {
     id: call.call_id ?? answer.tools[index]?.id ?? String(index),
     name: call.name ?? call.function?.name,
     args: call.arguments ?? call.function?.arguments,
+    at: answer.tools[index]?.at ?? 0,
   }));
   answer.last = Math.max(answer.last, Number(snapshot.last ?? 0));
   if (snapshot.status === "finished") answer.status = "sent";
   else if (snapshot.status === "failed") answer.status = "interrupted";
+}
+
+/** @typedef {{text: string} | {tools: ToolUse[]}} Part */
+
+/** What the model said and what it asked for, in their order. @param {Answer} answer @returns {Part[]} */
+export function parts({ text, tools }) {
+  /** @type {Part[]} */
+  const found = [];
+  let from = 0;
+  for (const tool of tools) {
+    if (tool.at > from) found.push({ text: text.slice(from, (from = Math.min(tool.at, text.length))) });
+    const last = found.at(-1);
+    if (last && "tools" in last) last.tools.push(tool);
+    else found.push({ tools: [tool] });
+  }
+  return from < text.length || found.length === 0 ? [...found, { text: text.slice(from) }] : found;
 }
 
 /** Content a second since the first of it: what a model still writing is measured by. @param {Answer} answer */

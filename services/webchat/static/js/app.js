@@ -2,6 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { ApiKey } from "./api-key.js";
+import { decide } from "./approving.js";
 import { Attachments } from "./attachments.js";
 import { Banners } from "./banners.js";
 import { Beacon } from "./beacon.js";
@@ -26,6 +27,7 @@ import { Settings } from "./settings.js";
 import { listenForShortcuts } from "./shortcuts.js";
 import { openStore } from "./store.js";
 import { Thread } from "./thread.js";
+import { ToolSwitch } from "./tool-switch.js";
 import { spentWords } from "./usage.js";
 import { t } from "./words.js";
 
@@ -77,6 +79,7 @@ async function main() {
   const composer = makeComposer(chat, models, thread, config);
   const rail = new Rail(chat, settings, () => composer.focus());
   new ParametersDrawer(chat, models);
+  new ToolSwitch(chat, models);
   new Menu(chat, settings, models, config.version);
   const connection = new Connection(chat, gateway, (state) => showLine(banners, state, config));
   listenForShortcuts({
@@ -107,6 +110,7 @@ function makeThread(chat, libraries, remedies) {
     again: (id) => void chat.again(id),
     edit: (id, text) => void chat.edit(id, text),
     turnTo: (id) => void chat.turnTo(id),
+    decide: (answer, call, approve) => decide(chat.gateway, answer, call, approve),
     remedies,
   });
   chat.onasked = (id) => beacon.asked(id);

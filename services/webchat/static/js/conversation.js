@@ -3,6 +3,8 @@
  * Questions hang under answers (or under nothing), answers under questions; a leaf says which branch is shown.
  */
 
+import { parts } from "./answer.js";
+
 /** @typedef {{type: string, data: string, name: string}} Picture base64, as it is sent */
 
 /**
@@ -20,8 +22,8 @@
 /** @typedef {Map<string, Message>} Tree */
 
 /**
- * What a person may set for a conversation; what is absent is the model's own.
- * @typedef {{temperature?: number, top_p?: number, num_predict?: number, seed?: number, system?: string, think?: boolean}} Parameters
+ * What a person may set for a conversation; what is absent is the model's own. `tools`: it may use those of the servers.
+ * @typedef {{temperature?: number, top_p?: number, num_predict?: number, seed?: number, system?: string, think?: boolean, tools?: boolean}} Parameters
  */
 
 /**
@@ -86,28 +88,30 @@ export function titleOf(question) {
  */
 export function request(messages, conversation, mostBytes, more) {
   const newest = messages.findLastIndex((message) => message.role === "user");
-  const said = messages.map((message, index) => (message.role === "user" ? asked(message, index === newest) : told(message)));
-  const sent = said.filter((one) => one !== null).slice(1 - MOST_MESSAGES);
-  const body = { ...settings(conversation, more), messages: sent };
+  const said = messages.map((message, index) => (message.role === "user" ? [asked(message, index === newest)] : told(message)));
+  const left = said.filter((one) => one.length > 0); // an answer and what its tools said stay together
+  const body = { ...settings(conversation, more), messages: left.flat() };
   let text = JSON.stringify(body);
   let leftOut = 0;
-  while (sent.length > 1 && bytesOf(text) > mostBytes) {
-    sent.shift();
+  while (left.length > 1 && (body.messages.length >= MOST_MESSAGES || bytesOf(text) > mostBytes)) {
+    left.shift();
     leftOut += 1;
+    body.messages = left.flat();
     text = JSON.stringify(body);
   }
   return { body: text, leftOut };
 }
 
-/** @param {Conversation} conversation @param {{model: string, tools?: unknown[]}} more */
-function settings(conversation, more) {
-  const { system, think, ...options } = conversation.parameters;
+/** How an answer is asked for, beside what was said. @param {Conversation} conversation @param {{model: string, tools?: unknown[]}} more */
+export function settings(conversation, more) {
+  const { system, think, tools, ...options } = conversation.parameters;
   return {
     ...(more.model ? { model: more.model } : {}),
     ...(system ? { system } : {}),
     ...(think === undefined ? {} : { think }),
     ...(Object.keys(options).length > 0 ? { options } : {}),
     ...(more.tools ? { tools: more.tools } : {}),
+    ...(tools ? { server_tools: true } : {}),
     on_disconnect: "continue", // a reload, a second tab or a broken line can come back
   };
 }
@@ -121,9 +125,21 @@ function asked(question, isNewest) {
   return { role: "user", content: `${question.text}\n\n${line}`.trim() };
 }
 
-/** @param {import("./answer.js").Answer} answer */
+/** An answer as the model is told it: what it said, and between that the tools that ran. @param {import("./answer.js").Answer} answer */
 function told(answer) {
-  return answer.text === "" ? null : { role: "assistant", content: answer.text };
+  /** @type {Record<string, unknown>[]} */
+  const messages = [];
+  for (const part of parts(answer)) {
+    const ran = "tools" in part ? part.tools.filter((tool) => tool.ours && tool.result !== undefined) : [];
+    if ("text" in part && part.text !== "") messages.push({ role: "assistant", content: part.text });
+    if (ran.length === 0) continue;
+    const before = messages.at(-1);
+    const calls = { tool_calls: ran.map(({ id, name, args }) => ({ id, function: { name, arguments: args } })) };
+    if (before?.role === "assistant") Object.assign(before, calls);
+    else messages.push({ role: "assistant", content: "", ...calls });
+    messages.push(...ran.map(({ id, name, result }) => ({ role: "tool", content: result, tool_name: name, tool_call_id: id })));
+  }
+  return messages;
 }
 
 /** @param {string} text */

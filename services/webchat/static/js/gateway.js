@@ -71,10 +71,15 @@ export class Gateway {
     await this.#asked(`/api/chat/stream/${id}/cancel`, { method: "POST", keepalive: true });
   }
 
-  /** @returns {Promise<Model[]>} */
+  /** Allow or refuse a tool that waits for a person. @param {string} stream @param {string} call @param {boolean} approve */
+  async approve(stream, call, approve) {
+    const headers = { "Content-Type": "application/json" };
+    await this.#asked(`/api/chat/stream/${stream}/tools/${encodeURIComponent(call)}`, { method: "POST", headers, body: JSON.stringify({ approve }) });
+  }
+
+  /** What may be asked for: models, and tools that run there. @returns {Promise<{models: Model[], server_tools?: true | string[]}>} */
   async models() {
-    const answer = await this.#asked("/api/models", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
-    return (await answer.json()).models;
+    return (await this.#asked("/api/models", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
   }
 
   /** What the key did and may still do. @returns {Promise<Record<string, any>>} */

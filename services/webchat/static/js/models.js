@@ -9,6 +9,8 @@ const AGAIN_MS = 5000;
 export class Models extends EventTarget {
   /** @type {Model[] | null} null until the gateway has told */
   listed = null;
+  /** Tools that run beside the model server: their names, or true for those that nobody has listed. @type {true | string[] | null} */
+  serverTools = null;
   /** Why the gateway did not tell when it was asked last, if it said so. @type {import("./gateway.js").Failure | null} */
   refused = null;
   /** @type {Promise<void> | null} */
@@ -36,17 +38,19 @@ export class Models extends EventTarget {
   async #ask() {
     clearTimeout(this.#later);
     const { headers } = this.gateway.apiKey;
-    let listed = this.listed;
+    let { listed, serverTools } = this;
     let refused = null;
     try {
-      listed = await this.gateway.models();
+      const told = await this.gateway.models();
+      listed = told.models;
+      serverTools = told.server_tools ?? null;
     } catch (error) {
       // unreachable, or no model server: what was known stays
       if (error instanceof Refused) refused = error.failure;
     }
     if (headers.Authorization !== this.gateway.apiKey.headers.Authorization) return;
     this.#asking = null;
-    [this.listed, this.refused] = [listed, refused];
+    [this.listed, this.serverTools, this.refused] = [listed, serverTools, refused];
     const mayHelp = refused === null || refused.retryable;
     if (mayHelp && !listed?.some(canChat)) this.#later = setTimeout(() => void this.refresh(), AGAIN_MS);
     this.dispatchEvent(new Event("changed"));

@@ -32,6 +32,8 @@ export class Run {
   #keeping;
   /** @type {Phase | null} what it waits for */
   phase = { phase: "asking" };
+  /** The answer's last number when that was told: what comes later ends it. */
+  #phaseAt = 0;
 
   /** @param {Answer} answer @param {Surroundings} around */
   constructor(answer, around) {
@@ -101,14 +103,14 @@ export class Run {
     if (this.follows) return;
     if (before > this.answer.last) return this.around.tabs.tell({ kind: "want", id: this.answer.id }); // missed some
     const phase = take(this.answer, event, Date.now());
-    if (phase) this.phase = phase;
+    if (phase) this.#wait(phase);
     this.#changed();
   }
 
   /** Another tab says what it waits for. @param {Phase} phase */
   waits(phase) {
     if (this.follows) return;
-    this.phase = phase;
+    this.#wait(phase);
     this.around.changed(this);
   }
 
@@ -142,13 +144,20 @@ export class Run {
   }
 
   #changed() {
-    if (this.answer.firstAt !== undefined) this.phase = null;
+    const { firstAt, last } = this.answer;
+    if (firstAt !== undefined && last > this.#phaseAt) this.phase = null;
     this.around.changed(this);
   }
 
   /** @param {Phase} phase */
-  #waits(phase) {
+  #wait(phase) {
     this.phase = phase;
+    this.#phaseAt = this.answer.last;
+  }
+
+  /** @param {Phase} phase */
+  #waits(phase) {
+    this.#wait(phase);
     this.around.tabs.tell({ kind: "phase", id: this.answer.id, phase });
     this.around.changed(this);
   }

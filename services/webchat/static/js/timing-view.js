@@ -79,6 +79,7 @@ function identities(answer) {
   const rows = [
     ["servedBy", by],
     ["droppedOptions", dropped.join(", ")],
+    ["toolsOffered", answer.offered?.join(", ")],
     ["attempts", attempts > 1 ? String(attempts) : ""],
     ["idStream", answer.stream],
     ["idRequest", answer.requestId],

@@ -1,11 +1,11 @@
 /** Where the time of an answer went, as parts that add up. Pure. */
 
-/** @typedef {"queue" | "load" | "prefill" | "decode" | "other" | "network"} PartName */
+/** @typedef {"queue" | "load" | "prefill" | "decode" | "tools" | "other" | "network"} PartName */
 /** @typedef {{name: PartName, ms: number}} Part */
 
 /**
  * Split total + network into parts: queue, load and prefill as given; decode as the model server gave it, else what
- * follows the first token; network is what the gateway waited longer than the proxy (absent on a resume); the rest is
+ * follows the first token and is no tool's; tools is the time in which only they ran, or a person was waited for; network is what the gateway waited longer than the proxy (absent on a resume); the rest is
  * other, never below 0.
  * @param {Record<string, any> | undefined} done
  * @returns {Part[]} empty where the servers gave no times
@@ -19,13 +19,15 @@ export function partsOf(done) {
     left -= part;
     return part;
   };
-  const decode = isTime(timing.decode_ms) ? timing.decode_ms : isTime(timing.ttft_ms) ? timing.total_ms - timing.ttft_ms : null;
+  const toolsMs = isTime(timing.tools_ms) ? timing.tools_ms : 0;
+  const decode = isTime(timing.decode_ms) ? timing.decode_ms : isTime(timing.ttft_ms) ? timing.total_ms - timing.ttft_ms - toolsMs : null;
   /** @type {Part[]} */
   const parts = [
     { name: "queue", ms: taken(timing.queue_ms) },
     { name: "load", ms: taken(timing.load_ms) },
     { name: "prefill", ms: taken(timing.prefill_ms) },
     { name: "decode", ms: taken(decode) },
+    { name: "tools", ms: taken(toolsMs) },
     { name: "other", ms: left },
     { name: "network", ms: networkMs(done) },
   ];

@@ -107,7 +107,8 @@ function messageOf(message, conversation, ids, where) {
 /** @param {any} tool */
 function toolOf(tool) {
   const result = typeof tool.result === "string" ? { result: tool.result, ok: Boolean(tool.ok), ms: Number(tool.ms) || 0 } : {};
-  return { id: String(tool.id), name: String(tool.name), args: tool.args, ...result };
+  const approval = ["given", "refused", "expired"].includes(tool.approval) ? { approval: tool.approval } : {};
+  return { id: String(tool.id), name: String(tool.name), args: tool.args, at: Number(tool.at) || 0, ours: Boolean(tool.ours), ...result, ...approval };
 }
 
 /** @param {any} given @param {string} where */
@@ -125,7 +126,7 @@ function picturesOf(given, where) {
 function parametersOf(given) {
   /** @type {Record<string, unknown>} */
   const kept = {};
-  const types = { temperature: "number", top_p: "number", num_predict: "number", seed: "number", system: "string", think: "boolean" };
+  const types = { temperature: "number", top_p: "number", num_predict: "number", seed: "number", system: "string", think: "boolean", tools: "boolean" };
   for (const [name, type] of Object.entries(types)) if (isObject(given) && typeof given[name] === type) kept[name] = given[name];
   return kept;
 }
