@@ -141,6 +141,9 @@ REFUSED: Final[list[tuple[object, str]]] = [
 
 
 async def test_a_file_that_is_not_ours_is_refused_with_the_reason(visit: Visit) -> None:
+    await visit.page.get_by_role("button", name="Settings and files").click()
+    await expect(visit.page.get_by_role("button", name="Import chats…")).to_be_visible()
+    await visit.page.keyboard.press("Escape")
     for content, why in REFUSED:
         file = {"format": "sluice-chats", "version": 1, "chats": content}
         whole = content if isinstance(content, str) else json.dumps(file)

@@ -15,10 +15,9 @@ import { drawEmpty } from "./empty.js";
 import { Gateway } from "./gateway.js";
 import { KeyBar } from "./key-bar.js";
 import { Libraries } from "./libraries.js";
-import { Menu } from "./menu.js";
 import { Models } from "./models.js";
 import { notifyEnd } from "./notifying.js";
-import { ParametersDrawer } from "./parameters.js";
+import { loadAsTheyOpen } from "./panels.js";
 import { Picker } from "./picker.js";
 import { keepPlace, placeKept } from "./place.js";
 import { Rail } from "./rail.js";
@@ -78,9 +77,8 @@ async function main() {
   });
   const composer = makeComposer(chat, models, thread, config);
   const rail = new Rail(chat, settings, () => composer.focus());
-  new ParametersDrawer(chat, models);
   new ToolSwitch(chat, models);
-  new Menu(chat, settings, models, config.version);
+  loadAsTheyOpen(chat, settings, models, config.version);
   const connection = new Connection(chat, gateway, (state) => showLine(banners, state, config));
   listenForShortcuts({
     stop: () => chat.stop(),
@@ -144,6 +142,7 @@ function watch(chat, models, settings, rail) {
   const titles = () => {
     byId("title").textContent = chat.open.title || t("newChat");
     document.title = chat.open.title ? `${chat.open.title} · ${t("appName")}` : t("appName");
+    byId("drawer-toggle").classList.toggle("changed", Object.keys(chat.open.parameters).some((name) => name !== "tools"));
     usualHint(models, chat.open.model);
     drawEmpty(chat.open.leaf === null, models, chat.open.model);
   };

@@ -112,9 +112,9 @@ export class Chat extends EventTarget {
   /** Change what is kept of a conversation. @param {Conversation} conversation @param {Partial<Conversation>} changes */
   async change(conversation, changes) {
     Object.assign(conversation, changes);
+    this.#say("list");
     if (!this.conversations.includes(conversation)) return;
     await this.store.keep({ ...conversation });
-    this.#say("list");
     this.tabs.tell({ kind: "list" });
   }
 

@@ -32,18 +32,23 @@ export class Menu {
     this.#panel.addEventListener("toggle", (event) => {
       const open = /** @type {ToggleEvent} */ (event).newState === "open";
       this.#button.setAttribute("aria-expanded", String(open));
-      if (!open) return;
-      void transfer().catch(() => undefined);
-      this.#draw();
-      this.#key.clear();
-      void this.#drawSpent();
-      place(this.#panel, this.#button);
+      if (open) this.#opened();
     });
     this.#files.addEventListener("change", () => {
       const file = this.#files.files?.[0];
       if (file) void withTransfer((transfer) => this.#import(transfer, file));
       this.#files.value = "";
     });
+    this.#button.setAttribute("aria-expanded", "true"); // it is made as it opens first
+    this.#opened();
+  }
+
+  #opened() {
+    void transfer().catch(() => undefined);
+    this.#draw();
+    this.#key.clear();
+    void this.#drawSpent();
+    place(this.#panel, this.#button);
   }
 
   #draw() {

@@ -32,6 +32,7 @@ export class ParametersDrawer {
     models.addEventListener("changed", () => this.#drawThink());
     models.addEventListener("chosen", () => this.#drawThink());
     this.#draw();
+    this.show(true); // it is made as it opens first
   }
 
   /** @param {boolean} open */
@@ -59,7 +60,6 @@ export class ParametersDrawer {
       h("button", { type: "button", class: "text-button", onclick: () => this.#reset() }, t("reset")),
     );
     this.#drawThink();
-    this.#mark();
   }
 
   /** @param {typeof NUMBERS[number]} field @param {Parameters} parameters */
@@ -96,15 +96,11 @@ export class ParametersDrawer {
     const parameters = { ...this.chat.open.parameters, [name]: value };
     if (value === undefined) delete parameters[name];
     void this.chat.change(this.chat.open, { parameters });
-    this.#mark();
   }
 
   #reset() {
-    void this.chat.change(this.chat.open, { parameters: {} });
+    const { tools } = this.chat.open.parameters; // its switch is elsewhere
+    void this.chat.change(this.chat.open, { parameters: tools ? { tools } : {} });
     this.#draw();
-  }
-
-  #mark() {
-    this.#toggle.classList.toggle("changed", Object.keys(this.chat.open.parameters).length > 0);
   }
 }

@@ -20,7 +20,6 @@ export class ToolSwitch {
     const { tools, ...others } = this.chat.open.parameters;
     if (this.#cannot && !tools) return;
     void this.chat.change(this.chat.open, { parameters: tools ? others : { ...others, tools: true } });
-    this.#draw();
   }
 
   /** Whether the chosen model is known to use none. */
