@@ -117,6 +117,7 @@ class PageService:
             "version": VERSION,
             "gateway": self._gateway,
             "body_bytes": self._settings.body_bytes,
+            "store": self._settings.store,
             "libraries": {name: f"/libraries/{place}" for name, place in self._libraries.found.items()},
         }
         return web.json_response(told, headers={"Cache-Control": "no-store"})

@@ -29,6 +29,9 @@ class PageSettings(ProcessSettings):
         "http://localhost:3001",
         description="the gateway as browsers reach it; same-origin = /api of the page's own origin, behind an edge",
     )
+    store: bool = Field(
+        default=False, description="the gateway keeps conversations (SLUICE_GATEWAY_DATABASE): the page lists those"
+    )
     body_bytes: int = Field(
         8 << 20, ge=1024, le=32 << 20, description="the gateway's body limit: how small the page makes pictures"
     )

@@ -113,7 +113,7 @@ async def test_an_export_comes_back_elsewhere_and_overwrites_nothing(visit: Visi
     await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chat is here now.")
     await page.get_by_role("button", name="Close", exact=True).last.click()
 
-    assert json.loads(file.read_text())["format"] == "sluice-chats"
+    assert json.loads(file.read_text())["sluice_export"] == 1
     await expect(page.locator(".entry-title")).to_have_text(["carry me", "carry me"])
     await page.locator(".entry .open").last.click()
     assert (await visit.record())["text"] == text
@@ -128,6 +128,8 @@ REFUSED: Final[list[tuple[object, str]]] = [
     ('{"format": "other"}', "it is not a file that this page exported"),
     ('{"format": "sluice-chats", "version": 9}', "it has version 9, this page reads version 1"),
     ('{"format": "sluice-chats", "version": 1}', "it holds no chats"),
+    ('{"sluice_export": 2, "conversations": []}', "it has version 2, this page reads version 1"),
+    ('{"sluice_export": 1, "conversations": [{"title": "t", "messages": 5}]}', "chat 1 is incomplete"),
     ([{}], "chat 1 is incomplete"),
     ([CHAT, CHAT | {"messages": [MESSAGE | {"text": 5}]}], "chat 2: a message's text is missing"),
     ([CHAT | {"messages": [MESSAGE | {"parent": "nobody"}]}], "chat 1: a message hangs under none that is there"),

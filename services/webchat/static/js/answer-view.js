@@ -119,6 +119,8 @@ export class AnswerView {
     const { answer } = this;
     const lines = [endOf(answer)];
     if (answer.headMissing) lines.push(t("headMissing"));
+    if (answer.leftOut) lines.push(t("leftOut", { count: whole(answer.leftOut) }));
+    if (answer.done?.stored === false) lines.push(t("notStored"));
     const skipped = answer.done?.skipped_lines;
     if (skipped) lines.push(t("skipped", { count: whole(skipped) }));
     return lines.filter((line) => line !== "").map((line) => h("p", { class: "note" }, line));

@@ -46,7 +46,9 @@
  * @property {number} [lastAt] when the newest did
  * @property {number} [firstNumber] that event's number
  * @property {string} [finish]
- * @property {Record<string, any>} [done] usage, timing, gateway, served_by, skipped_lines as the servers gave them
+ * @property {Record<string, any>} [done] usage, timing, gateway, served_by, skipped_lines, stored as the servers gave them
+ * @property {{id: string, parent: string}} [row] what the gateway calls it and its question, until they have those names
+ * @property {number} [leftOut] how many older messages the gateway did not send
  * @property {string[]} [offered] tools of the servers' that the model may use
  * @property {string} [requestId]
  * @property {import("./gateway.js").Failure} [failure]
@@ -104,6 +106,8 @@ const APPLY = {
     answer.windowS = data.resume_window_s;
     answer.heartbeatS = data.heartbeat_s;
     if (Array.isArray(data.tools)) answer.offered = data.tools.map(String);
+    if (data.history?.left_out) answer.leftOut = data.history.left_out;
+    if (data.message_id) answer.row = { id: data.message_id, parent: data.parent };
     delete answer.request;
   },
   thinking(answer, data, now, first) {
@@ -135,7 +139,8 @@ const APPLY = {
     const { code, message, retryable, request_id: requestId, stage } = data.error;
     answer.failure = { code, message, retryable: Boolean(retryable), requestId, stage };
     answer.status = "failed";
-    if (data.skipped_lines) answer.done = { ...answer.done, skipped_lines: data.skipped_lines };
+    const { skipped_lines, stored } = data;
+    if (skipped_lines || stored === false) answer.done = { ...answer.done, skipped_lines, stored };
   },
 };
 

@@ -13,11 +13,10 @@ import { copy } from "./copying.js";
 import { byId } from "./dom.js";
 import { drawEmpty } from "./empty.js";
 import { Gateway } from "./gateway.js";
-import { KeyBar } from "./key-bar.js";
 import { Libraries } from "./libraries.js";
 import { Models } from "./models.js";
 import { notifyEnd } from "./notifying.js";
-import { loadAsTheyOpen } from "./panels.js";
+import { askForKeys, loadAsTheyOpen } from "./panels.js";
 import { Picker } from "./picker.js";
 import { keepPlace, placeKept } from "./place.js";
 import { Rail } from "./rail.js";
@@ -30,7 +29,7 @@ import { ToolSwitch } from "./tool-switch.js";
 import { spentWords } from "./usage.js";
 import { t } from "./words.js";
 
-/** @typedef {{version: string, gateway: string, body_bytes: number, libraries: Record<string, string>}} Config */
+/** @typedef {{version: string, gateway: string, body_bytes: number, store: boolean, libraries: Record<string, string>}} Config */
 
 /** How often libraries that are still being installed are looked for. */
 const LOOK_AGAIN_MS = 3000;
@@ -61,17 +60,20 @@ async function main() {
   const settings = new Settings();
   const banners = new Banners();
   const config = await readConfig();
-  const store = await openStore((what) => banners.show("store", t(`store_${what}`), { dismiss: true }));
+  const local = await openStore((what) => banners.show("store", t(`store_${what}`), { dismiss: true }));
   const gateway = new Gateway(config.gateway, new ApiKey());
-  const chat = new Chat(gateway, store, config.body_bytes);
+  const keeping = config.store ? await import("./keeping.js") : null;
+  const kept = (await keeping?.openKept(gateway, local, banners)) ?? null;
+  const chat = new Chat(gateway, kept ?? local, config.body_bytes);
+  chat.kept = kept;
   if (new URLSearchParams(location.search).get("tools") === "demo") chat.demoTools = (await import("./demo-tools.js")).DEMO_TOOLS;
   const models = new Models(gateway);
   const libraries = new Libraries();
   const picker = new Picker(chat, models);
-  const keyBar = new KeyBar(models, () => keyTaken(composer));
+  const enterKey = askForKeys(models, () => keyTaken(composer));
   const thread = makeThread(chat, libraries, {
     gateway: config.gateway,
-    enterKey: () => keyBar.open(),
+    enterKey,
     chooseModel: () => picker.open(),
     spent: () => spentWords(gateway),
   });
@@ -97,6 +99,7 @@ async function main() {
   document.documentElement.dataset.ready = "";
   void models.refresh();
   void connection.ask();
+  if (kept) keeping?.keepUp(chat, kept, banners);
   void lookForLibraries(libraries, thread, banners, config);
 }
 
@@ -144,7 +147,7 @@ function watch(chat, models, settings, rail) {
     document.title = chat.open.title ? `${chat.open.title} · ${t("appName")}` : t("appName");
     byId("drawer-toggle").classList.toggle("changed", Object.keys(chat.open.parameters).some((name) => name !== "tools"));
     usualHint(models, chat.open.model);
-    drawEmpty(chat.open.leaf === null, models, chat.open.model);
+    drawEmpty(chat.open.leaf === null, models, chat.open.model, chat.kept !== null);
   };
   for (const name of ["thread", "list"]) chat.addEventListener(name, titles);
   for (const name of ["changed", "chosen"]) models.addEventListener(name, titles);

@@ -4,7 +4,7 @@
  */
 
 import { asked as newAnswer } from "./answer.js";
-import { newestLeaf, path, request, titleOf } from "./conversation.js";
+import { newestLeaf, path, rename, request, titleOf } from "./conversation.js";
 import { newId } from "./ids.js";
 import { makeLeases } from "./leases.js";
 import { Run } from "./run.js";
@@ -28,6 +28,8 @@ export class Chat extends EventTarget {
   tabs = new Tabs((told) => this.#heard(told));
   /** @type {unknown[] | undefined} tools that are offered to the model for show */
   demoTools;
+  /** What the gateway keeps, where it does: then it knows what was said, and is sent what is new. @type {import("./gateway-store.js").GatewayStore | null} */
+  kept = null;
   /** How many older messages did not fit into the newest request. */
   leftOut = 0;
   /** Told as an answer is asked for. @type {(id: string) => void} */
@@ -43,10 +45,9 @@ export class Chat extends EventTarget {
 
   /** Read what is kept, and go on with what was not over. */
   async begin() {
-    await this.#readList();
-    for (const message of await this.store.everything()) {
-      if (message.role === "assistant" && message.status === "streaming") this.#run(message);
-    }
+    if (this.kept) this.kept.onnamed = (conversation, id) => this.#named(conversation, id);
+    await this.readList();
+    for (const message of await this.store.everything()) this.#goOn(message);
     addEventListener("pagehide", () => this.runs.forEach((run) => run.keep()));
   }
 
@@ -65,17 +66,25 @@ export class Chat extends EventTarget {
     const { model, parameters } = this.open;
     this.open = { ...emptyConversation(), model, parameters: { ...parameters } };
     this.tree = new Map();
-    this.#say("thread");
+    this.say("thread");
   }
 
   /** Show a kept conversation. @param {string} id */
   async show(id) {
-    const found = this.conversations.find((one) => one.id === id);
-    if (!found) return;
-    const messages = await this.store.messages(id);
+    const found = this.conversations.find((one) => one.id === id) ?? (await this.kept?.conversation(id));
+    const messages = found && (await this.store.messages(id).catch(() => null));
+    if (!found || !messages) return;
     this.open = found;
     this.tree = new Map(messages.map((message) => [message.id, this.runs.get(message.id)?.answer ?? message]));
-    this.#say("thread");
+    if (!this.tree.has(found.leaf ?? "")) found.leaf = messages.at(-1)?.id ?? null;
+    messages.forEach((message) => this.#goOn(message));
+    this.say("thread");
+  }
+
+  /** List older conversations, too. */
+  async more() {
+    await this.kept?.more().catch(() => undefined);
+    await this.readList();
   }
 
   /** Ask something below the open branch. @param {string} text @param {Picture[]} pictures */
@@ -98,8 +107,9 @@ export class Chat extends EventTarget {
   /** Show the branch that goes through this message. @param {string} id */
   async turnTo(id) {
     this.open.leaf = newestLeaf(this.tree, id);
+    await this.kept?.choose(this.open);
     await this.#keepOpen();
-    this.#say("thread");
+    this.say("thread");
   }
 
   /** Stop the newest answer of the open branch; return whether there was one. */
@@ -112,7 +122,7 @@ export class Chat extends EventTarget {
   /** Change what is kept of a conversation. @param {Conversation} conversation @param {Partial<Conversation>} changes */
   async change(conversation, changes) {
     Object.assign(conversation, changes);
-    this.#say("list");
+    this.say("list");
     if (!this.conversations.includes(conversation)) return;
     await this.store.keep({ ...conversation });
     this.tabs.tell({ kind: "list" });
@@ -120,19 +130,24 @@ export class Chat extends EventTarget {
 
   /** @param {string} id */
   async remove(id) {
-    this.#removed(id);
+    this.removed(id);
     await this.store.remove(id);
     this.tabs.tell({ kind: "removed", id });
   }
 
-  /** Take in conversations that were not here before. @param {{conversation: Conversation, messages: Message[]}[]} chats */
-  async takeIn(chats) {
-    for (const { conversation, messages } of chats) {
+  /**
+   * Take in conversations that were not here before; the gateway takes in their file itself, and skips what it has.
+   * @param {{conversation: Conversation, messages: Message[]}[]} chats @param {string} file
+   */
+  async takeIn(chats, file) {
+    const told = (await this.kept?.imported(file)) ?? { imported: chats.length, skipped: 0 };
+    for (const { conversation, messages } of this.kept ? [] : chats) {
       await this.store.keepMessages(...messages);
       await this.store.keep(conversation);
     }
-    await this.#readList();
+    await this.readList();
     this.tabs.tell({ kind: "list" });
+    return told;
   }
 
   /** @param {string | null} parent @param {string} text @param {Picture[]} pictures */
@@ -148,70 +163,105 @@ export class Chat extends EventTarget {
 
   /** @param {string} parent the question */
   async #answer(parent) {
-    const { body, leftOut } = request(path(this.tree, parent), this.open, this.bodyBytes, {
-      model: this.open.model,
-      tools: this.demoTools,
-    });
+    const more = { model: this.open.model, tools: this.demoTools };
+    const { open, kept } = this;
+    const { body, leftOut } = kept ? kept.request(this.tree, open, parent, more) : request(path(this.tree, parent), open, this.bodyBytes, more);
     this.leftOut = leftOut;
-    const { id: conversation, model } = this.open;
+    const { id: conversation, model } = open;
     const answer = newAnswer({ id: newId(), conversation, parent, model, key: newId(), request: body, at: Date.now() });
     if (this.demoTools) answer.demo = true;
     this.tree.set(answer.id, answer);
     this.open.leaf = answer.id;
     this.open.updated = answer.at;
     this.onasked(answer.id);
-    this.#run(answer); // before it is stored: the question leaves at once
-    this.#say("thread");
+    this.run(answer, kept ? (signal) => kept.ask(answer, open, signal) : undefined); // before it is stored: the question leaves at once
+    this.say("thread");
     this.tabs.tell({ kind: "message", message: answer });
     await this.store.keepMessages({ ...answer });
     await this.#keepOpen();
   }
 
-  /** @param {Answer} answer */
-  #run(answer) {
+  /** Go on with what is not over. @param {Message} message */
+  #goOn(message) {
+    if (message.role === "assistant" && message.status === "streaming") this.run(message);
+  }
+
+  /** Follow an answer to its end. @param {Answer} answer @param {(signal: AbortSignal) => Promise<Response | null>} [ask] see following.js */
+  run(answer, ask) {
     if (this.runs.has(answer.id)) return;
     const run = new Run(answer, {
       gateway: this.gateway,
       leases: this.leases,
       tabs: this.tabs,
       store: this.store,
-      changed: () => this.#say("answer", answer.id),
+      ask,
+      changed: () => {
+        if (answer.row) this.#rowNamed(answer, answer.row);
+        this.say("answer", answer.id);
+      },
     });
     this.runs.set(answer.id, run);
     void run.end().finally(() => {
       this.runs.delete(answer.id);
-      this.#say("ended", answer.id);
+      this.say("ended", answer.id);
     });
+  }
+
+  /** The gateway has made a conversation. @param {Conversation} conversation @param {string} id */
+  #named(conversation, id) {
+    const old = conversation.id;
+    conversation.id = id;
+    for (const one of [...this.tree.values(), ...[...this.runs.values()].map((run) => run.answer)]) if (one.conversation === old) one.conversation = id;
+    this.say("thread");
+    this.say("list");
+  }
+
+  /** The gateway has said what it calls an answer and its question. @param {Answer} answer @param {{id: string, parent: string}} row */
+  #rowNamed(answer, { id, parent }) {
+    delete answer.row;
+    const run = this.runs.get(answer.id);
+    if (answer.id === id || !run) return;
+    this.runs.delete(answer.id);
+    const question = this.tree.get(answer.parent);
+    if (this.tree.get(answer.id) !== answer) Object.assign(answer, { id, parent });
+    else {
+      if (this.open.leaf === answer.id) this.open.leaf = id;
+      rename(this.tree, answer, id);
+      if (question && question.id !== parent) rename(this.tree, question, parent);
+    }
+    this.runs.set(id, run);
+    this.say("thread");
   }
 
   async #keepOpen() {
     if (!this.conversations.includes(this.open)) this.conversations.unshift(this.open);
     this.conversations.sort((one, other) => other.updated - one.updated);
     await this.store.keep({ ...this.open });
-    this.#say("list");
+    this.say("list");
     this.tabs.tell({ kind: "list" });
   }
 
-  async #readList() {
+  /** Read the list anew. */
+  async readList() {
     const kept = await this.store.conversations();
     this.conversations = kept
-      .map((one) => (one.id === this.open.id ? Object.assign(this.open, { title: one.title, named: one.named }) : one))
+      .map((one) => (one.id === this.open.id ? Object.assign(this.open, { title: one.title, named: one.named, updated: one.updated }) : one))
       .sort((one, other) => other.updated - one.updated);
-    this.#say("list");
+    this.say("list");
   }
 
-  /** @param {string} id */
-  #removed(id) {
+  /** A conversation was deleted. @param {string} id */
+  removed(id) {
     for (const run of this.runs.values()) if (run.answer.conversation === id) run.discard();
     this.conversations = this.conversations.filter((one) => one.id !== id);
     if (this.open.id === id) this.startNew();
-    this.#say("list");
+    this.say("list");
   }
 
   /** @param {import("./tabs.js").Told} told */
   #heard(told) {
-    if (told.kind === "list") return void this.#readList();
-    if (told.kind === "removed") return this.#removed(told.id);
+    if (told.kind === "list") return void this.readList();
+    if (told.kind === "removed") return this.removed(told.id);
     if (told.kind === "message") return this.#added(told.message);
     const run = this.runs.get(told.kind === "answer" ? told.answer.id : told.id);
     if (told.kind === "heard") run?.heard(told.before, told.event);
@@ -228,12 +278,12 @@ export class Chat extends EventTarget {
       this.tree.set(message.id, message);
       if (wasLeaf) this.open.leaf = message.id;
     }
-    if (message.role === "assistant" && message.status === "streaming") this.#run(message);
-    if (isHere) this.#say("thread");
+    this.#goOn(message);
+    if (isHere) this.say("thread");
   }
 
   /** @param {string} name @param {string} [detail] */
-  #say(name, detail) {
+  say(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

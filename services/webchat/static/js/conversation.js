@@ -71,6 +71,14 @@ function childrenOf(tree, parent) {
   return [...tree.values()].filter((message) => message.parent === parent).sort((one, other) => one.at - other.at);
 }
 
+/** Give a message another name. @param {Tree} tree @param {Message} message @param {string} id */
+export function rename(tree, message, id) {
+  for (const other of tree.values()) if (other.parent === message.id) other.parent = id;
+  tree.delete(message.id);
+  message.id = id;
+  tree.set(id, message);
+}
+
 /** What a list calls a conversation that nobody named. @param {string} question */
 export function titleOf(question) {
   const line = question.trim().split(/\s*\n/, 1)[0];

@@ -3,8 +3,8 @@
 import { byId, fill, h } from "./dom.js";
 import { t } from "./words.js";
 
-/** @param {boolean} show @param {import("./models.js").Models} models @param {string} model that is chosen */
-export function drawEmpty(show, models, model) {
+/** @param {boolean} show @param {import("./models.js").Models} models @param {string} model that is chosen @param {boolean} kept by the gateway */
+export function drawEmpty(show, models, model, kept) {
   const place = byId("empty");
   place.hidden = !show;
   if (!show) return;
@@ -15,5 +15,5 @@ export function drawEmpty(show, models, model) {
     return;
   }
   const meant = models.meant(model);
-  fill(place, h("h2", {}, t("welcome")), meant?.simulated ? h("p", { class: "simulated" }, t("simulatedWords")) : null, h("p", { class: "note" }, t("welcomeNote")));
+  fill(place, h("h2", {}, t("welcome")), meant?.simulated ? h("p", { class: "simulated" }, t("simulatedWords")) : null, h("p", { class: "note" }, t(kept ? "welcomeKept" : "welcomeNote")));
 }

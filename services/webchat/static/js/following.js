@@ -36,6 +36,7 @@ class Broken extends Error {}
  * @property {() => void} changed the answer grew
  * @property {(phase: import("./answer.js").Phase) => void} phase it waits for something
  * @property {(event: import("./sse.js").ServerSentEvent, before: number) => void} [heard] as it came, for other tabs
+ * @property {(signal: AbortSignal) => Promise<Response | null>} [ask] for it, until it has a name; again is the same answer
  */
 
 export class Following {
@@ -81,12 +82,18 @@ export class Following {
     const headersDue = setTimeout(() => line.abort(), HEADERS_TIMEOUT_MS);
     const response = await (answer.stream
       ? gateway.follow(answer.stream, answer.last, signal)
-      : gateway.ask(answer.request ?? "", answer.key, signal)
+      : this.#ask(signal)
     ).finally(() => clearTimeout(headersDue));
     if (response === null) return this.#finishedBefore();
     answer.stream ??= response.headers.get("X-Stream-Id") ?? undefined;
     await this.#read(response, line);
     if (answer.status === "streaming") throw new Broken();
+  }
+
+  /** @param {AbortSignal} signal */
+  #ask(signal) {
+    const { answer, gateway, observer } = this;
+    return observer.ask?.(signal) ?? gateway.ask(answer.request ?? "", answer.key, signal);
   }
 
   /** @param {Response} response @param {AbortController} line */

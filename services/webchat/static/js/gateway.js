@@ -63,28 +63,28 @@ export class Gateway {
   /** What there is of an answer, as JSON. @param {string} id @returns {Promise<Record<string, any>>} */
   async snapshot(id) {
     const init = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(ASK_TIMEOUT_MS) };
-    return (await this.#asked(`/api/chat/stream/${id}`, init)).json();
+    return (await this.asked(`/api/chat/stream/${id}`, init)).json();
   }
 
   /** Stop an answer, even if the page is about to go. @param {string} id */
   async cancel(id) {
-    await this.#asked(`/api/chat/stream/${id}/cancel`, { method: "POST", keepalive: true });
+    await this.asked(`/api/chat/stream/${id}/cancel`, { method: "POST", keepalive: true });
   }
 
   /** Allow or refuse a tool that waits for a person. @param {string} stream @param {string} call @param {boolean} approve */
   async approve(stream, call, approve) {
     const headers = { "Content-Type": "application/json" };
-    await this.#asked(`/api/chat/stream/${stream}/tools/${encodeURIComponent(call)}`, { method: "POST", headers, body: JSON.stringify({ approve }) });
+    await this.asked(`/api/chat/stream/${stream}/tools/${encodeURIComponent(call)}`, { method: "POST", headers, body: JSON.stringify({ approve }) });
   }
 
   /** What may be asked for: models, and tools that run there. @returns {Promise<{models: Model[], server_tools?: true | string[]}>} */
   async models() {
-    return (await this.#asked("/api/models", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
+    return (await this.asked("/api/models", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
   }
 
   /** What the key did and may still do. @returns {Promise<Record<string, any>>} */
   async usage() {
-    return (await this.#asked("/api/usage", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
+    return (await this.asked("/api/usage", { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) })).json();
   }
 
   /** Whether it may take questions, by its own word; or that it gives none. @returns {Promise<Readiness>} */
@@ -102,18 +102,18 @@ export class Gateway {
   async beacon(id, ms) {
     const body = JSON.stringify({ stream_id: id, ttft_ms: ms });
     const headers = { "Content-Type": "application/json" };
-    await this.#asked("/api/beacon", { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
+    await this.asked("/api/beacon", { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
   }
 
   /** @param {string} path @param {Asking} init */
   async #streaming(path, init) {
     // no `cache: "no-store"`: it would pass over what the browser remembers of its preflight, a round trip each time
-    const answer = await this.#asked(path, init);
+    const answer = await this.asked(path, init);
     return answer.status === 204 ? null : answer;
   }
 
-  /** @param {string} path @param {Asking} init */
-  async #asked(path, init) {
+  /** Ask with the key, if there is one. @param {string} path @param {Asking} init @throws {Refused} */
+  async asked(path, init) {
     const brought = this.apiKey.headers;
     const answer = await fetch(this.origin + path, { credentials: "omit", ...init, headers: { ...brought, ...init.headers } });
     if (answer.status === 401) this.apiKey.refused(brought);

@@ -29,6 +29,7 @@ export class KeyBar {
       this.#form.element,
     );
     apiKey.addEventListener("changed", () => this.#changed());
+    if (apiKey.wanted) this.#show(); // it is made as a key is wanted first
   }
 
   /** Show it, and put the cursor there: a person asked for it. */

@@ -2,6 +2,7 @@
 
 import { shown } from "./dialogs.js";
 import { byId, fill, h } from "./dom.js";
+import { Refused } from "./gateway.js";
 import { newId } from "./ids.js";
 import { KeyForm } from "./key-form.js";
 import { canNotify, mayNotify } from "./notifying.js";
@@ -66,7 +67,7 @@ export class Menu {
       this.#key.element,
       this.#spent,
       h("hr"),
-      h("button", { type: "button", class: "menu-item", onclick: act(() => withTransfer((transfer) => this.#export(transfer))) }, t("exportAll")),
+      h("button", { type: "button", class: "menu-item", onclick: act(() => withTransfer((transfer) => this.#export(transfer).catch(() => shown(t("notExported"), h("p", {}, t("notExportedWhy")))))) }, t("exportAll")),
       h("button", { type: "button", class: "menu-item", disabled: this.chat.open.leaf === null, onclick: act(() => withTransfer((transfer) => this.#exportOpen(transfer))) }, t("exportOpen")),
       h("button", { type: "button", class: "menu-item", onclick: act(() => this.#files.click()) }, t("import")),
       h("hr"),
@@ -100,27 +101,30 @@ export class Menu {
 
   /** @param {Transfer} transfer */
   async #export({ written }) {
+    if (this.chat.kept) return save("sluice-chats.json", await this.chat.kept.exported());
     const messages = await this.chat.store.everything();
     const chats = this.chat.conversations.map((conversation) => ({ conversation, messages: messages.filter((one) => one.conversation === conversation.id) }));
-    save("sluice-chats.json", "application/json", written(chats, Date.now()));
+    save("sluice-chats.json", fileOf("application/json", written(chats, Date.now())));
   }
 
   /** @param {Transfer} transfer */
   #exportOpen({ asMarkdown }) {
     const { open, thread } = this.chat;
     const name = open.title.replace(/[^\p{L}\p{N} _-]+/gu, "").trim().slice(0, 60) || "chat";
-    save(`${name}.md`, "text/markdown", asMarkdown(open, thread));
+    save(`${name}.md`, fileOf("text/markdown", asMarkdown(open, thread)));
   }
 
   /** @param {Transfer} transfer @param {File} file */
   async #import({ BadFile, MOST_BYTES, read }, file) {
     try {
       if (file.size > MOST_BYTES) throw new BadFile("it is too large");
-      const chats = read(await file.text(), newId);
-      await this.chat.takeIn(chats);
-      shown(t("importDone"), h("p", {}, t("imported", { count: chats.length })));
+      const text = await file.text();
+      const chats = read(text, newId);
+      const { imported, skipped } = await this.chat.takeIn(chats, text);
+      const there = skipped > 0 ? h("p", {}, t("importSkipped", { count: skipped })) : "";
+      shown(t("importDone"), h("p", {}, t("imported", { count: imported })), there);
     } catch (error) {
-      if (!(error instanceof BadFile)) throw error;
+      if (!(error instanceof BadFile || error instanceof Refused)) throw error;
       shown(t("importRefused"), h("p", {}, t("refusedBecause", { name: file.name, why: error.message })));
     }
   }
@@ -138,9 +142,14 @@ async function withTransfer(work) {
   else shown(t("pageAway"), h("p", {}, t("pageAwayWhy")));
 }
 
-/** @param {string} name @param {string} type @param {string} text */
-function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** @param {string} type @param {string} text */
+function fileOf(type, text) {
+  return new Blob([text], { type });
+}
+
+/** @param {string} name @param {Blob} file */
+function save(name, file) {
+  const url = URL.createObjectURL(file);
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

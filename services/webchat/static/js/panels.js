@@ -19,6 +19,19 @@ export function loadAsTheyOpen(chat, settings, models, version) {
   });
 }
 
+/** Ask for a key when the gateway wants one; what is returned asks for it now. @param {import("./models.js").Models} models @param {() => void} taken */
+export function askForKeys(models, taken) {
+  /** @type {Promise<import("./key-bar.js").KeyBar> | null} */
+  let made = null;
+  const bar = () => {
+    made ??= import("./key-bar.js").then(({ KeyBar }) => new KeyBar(models, taken));
+    return made.catch(() => void (made = null)); // the page's server is away: it is tried again
+  };
+  const { apiKey } = models.gateway;
+  apiKey.addEventListener("changed", () => apiKey.wanted && void bar());
+  return () => void bar().then((shown) => shown?.open());
+}
+
 /** @param {HTMLElement} button @param {() => Promise<void>} open */
 function atFirst(button, open) {
   const opened = async () => {

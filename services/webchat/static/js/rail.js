@@ -14,8 +14,8 @@ const SEARCH_AFTER_MS = 150;
 export class Rail {
   #list = byId("conversations");
   #search = /** @type {HTMLInputElement} */ (byId("search"));
-  /** @type {Set<string> | null} conversations whose messages hold what is searched for */
-  #within = null;
+  /** @type {Conversation[]} those in which it was said */
+  #found = [];
   #searching = 0;
 
   /** @param {import("./chat.js").Chat} chat @param {import("./settings.js").Settings} settings @param {() => void} opened */
@@ -89,10 +89,9 @@ export class Rail {
 
   async #find() {
     const wanted = this.#wanted;
-    const messages = wanted === "" ? [] : await this.chat.store.everything();
+    const found = wanted === "" ? [] : await this.chat.store.search(wanted).catch(() => []);
     if (wanted !== this.#wanted) return;
-    const found = messages.filter((message) => message.text.toLowerCase().includes(wanted));
-    this.#within = wanted === "" ? null : new Set(found.map((message) => message.conversation));
+    this.#found = found;
     this.#draw();
   }
 
@@ -102,14 +101,21 @@ export class Rail {
 
   #draw() {
     const wanted = this.#wanted;
-    const shown = this.chat.conversations.filter((one) => wanted === "" || one.title.toLowerCase().includes(wanted) || this.#within?.has(one.id));
+    const { conversations, kept } = this.chat;
+    const within = new Set(this.#found.map((one) => one.id));
+    const shown = conversations.filter((one) => wanted === "" || one.title.toLowerCase().includes(wanted) || within.has(one.id));
+    if (wanted !== "") shown.push(...this.#found.filter((one) => !conversations.some((listed) => listed.id === one.id)));
     const focused = document.activeElement?.closest("[data-conversation]")?.getAttribute("data-conversation");
     const now = Date.now();
-    fill(this.#list, shown.map((one) => this.#entry(one, now)));
-    const empty = shown.length > 0 ? "" : t(wanted === "" ? "noChats" : "noMatch");
+    fill(this.#list, shown.map((one) => this.#entry(one, now)), wanted === "" && kept?.next ? this.#more() : null);
+    const empty = shown.length > 0 ? "" : t(wanted !== "" ? "noMatch" : kept ? "noChatsKept" : "noChats");
     byId("conversations-note").textContent = empty;
     if (focused) /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-conversation="${focused}"] .open`))?.focus();
     this.#markRunning();
+  }
+
+  #more() {
+    return h("li", {}, h("button", { type: "button", class: "menu-item", onclick: () => void this.chat.more() }, t("olderChats")));
   }
 
   /** @param {Conversation} one @param {number} now */
@@ -148,7 +154,8 @@ export class Rail {
 
   /** @param {Conversation} one */
   async #remove(one) {
-    const confirmed = await asked({ title: t("deleteTitle"), text: t("deleteText", { title: one.title }), confirm: t("delete"), danger: true });
+    const text = t(this.chat.kept ? "deleteKept" : "deleteText", { title: one.title });
+    const confirmed = await asked({ title: t("deleteTitle"), text, confirm: t("delete"), danger: true });
     if (confirmed === null) return;
     const at = [...this.#list.children].findIndex((entry) => entry.getAttribute("data-conversation") === one.id);
     await this.chat.remove(one.id);

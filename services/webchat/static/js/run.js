@@ -20,6 +20,7 @@ const KEEP_EVERY_MS = 700;
  * @property {import("./tabs.js").Tabs} tabs
  * @property {import("./store.js").Store} store
  * @property {(run: Run) => void} changed
+ * @property {(signal: AbortSignal) => Promise<Response | null>} [ask] see following.js
  */
 
 export class Run {
@@ -68,6 +69,7 @@ export class Run {
       this.#following = new Following(around.gateway, answer, {
         changed: () => this.#grew(),
         phase: (phase) => this.#waits(phase),
+        ask: around.ask,
         heard: (event, before) => around.tabs.tell({ kind: "heard", id: answer.id, before, event }),
       });
       await this.#following.run();

@@ -13,6 +13,7 @@ const VERSION = 1;
  * @typedef {object} Store
  * @property {boolean} lasting whether it outlives the page
  * @property {() => Promise<Conversation[]>} conversations
+ * @property {(words: string) => Promise<Conversation[]>} search those in which this was said
  * @property {(conversation: string) => Promise<Message[]>} messages
  * @property {() => Promise<Message[]>} everything
  * @property {(id: string) => Promise<Message | undefined>} message
@@ -86,6 +87,11 @@ class LastingStore {
     return merged(await result(this.#read("messages").getAll()), await this.#unsaved.everything());
   }
 
+  /** @param {string} words */
+  async search(words) {
+    return within(words, await this.everything(), await this.conversations());
+  }
+
   /** @param {string} id @returns {Promise<Message | undefined>} */
   async message(id) {
     return (await this.#unsaved.message(id)) ?? (await result(this.#read("messages").get(id)));
@@ -135,6 +141,12 @@ function done(transaction) {
   });
 }
 
+/** @param {string} words @param {Message[]} messages @param {Conversation[]} conversations */
+function within(words, messages, conversations) {
+  const found = new Set(messages.filter((message) => message.text.toLowerCase().includes(words)).map((message) => message.conversation));
+  return conversations.filter((one) => found.has(one.id));
+}
+
 /** @template {{id: string}} T @param {T[]} kept @param {T[]} unsaved newer @returns {T[]} */
 function merged(kept, unsaved) {
   return unsaved.length === 0 ? kept : [...new Map([...kept, ...unsaved].map((one) => [one.id, one])).values()];
@@ -159,6 +171,11 @@ export class MemoryStore {
 
   async everything() {
     return [...this.#messages.values()];
+  }
+
+  /** @param {string} words */
+  async search(words) {
+    return within(words, await this.everything(), await this.conversations());
   }
 
   /** @param {string} id */

@@ -1,11 +1,14 @@
 /** Conversations as a file: written as JSON or Markdown, read from JSON and from nothing else. Pure. */
 
+import { conversationFrom, messagesFrom, rowOf, rowOfConversation } from "./records.js";
+
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./conversation.js").Message} Message */
 /** @typedef {{conversation: Conversation, messages: Message[]}} Chat */
 
-const FORMAT = "sluice-chats";
 const VERSION = 1;
+/** Of files from before the gateway could keep chats: they are read, and not written any more. */
+const OLDER = "sluice-chats";
 /** Largest file that is read. */
 export const MOST_BYTES = 64 << 20;
 const STATUSES = new Set(["sent", "stopped", "interrupted", "failed"]);
@@ -14,9 +17,10 @@ const PICTURE_TYPES = new Set(["image/png", "image/jpeg", "image/webp", "image/g
 /** The file is not one of ours; the message says what is wrong, in words for people. */
 export class BadFile extends Error {}
 
-/** @param {Chat[]} chats @param {number} now ms */
+/** The file of these chats: what the gateway's own export is, too. @param {Chat[]} chats @param {number} now ms */
 export function written(chats, now) {
-  return JSON.stringify({ format: FORMAT, version: VERSION, exported: new Date(now).toISOString(), chats }, null, 1);
+  const conversations = chats.map(({ conversation, messages }) => ({ ...rowOfConversation(conversation), messages: messages.map(rowOf) }));
+  return JSON.stringify({ sluice_export: VERSION, exported_at: new Date(now).toISOString(), conversations }, null, 1);
 }
 
 /**
@@ -25,16 +29,33 @@ export function written(chats, now) {
  * @returns {Chat[]}
  */
 export function read(text, newId) {
+  return chatsIn(text).map((/** @type {unknown} */ chat, /** @type {number} */ index) => chatOf(chat, index + 1, newId));
+}
+
+/** @param {string} text @returns {unknown[]} */
+function chatsIn(text) {
   let file;
   try {
     file = JSON.parse(text);
   } catch {
     throw new BadFile("it is not JSON");
   }
-  if (file?.format !== FORMAT) throw new BadFile("it is not a file that this page exported");
-  if (file.version !== VERSION) throw new BadFile(`it has version ${String(file.version).slice(0, 20)}, this page reads version ${VERSION}`);
-  if (!Array.isArray(file.chats)) throw new BadFile("it holds no chats");
-  return file.chats.map((/** @type {unknown} */ chat, /** @type {number} */ index) => chatOf(chat, index + 1, newId));
+  const version = file?.sluice_export ?? (file?.format === OLDER ? file.version : undefined);
+  if (version === undefined) throw new BadFile("it is not a file that this page exported");
+  if (version !== VERSION) throw new BadFile(`it has version ${String(version).slice(0, 20)}, this page reads version ${VERSION}`);
+  const chats = file.format === OLDER ? file.chats : file.conversations;
+  if (!Array.isArray(chats)) throw new BadFile("it holds no chats");
+  return file.format === OLDER ? chats : chats.map(chatFrom);
+}
+
+/** @param {any} given */
+function chatFrom(given) {
+  try {
+    const conversation = conversationFrom(given, undefined);
+    return { conversation, messages: messagesFrom(given.messages, conversation.id) };
+  } catch {
+    return null; // whatever is wrong with it, it is incomplete
+  }
 }
 
 /** @param {any} chat @param {number} number @param {() => string} newId @returns {Chat} */

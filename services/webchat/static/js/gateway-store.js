@@ -1,0 +1,234 @@
+/** Conversations that the gateway keeps, for all devices of a person; what is this browser's alone stays in its own store. */
+
+import { Refused } from "./gateway.js";
+import { conversationFrom, isKept, keptRequest, messagesFrom, settingsOf } from "./records.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./conversation.js").Message} Message */
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./records.js").Row} Row */
+
+const TIMEOUT_MS = 8000;
+/** A file of all conversations may be large. */
+const FILE_TIMEOUT_MS = 120_000;
+const PLACE = "/api/conversations";
+/** Pages of 50 messages that are read of one conversation; what is older is not shown. */
+const MOST_PAGES = 40;
+/** Answers whose end may yet be told in a notification. */
+const MOST_RECENT = 50;
+
+/**
+ * Return the gateway's store; null where it keeps none.
+ * @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} local @param {(what: "away" | "here" | "elsewhere") => void} told
+ */
+export async function openGatewayStore(gateway, local, told) {
+  const store = new GatewayStore(gateway, local, told);
+  await store.conversations();
+  return store.isThere ? store : null;
+}
+
+/** @implements {Store} */
+export class GatewayStore {
+  lasting = true;
+  /** Whether the gateway keeps conversations at all. */
+  isThere = true;
+  /** Where the list goes on; null at its end. @type {string | null} */
+  next = null;
+  /** As the gateway told them last, by id. @type {Map<string, Row>} */
+  #rows = new Map();
+  /** Rows of later pages. @type {Row[]} */
+  #older = [];
+  /** @type {Map<string, Message>} */
+  #recent = new Map();
+  /** A new conversation has its name. @type {(conversation: Conversation, id: string) => void} */
+  onnamed = () => undefined;
+
+  /** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} local @param {(what: "away" | "here" | "elsewhere") => void} told */
+  constructor(gateway, local, told) {
+    this.gateway = gateway;
+    this.local = local;
+    this.told = told;
+  }
+
+  /** The newest, and what was read of older ones; where the gateway does not tell, what it told before. */
+  async conversations() {
+    try {
+      const { conversations, next } = await this.#read(PLACE);
+      const listed = new Set(conversations.map((/** @type {Row} */ row) => row.id));
+      if (this.#older.length === 0) this.next = next;
+      this.#older = this.#older.filter((row) => !listed.has(row.id));
+      this.#rows = new Map([...conversations, ...this.#older].map((row) => [row.id, row]));
+      this.told("here");
+    } catch (error) {
+      if (error instanceof Refused && error.status === 404) this.isThere = false;
+      this.#sayWhy(error);
+    }
+    return this.#shown([...this.#rows.values()]);
+  }
+
+  /** Read another page of the list. */
+  async more() {
+    if (this.next === null) return;
+    const { conversations, next } = await this.#read(`${PLACE}?before=${encodeURIComponent(this.next)}`);
+    this.next = next;
+    this.#older.push(...conversations.filter((/** @type {Row} */ row) => !this.#rows.has(row.id)));
+    for (const row of conversations) this.#rows.set(row.id, row);
+  }
+
+  /** Those in which this was said. @param {string} words */
+  async search(words) {
+    const { conversations } = await this.#read(`${PLACE}?q=${encodeURIComponent(words.slice(0, 200))}`);
+    return this.#shown(conversations);
+  }
+
+  /** One that no list has shown. @param {string} id @returns {Promise<Conversation | undefined>} */
+  async conversation(id) {
+    if (!isKept(id)) return undefined;
+    try {
+      const row = await this.#read(`${PLACE}/${id}`);
+      return (await this.#shown([row]))[0];
+    } catch {
+      return undefined; // it was deleted, or is another's
+    }
+  }
+
+  /** @param {string} id @returns {Promise<Message[]>} */
+  messages(id) {
+    return isKept(id) ? this.newest(id, () => false) : Promise.resolve([]);
+  }
+
+  /**
+   * The newest messages of a conversation, up to a page whose oldest is known.
+   * @param {string} id @param {(message: string) => boolean} isKnown @returns {Promise<Message[]>}
+   */
+  async newest(id, isKnown) {
+    /** @type {Row[]} */
+    const rows = [];
+    let before = "";
+    for (let page = 0; page < MOST_PAGES; page += 1) {
+      const { messages, next } = await this.#read(`${PLACE}/${id}/messages${before}`);
+      rows.unshift(...messages);
+      if (next === null || isKnown(messages[0]?.id)) break;
+      before = `?before=${next}`;
+    }
+    return messagesFrom(rows, id);
+  }
+
+  /** Nothing of it is in this browser. @returns {Promise<Message[]>} */
+  async everything() {
+    return [];
+  }
+
+  /** @param {string} id */
+  async message(id) {
+    return this.#recent.get(id);
+  }
+
+  /** Tell the gateway what is another now. @param {Conversation} conversation */
+  async keep(conversation) {
+    const row = this.#rows.get(conversation.id);
+    if (!row) return; // it is not there yet: it is made with its settings
+    await this.local.keep(conversation);
+    const now = { ...settingsOf(conversation), ...(conversation.named ? { title: conversation.title } : {}) };
+    const changes = Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(row[name] ?? null));
+    if (changes.length > 0) await this.#change(conversation.id, Object.fromEntries(changes));
+  }
+
+  /** Show this branch from now on, on all devices. @param {Conversation} conversation */
+  async choose({ id, leaf }) {
+    if (leaf !== null && isKept(leaf) && isKept(id)) await this.#change(id, { current: leaf });
+  }
+
+  /** The gateway writes them itself. @param {...Message} messages */
+  async keepMessages(...messages) {
+    for (const message of messages) {
+      this.#recent.delete(message.id);
+      this.#recent.set(message.id, message);
+    }
+    for (const id of this.#recent.keys()) if (this.#recent.size > MOST_RECENT) this.#recent.delete(id);
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    this.forget(id);
+    await this.local.remove(id);
+    if (!isKept(id)) return;
+    await this.#asked(`${PLACE}/${id}`, { method: "DELETE" }).catch((error) => {
+      if (!(error instanceof Refused && error.status === 404)) throw error; // gone is gone
+    });
+  }
+
+  /** It was deleted, here or elsewhere. @param {string} id */
+  forget(id) {
+    this.#rows.delete(id);
+    this.#older = this.#older.filter((row) => row.id !== id);
+  }
+
+  /** @param {import("./conversation.js").Tree} tree @param {Conversation} conversation @param {string} parent @param {{model: string, tools?: unknown[]}} more */
+  request(tree, conversation, parent, more) {
+    return keptRequest(tree, conversation, parent, more);
+  }
+
+  /** Begin an answer in a conversation, which is made first where it is new. @param {import("./answer.js").Answer} answer @param {Conversation} conversation @param {AbortSignal} signal */
+  async ask(answer, conversation, signal) {
+    if (!isKept(conversation.id)) await this.#create(conversation);
+    const body = { ...JSON.parse(answer.request ?? "{}"), conversation_id: conversation.id };
+    return this.gateway.ask(JSON.stringify(body), answer.key, signal);
+  }
+
+  /** All of it, as a file. @returns {Promise<Blob>} */
+  async exported() {
+    return (await this.#asked(`${PLACE}/export`, { timeout: FILE_TIMEOUT_MS })).blob();
+  }
+
+  /** Take in such a file. @param {string} text @returns {Promise<{imported: number, skipped: number}>} */
+  async imported(text) {
+    return (await this.#asked(`${PLACE}/import`, { method: "POST", body: text, timeout: FILE_TIMEOUT_MS })).json();
+  }
+
+  /** @param {Conversation} conversation */
+  async #create(conversation) {
+    const set = Object.entries(settingsOf(conversation)).filter(([, value]) => value !== null);
+    const title = conversation.named ? [["title", conversation.title]] : [];
+    const body = JSON.stringify(Object.fromEntries([...set, ...title]));
+    const row = await (await this.#asked(PLACE, { method: "POST", body })).json();
+    this.#rows.set(row.id, row);
+    this.onnamed(conversation, row.id);
+    await this.local.keep({ ...conversation });
+  }
+
+  /** @param {string} id @param {Row} changes */
+  async #change(id, changes) {
+    try {
+      const row = await (await this.#asked(`${PLACE}/${id}`, { method: "PATCH", body: JSON.stringify(changes) })).json();
+      if (this.#rows.has(id)) this.#rows.set(id, row);
+    } catch (error) {
+      this.#sayWhy(error);
+    }
+  }
+
+  /** @param {Row[]} rows */
+  async #shown(rows) {
+    const local = new Map((await this.local.conversations()).map((one) => [one.id, one]));
+    return rows.map((row) => conversationFrom(row, local.get(row.id)));
+  }
+
+  /** @param {unknown} error */
+  #sayWhy(error) {
+    const failure = error instanceof Refused ? error.failure : null;
+    if (failure?.code === "unauthorized") return; // the page asks for a key
+    this.told(this.isThere ? "away" : "elsewhere");
+  }
+
+  /** @param {string} path @returns {Promise<Record<string, any>>} */
+  async #read(path) {
+    return (await this.#asked(path)).json();
+  }
+
+  /** @param {string} path @param {{method?: string, body?: string, timeout?: number}} [how] */
+  #asked(path, { method = "GET", body, timeout = TIMEOUT_MS } = {}) {
+    /** @type {Record<string, string>} */
+    const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+    return this.gateway.asked(path, { method, body, headers, signal: AbortSignal.timeout(timeout) });
+  }
+}
