@@ -53,7 +53,11 @@ async def test_the_switch_lets_a_chat_use_tools_and_is_off_until_then(context: B
     await visit.ask("with")
     await visit.finished()
 
-    bodies = [one.post_data_json for one in asked if one.url.endswith("/api/chat/stream") and one.method == "POST"]
+    bodies = [
+        json.loads(one.post_data or "{}")
+        for one in asked
+        if one.url.endswith("/api/chat/stream") and one.method == "POST"
+    ]
     assert [body.get("server_tools") for body in bodies] == [None, True]
 
 
@@ -95,7 +99,7 @@ class Waiting:
 
     async def decided(self, route: Route, request: Request) -> None:
         if request.method == "POST":
-            self.said.append(request.post_data_json["approve"])
+            self.said.append(json.loads(request.post_data or "{}")["approve"])
             self._came.set()
         headers = {
             "Access-Control-Allow-Origin": "*",
@@ -107,7 +111,11 @@ class Waiting:
     async def followed(self, route: Route, _: Request) -> None:
         await self._came.wait()
         allowed = self.said[-1]
-        came = result(1, "door", "open", approval="given") if allowed else result(1, "door", "No.", ok=False, approval="refused")
+        came = (
+            result(1, "door", "open", approval="given")
+            if allowed
+            else result(1, "door", "No.", ok=False, approval="refused")
+        )
         body = frames(called(1, "door", approval="needed"), came, token("Done."), DONE)
         headers = {"Content-Type": "text/event-stream", "Access-Control-Allow-Origin": "*", "X-Stream-Id": STREAM}
         await route.fulfill(status=200, headers=headers, body=body)

@@ -1,6 +1,7 @@
 /** Conversations that the gateway keeps, for all devices of a person; what is this browser's alone stays in its own store. */
 
 import { Refused } from "./gateway.js";
+import { inPieces, joined } from "./pieces.js";
 import { conversationFrom, isKept, keptRequest, messagesFrom, settingsOf } from "./records.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
@@ -176,14 +177,25 @@ export class GatewayStore {
     return this.gateway.ask(JSON.stringify(body), answer.key, signal);
   }
 
-  /** All of it, as a file. @returns {Promise<Blob>} */
+  /** All of it, as a file: the gateway hands it out in pieces. @returns {Promise<string>} */
   async exported() {
-    return (await this.#asked(`${PLACE}/export`, { timeout: FILE_TIMEOUT_MS })).blob();
+    /** @type {Row[]} */
+    const pieces = [];
+    for (let after = ""; ; after = `?after=${encodeURIComponent(pieces.at(-1)?.next)}`) {
+      pieces.push(await (await this.#asked(`${PLACE}/export${after}`, { timeout: FILE_TIMEOUT_MS })).json());
+      if (!pieces.at(-1)?.next) return joined(pieces);
+    }
   }
 
   /** Take in such a file. @param {string} text @returns {Promise<{imported: number, skipped: number}>} */
   async imported(text) {
-    return (await this.#asked(`${PLACE}/import`, { method: "POST", body: text, timeout: FILE_TIMEOUT_MS })).json();
+    const total = { imported: 0, skipped: 0 };
+    for (const body of inPieces(text)) {
+      const { imported, skipped } = await (await this.#asked(`${PLACE}/import`, { method: "POST", body, timeout: FILE_TIMEOUT_MS })).json();
+      total.imported += imported;
+      total.skipped += skipped;
+    }
+    return total;
   }
 
   /** @param {Conversation} conversation */

@@ -101,7 +101,7 @@ export class Menu {
 
   /** @param {Transfer} transfer */
   async #export({ written }) {
-    if (this.chat.kept) return save("sluice-chats.json", await this.chat.kept.exported());
+    if (this.chat.kept) return save("sluice-chats.json", fileOf("application/json", await this.chat.kept.exported()));
     const messages = await this.chat.store.everything();
     const chats = this.chat.conversations.map((conversation) => ({ conversation, messages: messages.filter((one) => one.conversation === conversation.id) }));
     save("sluice-chats.json", fileOf("application/json", written(chats, Date.now())));
