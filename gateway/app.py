@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -29,6 +29,7 @@ from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.anthropic import AnthropicRoutes
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
+from gateway.routes.conversations import ConversationRoutes
 from gateway.routes.cors import allow_origins
 from gateway.routes.foreign import WHOLE_S, ForeignResponder, name_request
 from gateway.routes.native import NativeRoutes
@@ -47,6 +48,9 @@ from services.runtime.tasks import Tasks
 from services.telemetry.operations import Operations
 from services.wire import native
 from services.wire.bare_status import refused_by_status
+
+if TYPE_CHECKING:
+    from gateway.store.store import Store
 
 log = structlog.get_logger()
 
@@ -89,6 +93,7 @@ class GatewayService:
             alone=self.metrics.limits_degraded.set,
         )
         self._show_keys()
+        self._store = conversation_store(settings, self.metrics.store_away)
         self._hops = Hops(self._proxies, self.metrics, self._departures)
         self._catalog = Catalog(self._proxies, settings.default_model)
         self.connections = ClientConnections(
@@ -129,8 +134,14 @@ class GatewayService:
         return self._settings.drain_s
 
     async def start(self) -> None:
-        """Begin to look after the proxy, whether or not it is there."""
+        """Begin to look after the proxy and the database, whether or not they are there.
+
+        Raises:
+            SettingsError: the database is a newer version's.
+        """
         self._operations.start()
+        if self._store is not None:
+            await self._store.start()
         if self._keys is not None:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
             self._tasks.spawn(self._keep_limits(), "limits")
@@ -156,6 +167,8 @@ class GatewayService:
         await self._operations.close()
         await self._tasks.close()
         await self._limiter.close()
+        if self._store is not None:
+            await self._store.close()
         await self._departures.finish(DEPARTURES_S)
         await self._proxies.close()
 
@@ -186,6 +199,7 @@ class GatewayService:
             report=ConnectionLog(self.metrics),
         )
         NativeRoutes(responder, self._proxies, self._catalog, self._limiter).add_routes(app.router)
+        ConversationRoutes(self._store, self._proxies).add_routes(app.router)
         OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)
         foreign = ForeignResponder(self._settings, responder, self._catalog, whole_s=self._whole_s)
@@ -220,7 +234,8 @@ class GatewayService:
     def _more(self) -> Mapping[str, object]:
         """Say on the health page what an operator should know of who may ask, how much, and of the proxies."""
         keys = {"keys": "none"} if self._guard.ring is None else {"keys": "file", "limits": self._limiter.kept_in}
-        return {**keys, **({"proxies": self._proxies.states} if self._proxies.states else {})}
+        store = {} if self._store is None else {"store": self._store.state}
+        return {**keys, **store, **({"proxies": self._proxies.states} if self._proxies.states else {})}
 
     async def _look_at_models(self) -> bool:
         """Ask which models there are, for labels, and what they can do."""
@@ -238,6 +253,15 @@ def shared_counts(settings: GatewaySettings, answer_s: float) -> SharedCounts | 
     from gateway.limits.valkey_counts import ValkeyCounts  # noqa: PLC0415 a quarter of a second for who has no Valkey
 
     return ValkeyCounts(settings.valkey_url.get_secret_value(), answer_s=answer_s)
+
+
+def conversation_store(settings: GatewaySettings, told: Callable[[bool], object]) -> "Store | None":
+    """Return where conversations are kept; None where they are not."""
+    if not settings.database.get_secret_value():
+        return None
+    from gateway.store.store import Store  # noqa: PLC0415 a third of a second and 40 MB for who has no database
+
+    return Store(settings.database.get_secret_value(), keep_days=settings.keep_days, told=told)
 
 
 def keys_files(settings: GatewaySettings, failed: Callable[[], None] = lambda: None) -> KeysFiles | None:

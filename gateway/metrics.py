@@ -63,6 +63,7 @@ class GatewayMetrics(StreamMetrics):
             "llm_keys_reload_failed", "times that a changed keys file could not be read", []
         )
         self.limits_degraded = self.gauge("llm_limits_degraded", "1 while Valkey is away and each gateway counts alone")
+        self._store_away = self.gauge("llm_store_degraded", "1 while the database of conversations is away")
         self._key_tokens = self.counter("llm_key_tokens", "of answers, by the id of the key that asked", ["key_id"])
         self._key_tokens.labels(OTHER_KEY)
         self._browser_ttft = self.histogram(
@@ -89,6 +90,10 @@ class GatewayMetrics(StreamMetrics):
     def keys_not_read(self) -> None:
         """The keys file was changed and cannot be used."""
         self._keys_not_read.inc()
+
+    def store_away(self, away: bool) -> None:
+        """The database of conversations is away, or back."""
+        self._store_away.set(away)
 
     def show_keys(self, ids: Iterable[str]) -> None:
         """Let these keys have series of their own, as far as there is room; a key that is gone keeps its own."""

@@ -83,6 +83,18 @@ class GatewaySettings(ProcessSettings):
         description="where gateways share their limits: valkey://[user:password@]host:port/db, valkeys:// with TLS; "
         "?prefix=name: is that of its keys; empty = each counts for itself",
     )
+    database: SecretStr = Field(
+        SecretStr(""),
+        description="where conversations are kept: sqlite:///path, or postgresql://user:password@host/name; "
+        "empty = nowhere, and a page keeps its own",
+    )
+    database_open: bool = Field(
+        False,
+        description="yes = without keys and beyond loopback, too, where all who reach the gateway see each other's",
+    )
+    keep_days: int = Field(
+        0, ge=0, le=36_500, description="days after its last message that a conversation is kept; 0 = until deleted"
+    )
     key_metrics: bool = Field(
         False, description="true = llm_key_tokens_total counts by the ids of the first 200 keys; false = in one sum"
     )
@@ -152,6 +164,26 @@ class GatewaySettings(ProcessSettings):
         if url.get_secret_value() and (parts.scheme not in VALKEY_SCHEMES or not parts.hostname):
             raise ValueError("expected valkey://, valkeys://, redis:// or rediss://, and a host")
         return url
+
+    @field_validator("database")
+    @classmethod
+    def _is_a_database(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        is_file = parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1 and ":memory:" not in parts.path
+        is_server = parts.scheme == "postgresql" and len(parts.path) > 1
+        if url.get_secret_value() and not is_file and not is_server:
+            raise ValueError("expected sqlite:///path (sqlite:////path from the root) or postgresql://…/name")
+        return url
+
+    @model_validator(mode="after")
+    def _strangers_share_no_conversations(self) -> Self:
+        is_open = not self.keys_file and not self.listen.is_loopback
+        if self.database.get_secret_value() and is_open and not self.database_open:
+            raise ValueError(
+                "SLUICE_GATEWAY_DATABASE: without keys all who reach this gateway would see each other's "
+                "conversations; set SLUICE_GATEWAY_KEYS_FILE, or SLUICE_GATEWAY_DATABASE_OPEN=yes if they may"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_have_their_pepper(self) -> Self:

@@ -13,6 +13,8 @@ class Scope(StrEnum):
     """Lists of models, what a model can do, what is loaded, the version."""
     STREAMS = "streams"
     """The list of one's own live streams."""
+    CONVERSATIONS = "conversations"
+    """Conversations that are kept: one's own."""
     ADMIN = "admin"
     """What all principals used."""
 

@@ -11,6 +11,9 @@ ACCESS: Final[dict[str, Demand]] = {
     "/api/chat/stream/{id}": Scope.CHAT,
     "/api/chat/stream/{id}/cancel": Scope.CHAT,
     "/api/chat/streams": Scope.STREAMS,
+    "/api/conversations": Scope.CONVERSATIONS,
+    "/api/conversations/{id}": Scope.CONVERSATIONS,
+    "/api/conversations/{id}/messages": Scope.CONVERSATIONS,
     "/api/models": Scope.MODELS,
     "/api/usage": ANY_KEY,  # one's own; everybody's with the scope `admin`
     "/api/beacon": None,  # sent while a page closes, when no header can be; it says a number

@@ -9,7 +9,7 @@ from aiohttp import web
 from gateway.languages import is_foreign
 from services.http import edge
 
-_METHODS: Final = "GET, POST, OPTIONS"
+_METHODS: Final = "GET, POST, PATCH, DELETE, OPTIONS"
 _ALLOWED: Final = (
     "Content-Type, Authorization, X-Api-Key, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent, Tracestate"
 )

@@ -141,6 +141,8 @@ def _run(name: str, settings: S, build: Callable[[S], Service]) -> int:
         # never in debug mode, whatever PYTHONASYNCIODEBUG says: its lines quote arguments, and those are prompts
         with asyncio.Runner(debug=False, loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, writer))
+    except SettingsError as exc:  # what is named in them cannot be used, as its start found out
+        return _complain(exc.problems, 2)
     except CannotListen as exc:
         return _complain([f"{exc}; {_way_past(settings, exc.address)}"], 1)
     finally:

@@ -109,6 +109,7 @@ def _image(value: str) -> str:
     raise PydanticCustomError("image", "must be the plain base64 of a PNG, JPEG, WebP or GIF image")
 
 
+Think = Annotated[bool | str, PlainValidator(_think)]
 Number = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
 Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
 Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
@@ -192,7 +193,7 @@ class Body(Part):
     EMPTY_IS_ABSENT = frozenset({"format"})
 
     model: ModelName | None = None
-    think: Annotated[bool | str, PlainValidator(_think)] | None = None
+    think: Think | None = None
     format: Annotated[str | dict[str, Any], PlainValidator(_format)] | None = None
     options: Options | None = None
     stream: bool | None = None

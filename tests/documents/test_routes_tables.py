@@ -23,7 +23,7 @@ def routes_listed(marker: str) -> set[tuple[str, str]]:
     """Return method and path of each route; a path without a method has that of the one before it."""
     found, method = set(), ""
     for cell in words("PROTOCOL.md", marker):
-        for named, path in re.findall(r"(?:(GET|POST|DELETE) )?(/[^`,?]*)", cell):
+        for named, path in re.findall(r"(?:(GET|POST|PATCH|DELETE) )?(/[^`,?]*)", cell):
             method = named or method
             found.add((method, re.sub(r"\{\w+\}", "{}", path.strip())))
     return found

@@ -70,7 +70,7 @@ async def test_a_preflight_is_answered_with_what_may_be_sent(path: str) -> None:
     status, headers = await answered("OPTIONS", PAGE, path)
 
     assert status == 204
-    assert headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert headers["access-control-allow-methods"] == "GET, POST, PATCH, DELETE, OPTIONS"
     assert set(headers["access-control-allow-headers"].split(", ")) == {
         *("Content-Type", "Authorization", "X-Api-Key", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"),
         *("Traceparent", "Tracestate"),

@@ -1,0 +1,207 @@
+"""One SQLite file, or one PostgreSQL: connections, what they may cost, and whose failure is what.
+
+Work is done in a task of its own. Who asked waits for so long and no longer, and may leave: a driver that hangs in a
+thread, or in a socket that nobody answers, holds up nobody but its connection.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from gateway.store.refusals import StoreUnavailable
+from services.runtime.tasks import Tasks
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
+READ_S: Final = 2.0
+"""How long a request waits for what it reads."""
+WRITE_S: Final = 5.0
+BUSY_S: Final = 4.0
+"""How long SQLite waits for another writer, in its own thread."""
+CONNECT_S: Final = 2.0
+CONNECTIONS: Final = {"sqlite": 3, "postgresql": 8}
+"""SQLite has one writer at a time, and each connection is a thread. No more wait in line for PostgreSQL than for it."""
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_BEGINS: Final = "sluice_begins"
+_PRAGMAS: Final = (
+    "journal_mode=WAL",  # who reads waits for no writer
+    "synchronous=FULL",  # what was stored is there after a power cut
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what was deleted is overwritten
+)
+_OURS: Final = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+"""Not mended by waiting: a bug of ours, or a row that cannot be written."""
+
+
+class Fault(Exception):
+    """A statement that no waiting mends; its words are left out, for they quote what it was about."""
+
+
+class Database:
+    """The connections to ``url``: ``sqlite:///path`` or ``postgresql://…``."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.drivername == "sqlite"
+        kind = "sqlite" if self.is_sqlite else "postgresql"
+        self._file = Path(parsed.database or "") if self.is_sqlite else None
+        self._engine = create_async_engine(
+            _for_driver(parsed, kind),
+            pool_size=CONNECTIONS[kind],
+            max_overflow=0,
+            pool_timeout=READ_S,
+            pool_pre_ping=not self.is_sqlite,  # a server that was started anew has forgotten its connections
+            hide_parameters=True,
+            connect_args=_connect_args(parsed, kind),
+        )
+        if self.is_sqlite:
+            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        self._tasks = Tasks()
+        self.is_ready = False
+        """Whether its tables are known to be there, and up to date: until then nothing but that is asked."""
+
+    async def read(self, work: Work[T], *, within_s: float = READ_S) -> T:
+        """Return what ``work`` reads.
+
+        Raises:
+            StoreUnavailable: it could not be read in time.
+            Fault: it never can be.
+        """
+
+        async def reading() -> T:
+            async with self._engine.connect() as connection:
+                return await work(connection)
+
+        return await self._in_time(within_s, reading, demand_ready=True)
+
+    async def write(self, work: Work[T], *, within_s: float = WRITE_S) -> T:
+        """Do ``work`` in one transaction; raises as :meth:`read` does: then nothing was written, as far as is known."""
+
+        async def writing() -> T:
+            async with self._engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
+                return await work(connection)
+
+        return await self._in_time(within_s, writing, demand_ready=True)
+
+    async def prepare(self, migrate: Callable[[Connection], T]) -> T:
+        """Let ``migrate`` bring the tables up to date; it has the transaction for itself, and as long as it takes."""
+        if self._file is not None:
+            _make_private(self._file)
+
+        async def preparing() -> T:
+            async with self._engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
+                return await connection.run_sync(migrate)
+
+        return await self._translated(preparing)
+
+    async def answers(self) -> None:
+        """Answer.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+
+        async def asking() -> None:
+            async with self._engine.connect() as connection:
+                await connection.execute(text("SELECT version_num FROM alembic_version"))
+
+        await self._in_time(READ_S, asking)
+
+    async def empty_log(self) -> None:
+        """Empty the log that SQLite keeps beside its file: what was deleted is in neither then.
+
+        Raises:
+            StoreUnavailable: somebody reads what it was before, for longer than one waits for another writer.
+        """
+
+        async def emptying() -> bool:
+            async with self._engine.execution_options(**{_BEGINS: ""}).connect() as connection:
+                return bool((await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar())
+
+        if await self._in_time(WRITE_S, emptying):
+            raise StoreUnavailable("SQLITE_BUSY")
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._tasks.finish(BUSY_S)
+        await self._engine.dispose()
+
+    async def _in_time(self, seconds: float, work: Callable[[], Awaitable[T]], *, demand_ready: bool = False) -> T:
+        if demand_ready and not self.is_ready:
+            raise StoreUnavailable("away")
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def tell() -> None:
+            try:
+                value = await self._translated(work)
+            except Exception as exc:  # noqa: BLE001 whoever waits hears of it
+                if not outcome.done():
+                    outcome.set_exception(exc)
+            else:
+                if not outcome.done():
+                    outcome.set_result(value)
+
+        task = self._tasks.spawn(tell(), "database")
+        try:
+            async with asyncio.timeout(seconds):
+                return await outcome
+        except TimeoutError:
+            raise StoreUnavailable("TimeoutError") from None
+        finally:
+            task.cancel()  # harmless where it is done
+
+    async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except (DBAPIError, NoConnectionLeft, OSError, TimeoutError) as exc:
+            cause = (exc.orig if isinstance(exc, DBAPIError) else None) or exc
+            code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+            why = " ".join(filter(None, (type(cause).__name__, code)))
+            is_ours = isinstance(exc, _OURS) or code == "SQLITE_ERROR"
+            raise Fault(why) if is_ours else StoreUnavailable(why) from None
+
+
+def _for_driver(url: URL, kind: str) -> URL:
+    """Return ``url`` as SQLAlchemy takes it; libpq's word for TLS is asyncpg's argument."""
+    return url.set(drivername=_DRIVERS[kind]).difference_update_query(["sslmode"])
+
+
+def _connect_args(url: URL, kind: str) -> Mapping[str, Any]:
+    if kind == "sqlite":
+        return {"isolation_level": None, "timeout": BUSY_S}  # we begin transactions ourselves
+    tls = url.query.get("sslmode")
+    return {
+        "timeout": CONNECT_S,
+        "server_settings": {"application_name": "sluice"},
+        **({"ssl": tls} if tls else {}),
+    }
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the writer's place at once where it will be wanted: a reader that becomes a writer may find it taken."""
+    if begins := connection.get_execution_options().get(_BEGINS, "BEGIN"):
+        connection.exec_driver_sql(begins)
+
+
+def _make_private(file: Path) -> None:
+    """Make the file, if it is not there, readable by us alone; what SQLite puts beside it is as readable as it."""
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -1,0 +1,1 @@
+"""How the tables came about: alembic's folder. Within a release a migration only adds."""

@@ -1,0 +1,1 @@
+"""One file a schema, by its number; each goes both ways."""
