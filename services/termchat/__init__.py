@@ -5,8 +5,10 @@
            operators   streams and stop, at the proxy           terminal    where it is written
 
     gateway            the one file that touches the network; prompt and files are the other edges
+    approving          may this tool run?           opening      a conversation that the gateway keeps
+
     pure: following stopping answer_events exit_codes   what an answer is, and what to do next
-          commands conversation saved server_url        what a person may say
+          commands conversation branch kept saved server_url   what a person may say, and to what
           sanitizing coalescing fences blocks wording   what a person sees
 
 Everything is imported where it is first needed: it starts in under half a second.

@@ -15,22 +15,28 @@ from services.wire.events import Thinking, Token, ToolCall, ToolResult
 
 @dataclass(frozen=True, slots=True)
 class AnswerStarted:
-    """The answer exists and has an id by which it is taken up again, or stopped."""
+    """The answer exists and has an id by which it is taken up again, or stopped.
+
+    Where the gateway keeps the conversation, ``message_id`` is the answer's there, and ``parent`` its question's.
+    """
 
     stream_id: str
     model: str
     resume_window_s: float | None
     heartbeat_s: float | None
+    message_id: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReported:
-    """The first word is awaited: for a place in line, a load, the prompt's reading."""
+    """A word is awaited: for a place in line, a load, the prompt's reading, a tool or a person's word on it."""
 
     phase: str
     position: int | None = None
     attempt: int | None = None
     server: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,12 @@ def objects_in(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
+def tools_in(data: Mapping[str, Any]) -> list[str] | bool:
+    """Return the tools that run beside the model server: their names, or whether there are some."""
+    told = data.get("server_tools")
+    return [name for name in told if isinstance(name, str)] if isinstance(told, list) else told is True
+
+
 def number_at(data: Mapping[str, Any], *path: str) -> float | None:
     """Return the number that lies under these keys, one inside the other; None where there is none."""
     value: Any = data
@@ -126,7 +138,14 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 def _began(data: Mapping[str, Any]) -> AnswerStarted:
     window_s, heartbeat_s = _number(data, "resume_window_s"), _number(data, "heartbeat_s")
-    return AnswerStarted(_text(data, "stream_id"), _text(data, "model"), window_s, heartbeat_s)
+    ids = _text(data, "message_id"), _text(data, "parent")
+    return AnswerStarted(_text(data, "stream_id"), _text(data, "model"), window_s, heartbeat_s, *ids)
+
+
+def _tool_call(data: Mapping[str, Any]) -> ToolCall:
+    runs_here, needs_approval = data.get("runs") == "server", data.get("approval") == "needed"
+    called = _text(data, "call_id"), _text(data, "name"), _object(data, "arguments")
+    return ToolCall(*called, runs_here=runs_here, needs_approval=needs_approval)
 
 
 def _tool_result(data: Mapping[str, Any]) -> ToolResult:
@@ -142,11 +161,15 @@ def _object(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], AnswerEvent]]] = {
     "start": _began,
     "status": lambda data: StatusReported(
-        _text(data, "phase"), _count(data, "position"), _count(data, "attempt"), _text(data, "server")
+        _text(data, "phase"),
+        _count(data, "position"),
+        _count(data, "attempt"),
+        _text(data, "server"),
+        _text(data, "name"),
     ),
     "thinking": lambda data: Thinking(_text(data, "content")),
     "token": lambda data: Token(_text(data, "content")),
-    "tool_call": lambda data: ToolCall(_text(data, "call_id"), _text(data, "name"), _object(data, "arguments")),
+    "tool_call": _tool_call,
     "tool_result": _tool_result,
     "done": lambda data: AnswerFinished(_text(data, "finish_reason"), data),
     "error": failure,

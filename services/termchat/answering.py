@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol
 
 from services.http.connection import ResponseEnd
 from services.termchat.answer_events import refusal
+from services.termchat.approving import Approver
 from services.termchat.following import HEADERS_S, Following, Heard
 from services.termchat.gateway import AnswerConnection, Gateway, TransportError
 from services.termchat.stopping import Step, Stopping
+from services.wire.events import ToolCall, ToolResult
 
 LAST_CHUNK_S: Final = 0.5
 """Behind its last word a body only ends; to close before that would look like a reader who left."""
@@ -50,18 +52,23 @@ class Answering:
     Args:
         body: the request.
         view: hears of it.
+        approver: is asked whether a tool may run.
+        came: set by whoever has something for it: its connections, and the approver.
 
     Attributes:
         following: where it stands, and at last how it ended.
     """
 
-    def __init__(self, gateway: Gateway, body: Mapping[str, Any], view: View) -> None:
+    def __init__(
+        self, gateway: Gateway, body: Mapping[str, Any], view: View, approver: Approver, came: asyncio.Event
+    ) -> None:
         self.following = Following(time.monotonic())
         self._gateway = gateway
         self._body = body
         self._key = secrets.token_urlsafe(24)
         self._view = view
-        self._came = asyncio.Event()
+        self._approver = approver
+        self._came = came
         self._stopping = Stopping()
         self._connecting: asyncio.Timeout | None = None
         self._leaving = False
@@ -92,6 +99,8 @@ class Answering:
         except OSError:
             await self._cancel()
             raise
+        finally:
+            self._approver.close()
         return self.following
 
     async def _once(self) -> float:
@@ -130,6 +139,7 @@ class Answering:
             if connection.beats > beats:
                 beats, following.heard_at = connection.beats, now
             self._take(connection, now)
+            await self._tell_decisions()
             if following.end is not None:
                 await self._let_end(connection)
                 return 0.0
@@ -148,7 +158,22 @@ class Answering:
         while connection.events and self.following.end is None:
             heard = self.following.heard(connection.events.popleft(), now)
             if heard is not None:
-                self._view.take(heard, now)
+                self._show(heard, now)
+
+    def _show(self, heard: Heard, now: float) -> None:
+        if isinstance(heard.event, ToolResult):
+            self._approver.withdraw(heard.event.call_id)
+        self._view.take(heard, now)
+        if isinstance(heard.event, ToolCall) and heard.event.needs_approval:
+            self._approver.ask(heard.event)
+        elif isinstance(heard.event, ToolCall | ToolResult):
+            self._approver.again()
+
+    async def _tell_decisions(self) -> None:
+        """Say at the gateway what was said here; a word that is lost is none, and the tool is not run."""
+        for call_id, approve in self._approver.decided():
+            with contextlib.suppress(TransportError):
+                await self._gateway.decide(self.following.stream_id or "", call_id, approve=approve)
 
     def _after(self, connection: AnswerConnection, now: float) -> float:
         """Return how long to wait after a connection that ended, the answer's end not having come."""
@@ -206,7 +231,8 @@ class Answering:
     async def _until(self, deadline: float) -> None:
         """Wait until something came, for ``deadline``, or until something is to be shown or done about a stop."""
         now = time.monotonic()
-        times = [deadline, self._view.tick(now), self._stopping.due_at]
+        shown_at = None if self._approver.is_asking else self._view.tick(now)
+        times = [deadline, shown_at, self._stopping.due_at]
         due = min(when for when in times if when is not None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - now)):

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.termchat.exit_codes import Exit
+from services.termchat import wording
+from services.termchat.answer_events import AnswerFailed
+from services.termchat.conversation import Conversation
+from services.termchat.exit_codes import Exit, exit_of_refusal
 from services.termchat.files import NotReadable, path_of, read_text
 from services.termchat.gateway import Gateway
 from services.termchat.options import STOP, STREAMS, CommandLine, Misused, read_options
@@ -69,13 +72,27 @@ async def _run(options: CommandLine, question: str, out: Terminal, err: Terminal
 
             errand = operators.list_streams(session) if options.operation == STREAMS else None
             return await (errand or operators.stop_stream(session, options.words))
+        conversation = await _conversation(session)
+        if isinstance(conversation, AnswerFailed):
+            err.line(f"sluice: {wording.failure(conversation)}")
+            return exit_of_refusal(conversation)
         if question:
-            return await ask_once(session, question)
+            return await ask_once(session, conversation, question)
         from services.termchat.chat import chat  # noqa: PLC0415 prompt_toolkit takes 0.1 s
 
-        return await chat(session, environ)
+        return await chat(session, conversation, environ)
     finally:
         await gateway.close()
+
+
+async def _conversation(session: Session) -> Conversation | AnswerFailed:
+    """Return what is gone on with: nothing yet, or what the gateway keeps."""
+    options = session.options
+    if not options.conversation:
+        return Conversation(options.parameters)
+    from services.termchat.opening import open_kept  # noqa: PLC0415 start is quick: nobody else needs it
+
+    return await open_kept(session.gateway, options.conversation, options.parameters)
 
 
 def _key(options: CommandLine) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from services.termchat import saved, wording
-from services.termchat.answer_events import AnswerFailed, AnswerFinished, object_of, objects_in, refusal
+from services.termchat.answer_events import AnswerFailed, AnswerFinished, object_of, objects_in, refusal, tools_in
+from services.termchat.branch import Branch
 from services.termchat.commands import HELP, Command, Nothing, Quit, Say, Unknown, meaning_of
 from services.termchat.conversation import BadValue, Conversation
 from services.termchat.exit_codes import Exit
@@ -21,6 +22,8 @@ from services.termchat.files import (
     save_text,
 )
 from services.termchat.gateway import ASK_TIMEOUT_S, TransportError
+from services.termchat.kept import NEW
+from services.termchat.opening import open_kept
 from services.termchat.prompt import EditedPrompt, PlainPrompt, Prompt
 from services.termchat.sanitizing import one_line, sanitized
 from services.termchat.session import LEAVING_SIGNALS, SIGNALLED, Session
@@ -29,12 +32,14 @@ from services.wire.model_names import canonical
 
 GREETING_S: Final = 1.0
 """How long the first look at the gateway may hold up the prompt."""
+SHOWN_CHARACTERS: Final = 160
+"""Of each of the last words of a conversation that is gone on with."""
 HOW_TO_LEAVE: Final = "Ctrl-C again, Ctrl-D or /exit leaves"
 
 
-async def chat(session: Session, environ: Mapping[str, str]) -> int:
+async def chat(session: Session, conversation: Conversation, environ: Mapping[str, str]) -> int:
     """Talk until the person leaves; return the exit code."""
-    talk = TerminalChat(session)
+    talk = TerminalChat(session, conversation)
     await talk.greet()
     prompt = _prompt(session, environ, lambda: talk.models)
     loop = asyncio.get_running_loop()
@@ -82,12 +87,13 @@ class TerminalChat:
         has_left: the person said so.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, conversation: Conversation) -> None:
         self.models: list[str] = []
         self.draft = ""
         self.has_left = False
         self._session = session
-        self._conversation = Conversation(session.options.parameters)
+        self._conversation = conversation
+        self._server_tools: list[str] | bool = False  # names, or true for those that nobody lists
         self._numbers: Mapping[str, Any] | None = None  # of the last answer that ended
         self._commands: Mapping[str, Callable[[str], Awaitable[None] | None]] = {
             "help": self._help,
@@ -95,6 +101,7 @@ class TerminalChat:
             "temp": self._temp,
             "model": self._model,
             "models": self._models,
+            "tools": self._tools,
             "history": self._history,
             "clear": self._clear,
             "set": self._set,
@@ -118,6 +125,8 @@ class TerminalChat:
         simulated = [row.get("simulated") is True for row in rows]
         whose = " (a simulator: its words are not a model's)" if simulated and all(simulated) else ""
         self._tell(f"{name}{whose} at {server} · /help", Style.DIM)
+        if self._conversation.branch is not None:
+            self._tell_branch(self._conversation.branch)
 
     async def take(self, line: str) -> None:
         """Do what a line means."""
@@ -142,7 +151,7 @@ class TerminalChat:
     async def _ask(self, text: str) -> None:
         self._conversation.ask(text)
         answer = await self._session.answer(self._conversation)
-        self._conversation.take_answer(answer.text, answer.mark)
+        self._conversation.take_answer(answer.text, answer.mark, answer.rows)
         if isinstance(answer.end, AnswerFinished):
             self._numbers = answer.end.numbers
         if isinstance(answer.end, AnswerFailed) and answer.end.retryable and not answer.was_stopped:
@@ -193,9 +202,35 @@ class TerminalChat:
             self._tell(f"{'you' if one.role == 'user' else 'model'}{mark}:", Style.NAME)
             self._tell(sanitized(one.content))
 
-    def _clear(self, _: str) -> None:
+    async def _tools(self, argument: str) -> None:
+        if argument not in {"", "on", "off"}:
+            self._tell("expected /tools on or /tools off", Style.ERROR)
+            return
+        parameters = self._conversation.parameters
+        parameters.tools = argument == "on" if argument else parameters.tools
+        listed = await self._listed()
+        if isinstance(listed, AnswerFailed):
+            self._tell(wording.failure(listed), Style.ERROR)
+        self._tell(wording.tools(self._server_tools, on=parameters.tools))
+
+    async def _clear(self, _: str) -> None:
+        if self._conversation.branch is not None:
+            made = await open_kept(self._session.gateway, NEW, self._conversation.parameters)
+            if isinstance(made, AnswerFailed):
+                self._tell(f"still in the same: {wording.failure(made)}", Style.ERROR)
+                return
+            self._conversation = made
+            self._tell("a new one; the one before is kept")
+            return
         self._conversation.clear()
         self._tell("forgotten; the system prompt stays")
+
+    def _tell_branch(self, branch: Branch) -> None:
+        """Say where one is, and what was said last."""
+        messages = self._conversation.messages
+        self._tell(f"conversation {one_line(branch.conversation_id)}, kept by the gateway", Style.DIM)
+        for one in list(messages)[-2:]:
+            self._tell(f"{'you' if one.role == 'user' else 'model'}: {_shortly(one.content)}", Style.DIM)
 
     def _set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
@@ -273,7 +308,13 @@ class TerminalChat:
             return refusal(answer.status, answer.body, answer.headers.get("retry-after", ""))
         listed = objects_in(object_of(answer.body), "models")
         self.models = [row["name"] for row in listed if isinstance(row.get("name"), str)]
+        self._server_tools = tools_in(object_of(answer.body))
         return listed
 
     def _tell(self, words: str, style: Style = Style.PLAIN) -> None:
         self._session.tell(words, style)
+
+
+def _shortly(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"

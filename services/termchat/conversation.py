@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.termchat.branch import Branch
+
 KEPT: Final = 20
 """Messages of both sides that the model is told, the newest question included; older ones are forgotten."""
 TOKENS_A_WORD: Final = 1.3  # of English, by rule of thumb
@@ -38,6 +40,7 @@ class Parameters:
     max_tokens: int = 2048
     top_p: float | None = None
     seed: int | None = None
+    tools: bool = False  # the model may use those that run beside it
 
     def choose(self, name: str, text: str) -> None:
         """Set ``name`` to what ``text`` says; an empty text is its default.
@@ -107,6 +110,7 @@ class Conversation:
     """What was said, as far as the model is told of it."""
 
     parameters: Parameters = field(default_factory=Parameters)
+    branch: Branch | None = None  # where it goes on, if the gateway keeps it
     messages: deque[Remembered] = field(default_factory=lambda: deque(maxlen=KEPT))
     last_question: str = ""  # also where it was withdrawn, so that it can be asked again
     is_withdrawn: bool = False  # the last question came to nothing, and is not told
@@ -116,8 +120,14 @@ class Conversation:
         self.last_question, self.is_withdrawn = text, False
         self.messages.append(Remembered("user", text))
 
-    def take_answer(self, text: str, mark: str = "") -> None:
-        """Take in the answer; a question that got no word of one is withdrawn, so that no two stand in a row."""
+    def take_answer(self, text: str, mark: str = "", rows: tuple[str, str] = ("", "")) -> None:
+        """Take in the answer; a question that got no word of one is withdrawn, so that no two stand in a row.
+
+        Args:
+            rows: the ids of the question and of the answer, where the gateway keeps them.
+        """
+        if self.branch is not None and all(rows):
+            self.branch.went_on(self.last_question, *rows)
         if text:
             self.messages.append(Remembered("assistant", text, mark))
         else:
@@ -128,6 +138,8 @@ class Conversation:
         """Forget the last question and what was answered; return the question, "" if there was none."""
         while self.messages and not self.is_withdrawn:
             self.is_withdrawn = self.messages.pop().role == "user"
+        if self.branch is not None:
+            self.branch.take_back()
         return self.last_question
 
     def clear(self) -> None:
@@ -144,10 +156,18 @@ class Conversation:
     def request(self) -> Mapping[str, Any]:
         """Return the body that asks for an answer to the last question."""
         model = {} if self.parameters.model is None else {"model": self.parameters.model}
-        told = [Remembered("system", self.parameters.system), *self.messages]
+        tools = {"server_tools": True} if self.parameters.tools else {}
         return {
             **model,
-            "messages": [{"role": one.role, "content": one.content} for one in told],
+            **tools,
+            **self._told(),
             "options": self.parameters.options,
             "on_disconnect": "continue",  # a lost connection is resumed; Ctrl-C cancels by name
         }
+
+    def _told(self) -> Mapping[str, Any]:
+        """Return what the model is told: all of it, or what a gateway that keeps the rest does not know."""
+        if self.branch is not None:
+            return {"system": self.parameters.system, **self.branch.request(self.last_question)}
+        told = [Remembered("system", self.parameters.system), *self.messages]
+        return {"messages": [{"role": one.role, "content": one.content} for one in told]}

@@ -55,6 +55,7 @@ class Following:
 
     Attributes:
         stream_id: by which it is taken up again and stopped; None until the gateway has said it.
+        rows: the ids of its question and of itself, where the gateway keeps them.
         last: the number of the last event that was heard; 0 for none.
         end: how it ended; None while it has not.
         end_was_heard: whether that was the answer's own last word, and not ours for a connection that is gone.
@@ -66,6 +67,7 @@ class Following:
     def __init__(self, now: float) -> None:
         self.stream_id: str | None = None
         self.model = ""
+        self.rows = ("", "")
         self.last = 0
         self.end: AnswerEnd | None = None
         self.end_was_heard = False
@@ -125,9 +127,10 @@ class Following:
             self._pieces.append(said.content)
             self._characters += len(said.content)
         match said:
-            case AnswerStarted(stream_id, model, window_s, heartbeat_s):
+            case AnswerStarted(stream_id, model, window_s, heartbeat_s, message_id, parent):
                 self.opened(stream_id, now)
                 self.model = model
+                self.rows = (parent, message_id)
                 self._window_s = DEFAULT_WINDOW_S if window_s is None else window_s
                 self._heartbeat_s = heartbeat_s or DEFAULT_HEARTBEAT_S
             case Thinking() | Token() | ToolCall() if self.first_at is None:

@@ -12,6 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from services.http.client import HttpClient, HttpResponse, TransportError
 from services.http.connection import HttpCall, HttpRequest, ResponseEnd
@@ -116,9 +117,19 @@ class Gateway:
         """Ask for an answer's stop, and return when that is on its way; its answer may be waited for."""
         return await self._open("POST", f"/api/chat/stream/{stream_id}/cancel", asyncio.Event(), {})
 
+    async def decide(self, stream_id: str, call_id: str, *, approve: bool) -> AnswerConnection:
+        """Say whether a tool may run, and return when that is on its way; what comes of it, the answer says."""
+        path = f"/api/chat/stream/{stream_id}/tools/{quote(call_id, safe='')}"
+        body = json.dumps({"approve": approve}).encode()
+        return await self._open("POST", path, asyncio.Event(), {"Content-Type": "application/json"}, body)
+
     async def get(self, path: str) -> HttpResponse:
         """Return what is there."""
         return await self._fetch("GET", path)
+
+    async def post(self, path: str, body: bytes) -> HttpResponse:
+        """Make what JSON describes."""
+        return await self._fetch("POST", path, body)
 
     async def delete(self, path: str) -> HttpResponse:
         """Do away with what is there."""
@@ -137,9 +148,11 @@ class Gateway:
         connection.call = await self._client.open(request, connection, fresh=True)
         return connection
 
-    async def _fetch(self, method: str, path: str) -> HttpResponse:
-        headers = {**self._headers, "Accept": "application/json"}
-        request = HttpRequest(method, self.server.base + path, headers)
+    async def _fetch(self, method: str, path: str, body: bytes = b"") -> HttpResponse:
+        kind = {"Content-Type": "application/json"} if body else {}
+        request = HttpRequest(
+            method, self.server.base + path, {**self._headers, "Accept": "application/json", **kind}, body
+        )
         return await self._client.fetch(request, max_bytes=LIST_BYTES, timeout_s=ASK_TIMEOUT_S)
 
 

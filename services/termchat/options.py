@@ -9,11 +9,13 @@ from typing import Final, NoReturn
 from services.runtime.version import VERSION
 from services.termchat import commands, settings
 from services.termchat.conversation import BadValue, Parameters
+from services.termchat.kept import LAST, NEW
 from services.termchat.server_url import ServerUrl
 
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
 # What the connection itself needs to say.
 _NOT_YOURS: Final = ("host", "content-length", "transfer-encoding", "connection", "content-type", "accept")
+_CONVERSATION: Final = re.compile(r"cv_[A-Z2-7]{26}")
 STREAMS: Final = "streams"
 STOP: Final = "stop"
 
@@ -32,6 +34,7 @@ class CommandLine:
         header: sent with every request.
         key_file: what holds the key that is sent, too; "" for none.
         cacert: a file; "" trusts what the system trusts.
+        conversation: one that the gateway keeps: its id, `last` or `new`; "" keeps none.
     """
 
     words: str
@@ -46,6 +49,7 @@ class CommandLine:
     rings: bool = False
     keeps_history: bool = True
     operation: str = ""
+    conversation: str = ""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +74,7 @@ def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> CommandLine
     parameters = Parameters()
     _choose(parameters, "model", "--model", asked.model or environ.get(settings.MODEL, ""))
     _choose(parameters, "system", "--system", asked.system or environ.get(settings.SYSTEM, ""))
+    parameters.tools = asked.tools
     return CommandLine(
         words=asked.question[1] if operation == STOP else "" if operation else " ".join(asked.question),
         server=_server(asked.url or default_server),
@@ -83,6 +88,7 @@ def read_options(argv: Sequence[str], environ: Mapping[str, str]) -> CommandLine
         rings=asked.bell,
         keeps_history=not asked.no_history,
         operation=operation,
+        conversation=_conversation(asked.conversation),
     )
 
 
@@ -102,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--cacert", metavar="FILE", help="certificates to trust instead of the system's")
     add("--model", metavar="NAME", help="the model [the gateway's default]")
     add("--system", metavar="TEXT", help="the system prompt")
+    add("--conversation", metavar="ID", help="go on with one that the gateway keeps: an id, `last`, or `new`")
+    add("--tools", action="store_true", help="let the model use the tools that run beside it")
     add("--no-stream", action="store_true", help="show the whole answer at once")
     add("--json", action="store_true", help="print every event as a line of JSON")
     add("--render", action="store_true", help="show Markdown, paragraph by paragraph")
@@ -137,6 +145,12 @@ def _operation(words: Sequence[str]) -> str:
     if list(words) == [STREAMS]:
         return STREAMS
     return STOP if len(words) == 2 and words[0] == STOP else ""
+
+
+def _conversation(text: str | None) -> str:
+    if text and text not in {LAST, NEW} and not _CONVERSATION.fullmatch(text):
+        raise Misused("--conversation: expected the id of one that the gateway keeps (cv_…), last or new")
+    return text or ""
 
 
 def _choose(parameters: Parameters, name: str, option: str, text: str) -> None:

@@ -1,6 +1,7 @@
 """What one run of the program shares between its answers; and one question, one answer: what a pipe asks."""
 
 import asyncio
+import os
 import signal
 import time
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from services.termchat import wording
 from services.termchat.answer_events import AnswerFailed
 from services.termchat.answering import Answering, View
+from services.termchat.approving import Approver, Asker, Refuser
 from services.termchat.conversation import Conversation
 from services.termchat.exit_codes import exit_of
 from services.termchat.following import Following
@@ -41,7 +43,10 @@ class Session:
         Raises:
             OSError: it cannot be written.
         """
-        answering = Answering(self.gateway, conversation.request(), self._view(conversation))
+        came = asyncio.Event()
+        answering = Answering(
+            self.gateway, conversation.request(), self._view(conversation), self._approver(came), came
+        )
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupted, answering)
         for number in LEAVING_SIGNALS:
@@ -53,6 +58,10 @@ class Session:
                 loop.remove_signal_handler(number)
         self._tell_end(following)
         return following
+
+    def _approver(self, came: asyncio.Event) -> Approver:
+        somebody_is_there = self.out.is_terminal and not self.options.is_json and os.isatty(0)
+        return Asker(self.out, came) if somebody_is_there else Refuser(self.tell)
 
     def _view(self, conversation: Conversation) -> View:
         if self.options.is_json:
@@ -93,9 +102,8 @@ class Session:
         (self.out if self.out.is_terminal and not self.options.is_json else self.err).line(words, style)
 
 
-async def ask_once(session: Session, question: str) -> int:
+async def ask_once(session: Session, conversation: Conversation, question: str) -> int:
     """Answer one question; return the exit code."""
-    conversation = Conversation(session.options.parameters)
     conversation.ask(question)
     answer = await session.answer(conversation)
     return session.left_by + SIGNALLED if session.left_by else exit_of(answer)

@@ -66,6 +66,10 @@ class Terminal:
         if not self._is_at_line_start:
             self.write("\n")
 
+    def line_was_typed(self) -> None:
+        """Note that a person ended the line in hand."""
+        self._is_at_line_start = True
+
     def ring(self) -> None:
         """Ring its bell."""
         if self.is_terminal:

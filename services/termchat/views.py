@@ -25,13 +25,13 @@ class TerminalView:
 
     Args:
         painter: writes the answer's words.
-        asked_at: since when the person waits.
+        since: when the person began to wait.
     """
 
-    def __init__(self, terminal: Terminal, painter: Painter, asked_at: float) -> None:
+    def __init__(self, terminal: Terminal, painter: Painter, since: float) -> None:
         self._terminal = terminal
         self._painter = painter
-        self._asked_at = asked_at
+        self._since = since
         self._waits: StatusReported | None = None
         self._is_waiting = True
         self._is_reconnecting = False
@@ -44,7 +44,7 @@ class TerminalView:
         self._is_reconnecting = False
         match heard.event:
             case StatusReported() as waits:
-                self._waits = waits
+                self._wait(waits, now)
             case Thinking(text):
                 self._speak(thinking=True, now=now)
                 self._show(self._coalescer.add(self._safe.feed(text), now))
@@ -69,7 +69,7 @@ class TerminalView:
             self._terminal.progress(RECONNECTING)
             return None
         if self._is_waiting:
-            self._terminal.progress(wording.waiting(self._waits, now - self._asked_at))
+            self._terminal.progress(wording.waiting(self._waits, now - self._since))
             return now + TICK_S
         due = self._coalescer.due_at
         if due is not None and now >= due:
@@ -80,6 +80,13 @@ class TerminalView:
         """Show the rest."""
         self._flush(now)
         self._terminal.begin_line()
+
+    def _wait(self, waits: StatusReported, now: float) -> None:
+        """Say from now on what is awaited: the first word, or the end of a tool, and then the next one."""
+        self._waits = waits
+        if not self._is_waiting:
+            self._flush(now)
+            self._is_waiting, self._since = True, now
 
     def _speak(self, *, thinking: bool, now: float) -> None:
         self._is_waiting = False

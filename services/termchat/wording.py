@@ -13,13 +13,14 @@ _PHASES: Final[Mapping[str, str]] = {
     "loading": "loading the model",
     "prefill": "reading the prompt",
     "retrying": "the model server is asked again",
+    "approval": "waiting for somebody's word on a tool",
 }
 _REASONS: Final[Mapping[str, str]] = {
     "length": "cut off: the most tokens that it may have (/set max_tokens)",
     "content_filter": "cut off by the model server's content filter",
     "cancelled": "stopped by somebody else",
     "abandoned": "ended, for nobody had read it for too long",
-    "tool_calls": "the model asks for tools, and none are run here",
+    "tool_calls": "the model asks for tools that nobody runs",
 }
 _PLAINLY: Final[Mapping[str, str]] = {
     "unauthorized": "The gateway wants a good key: --key-file FILE names the file that holds one.",
@@ -28,7 +29,13 @@ _PLAINLY: Final[Mapping[str, str]] = {
 """What the gateway says to who writes a request, as it is said to who sits at a terminal."""
 SETTABLE: Final = ("system", "top_p", "max_tokens", "seed")
 RETRY: Final = "/retry asks again"
-_PARTS: Final = (("queue", "queue_ms"), ("load", "load_ms"), ("prompt", "prefill_ms"), ("tokens", "decode_ms"))
+_PARTS: Final = (
+    ("queue", "queue_ms"),
+    ("load", "load_ms"),
+    ("prompt", "prefill_ms"),
+    ("tokens", "decode_ms"),
+    ("tools", "tools_ms"),
+)
 
 
 def ordinal(number: int) -> str:
@@ -40,6 +47,8 @@ def ordinal(number: int) -> str:
 def waiting(waits: StatusReported | None, seconds: float) -> str:
     """Return what is awaited, and since when if that is long."""
     words = _PHASES.get(waits.phase, "waiting") if waits else "waiting"
+    if waits and waits.phase == "tool" and waits.name:
+        words = f"running {one_line(waits.name)}"
     if waits and waits.phase == "queued" and waits.position:
         words = f"waiting, {ordinal(waits.position)} in line"
     elif waits and waits.phase == "retrying" and waits.server:
@@ -47,6 +56,14 @@ def waiting(waits: StatusReported | None, seconds: float) -> str:
     elif waits and waits.attempt:
         words = f"{words}, {ordinal(waits.attempt)} time"
     return f"{words} … {seconds:.0f} s" if seconds >= 1 else f"{words} …"
+
+
+def tools(named: list[str] | bool, *, on: bool) -> str:
+    """Return which tools the model may use."""
+    if not named:
+        return "this gateway has no tools for you" if not on else "on, but this gateway has no tools for you"
+    names = one_line(", ".join(named)) if isinstance(named, list) else "those that the gateway allows"
+    return f"{'on' if on else 'off'}: {names}"
 
 
 def timing(answer: Following, now: float) -> str:
@@ -68,7 +85,8 @@ def afterword(end: AnswerFinished) -> str:
     """Return what is to be said of an answer that did not simply stop; "" for one that did."""
     skipped = number_at(end.numbers, "skipped_lines")
     left_out = f"{skipped:.0f} lines of the model server could not be read and were left out" if skipped else ""
-    return "; ".join(filter(None, [_REASONS.get(end.reason, ""), left_out]))
+    not_kept = "the gateway's database did not take it in time" if end.numbers.get("stored") is False else ""
+    return "; ".join(filter(None, [_REASONS.get(end.reason, ""), left_out, not_kept]))
 
 
 def failure(failed: AnswerFailed) -> str:

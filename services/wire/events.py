@@ -97,12 +97,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool: content. ``extra`` is the seal on this call, which goes back with it."""
+    """The model asks for a tool: content. ``extra`` is the seal on this call, which goes back with it.
+
+    ``runs_here`` is said of one that the server runs, and ``needs_approval`` if a person is asked before.
+    """
 
     call_id: str
     name: str
     arguments: Mapping[str, Any]
     extra: Signature | None = None
+    runs_here: bool = False
+    needs_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)

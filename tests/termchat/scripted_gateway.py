@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+_LENGTH = re.compile(r"content-length: ([0-9]+)", re.IGNORECASE)
 STREAM = "k3fa.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 HELLO = (
@@ -24,19 +27,30 @@ def plain(status: str, body: bytes = b"", *headers: str) -> bytes:
 
 @dataclass
 class ScriptedGateway:
-    """Answers each request with what ``script`` makes of it; remembers them."""
+    """Answers each request with what ``script`` makes of it; remembers them, and what they carried."""
 
     script: Callable[[str], bytes]
     requests: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.requests.append(head)
-            writer.write(self.script(head))
+            length = _LENGTH.search(head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            self.bodies.append(body.decode())
+            await self.answer(head, body, writer)
             await writer.drain()
         writer.close()
+
+    async def answer(self, head: str, _body: bytes, writer: asyncio.StreamWriter) -> None:
+        """Write the response to one request."""
+        writer.write(self.script(head))
+
+
+G = TypeVar("G", bound=ScriptedGateway)
 
 
 @contextlib.asynccontextmanager
@@ -44,7 +58,13 @@ async def scripted(
     script: Callable[[str], bytes], *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ScriptedGateway]:
     """Run one while the block lasts."""
-    gateway = ScriptedGateway(script)
+    async with serving(ScriptedGateway(script), tls=tls) as gateway:
+        yield gateway
+
+
+@contextlib.asynccontextmanager
+async def serving(gateway: G, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[G]:
+    """Run this one while the block lasts."""
     server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0, ssl=tls)
     scheme = "http" if tls is None else "https"
     gateway.url = f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}"

@@ -1,7 +1,10 @@
 """services/termchat/answering.py, with gateway.py, against the real chain: what an answer leaves behind."""
 
+import asyncio
+
 from services.termchat.answer_events import AnswerFinished
 from services.termchat.answering import Answering
+from services.termchat.approving import Refuser
 from services.termchat.following import KEEP_CHARACTERS, Following, Heard
 from services.termchat.gateway import Gateway
 from services.termchat.server_url import ServerUrl
@@ -15,6 +18,7 @@ class Record:
     def __init__(self) -> None:
         self.text = ""
         self.closed: list[Following] = []
+        self.told: list[str] = []
 
     def take(self, heard: Heard, _now: float) -> None:
         if isinstance(heard.event, Token):
@@ -33,7 +37,7 @@ class Record:
 async def answered(chain: Chain, model: str) -> tuple[Answering, Record]:
     gateway, record = Gateway(ServerUrl.parse(chain.gateway.url), {}, None), Record()
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "on_disconnect": "continue"}
-    answering = Answering(gateway, body, record)
+    answering = Answering(gateway, body, record, Refuser(record.told.append), asyncio.Event())
     try:
         await answering.run()
     finally:

@@ -47,6 +47,8 @@ def test_a_place_in_line_is_an_ordinal(number: int, words: str) -> None:
         (StatusReported("retrying", attempt=2), 0.1, "the model server is asked again, 2nd time …"),
         (StatusReported("retrying", attempt=2, server="groq\x1b"), 0.1, "asking groq␛, 2nd try …"),
         (StatusReported("\x1b[2J"), 0.1, "waiting …"),
+        (StatusReported("tool", name="clock\x1b"), 2.0, "running clock␛ … 2 s"),
+        (StatusReported("approval", name="clock"), 0.1, "waiting for somebody's word on a tool …"),
     ],
 )
 def test_what_is_awaited_is_said(status: StatusReported | None, seconds: float, words: str) -> None:
@@ -102,6 +104,20 @@ def test_who_answered_and_without_what_are_lines() -> None:
     ]
 
 
+def test_the_time_of_tools_is_a_line_where_some_were_asked_for() -> None:
+    assert wording.stats({"timing": {"decode_ms": 100, "tools_ms": 250, "total_ms": 400}}) == [
+        "tokens      0.100 s",
+        "tools       0.250 s",
+        "total       0.400 s",
+    ]
+
+
+def test_which_tools_there_are_is_said_with_whether_they_may_be_used() -> None:
+    assert wording.tools(["clock", "door\x1b"], on=True) == "on: clock, door␛"
+    assert wording.tools(True, on=False) == "off: those that the gateway allows"
+    assert wording.tools(False, on=False) == "this gateway has no tools for you"
+
+
 def test_numbers_of_another_type_are_left_out() -> None:
     assert wording.stats({"timing": {"queue_ms": "x", "total_ms": True}, "usage": 7, "served_by": ["x"]}) == []
     assert wording.stats({"served_by": {"server": 5, "dropped": "top_k", "attempts": True}}) == []
@@ -114,6 +130,8 @@ def test_numbers_of_another_type_are_left_out() -> None:
         (AnswerFinished("length"), "cut off: the most tokens that it may have (/set max_tokens)"),
         (AnswerFinished("cancelled"), "stopped by somebody else"),
         (AnswerFinished("never heard of"), ""),
+        (AnswerFinished("stop", {"stored": False}), "the gateway's database did not take it in time"),
+        (AnswerFinished("stop", {"stored": True}), ""),
         (
             AnswerFinished("stop", {"skipped_lines": 2}),
             "2 lines of the model server could not be read and were left out",

@@ -1,0 +1,58 @@
+"""services/termchat/opening.py, as `sluice --conversation` is used."""
+
+import json
+
+import pytest
+
+from tests.termchat.piped import run
+from tests.termchat.scripted_gateway import HELLO, plain, scripted
+
+ID = "cv_" + "A" * 26
+MADE = {"id": ID, "title": "", "current": None}
+NO_SUCH = (
+    b'{"error":{"code":"not_found","message":"There is no such conversation.","retryable":false,"request_id":"x"}}'
+)
+
+
+def one_that_keeps(head: str) -> bytes:
+    """Answer as a gateway that keeps one conversation of one question and its answer."""
+    if head.startswith("POST /api/chat/stream "):
+        return HELLO
+    row = {**MADE, "current": "ms_a"}
+    question = {"id": "ms_q", "parent": None, "role": "user", "content": "hi"}
+    answer = {"id": "ms_a", "parent": "ms_q", "role": "assistant", "content": "Hello", "status": "sent"}
+    bodies = {
+        "GET /api/conversations ": {"conversations": [row], "next": None},
+        "POST /api/conversations ": MADE,
+        f"GET /api/conversations/{ID} ": row,
+        f"GET /api/conversations/{ID}/messages ": {"messages": [question, answer], "next": None},
+    }
+    found = next((body for path, body in bodies.items() if head.startswith(path)), None)
+    return plain("404 Not Found", NO_SUCH) if found is None else plain("200 OK", json.dumps(found).encode())
+
+
+@pytest.mark.parametrize(("which", "parent"), [(ID, "ms_a"), ("last", "ms_a"), ("new", "")])
+async def test_a_question_goes_on_with_what_the_gateway_keeps(which: str, parent: str) -> None:
+    async with scripted(one_that_keeps) as gateway:
+        done = await run("--conversation", which, "and?", url=gateway.url)
+
+    assert (done.code, done.out) == (0, "Hello\n")
+    sent = json.loads(gateway.bodies[-1])
+    assert (sent["conversation_id"], sent["message"], sent["parent"]) == (ID, "and?", parent)
+    assert "messages" not in sent
+
+
+async def test_one_that_is_not_there_is_said_and_nothing_is_asked() -> None:
+    async with scripted(one_that_keeps) as gateway:
+        done = await run("--conversation", "cv_" + "B" * 26, "and?", url=gateway.url)
+
+    assert done.code == 1
+    assert "There is no such conversation." in done.err
+    assert not any("/api/chat/stream" in request for request in gateway.requests)
+
+
+async def test_what_is_no_id_is_not_understood() -> None:
+    done = await run("--conversation", "../x", "and?", url="http://127.0.0.1:9")
+
+    assert done.code == 2
+    assert "expected the id of one that the gateway keeps" in done.err
