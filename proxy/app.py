@@ -71,7 +71,7 @@ class ProxyService:
     def __init__(self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S) -> None:
         self._settings = settings
         config = config_of(settings)
-        self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers])
+        self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers], config.steps())
         self._tasks = Tasks()
         self._resolver = Resolver()
         self._models = AllModels(self.metrics, config.named_models)
@@ -246,11 +246,16 @@ class ProxyService:
         """Return what gateways ask a proxy's health page for: which proxy it is, and how busy."""
         return {"instance": self._settings.instance, "streams": self._servers.asked_by_model}
 
+    def _waiting_in(self, line: str) -> int:
+        return self._servers.waiting_by_line[line]
+
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
-        self.metrics.slots.set(self._settings.permits)
-        self.metrics.show_permits(lambda: self._servers.held_by_model)
-        self.metrics.queue_length.set_function(lambda: self._servers.waiting)
+        for server in self._servers:
+            permits = server.config.permits
+            self.metrics.show_permits(server.name, permits, partial(self._servers.held_by_model, server))
+            self.metrics.show_connections(server.transport.connections, server.name)
+        for line in self._servers.waiting_by_line:
+            self.metrics.show_line(line, partial(self._waiting_in, line))
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
-        self.metrics.show_connections(lambda: self._servers.connections)

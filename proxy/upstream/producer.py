@@ -18,7 +18,7 @@ from proxy.providers.adapter import FINISH_S, AttemptFailed, Outcome
 from proxy.streams.stream import Stream
 from proxy.upstream.call import INTERNAL, UpstreamCall
 from proxy.upstream.condition import Try
-from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, NOT_ASKED, Attempt
+from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, Attempt, Past
 from proxy.upstream.server import ModelServer, today
 from proxy.upstream.transport import Unreachable
 from proxy.upstream.turns import total_of
@@ -66,8 +66,8 @@ class ProducerMetrics(Protocol):
         """The wait in line ended: admitted, timeout or client_gone."""
         ...
 
-    def call_repeated(self, why: str) -> None:
-        """Another attempt is made."""
+    def call_repeated(self, server: str, why: str) -> None:
+        """Another attempt is made, since one at a server has failed."""
         ...
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
@@ -169,7 +169,7 @@ class Producer:
                 stream.show(Status(Phase.CONNECTING))
             elif attempt.number > last.attempt.number or attempt.server is not last.attempt.server:
                 stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
-                await self._back_off(attempt, last.failed.why)
+                await self._back_off(attempt, last)
             if last is not None and not stream.followers:  # whoever waited has left while another failed
                 stream.finish(FinishReason.ABANDONED)
                 return
@@ -224,10 +224,10 @@ class Producer:
             self._stream.show(Status(Phase.QUEUED, position))
             self._stream.commit()
 
-    async def _back_off(self, attempt: Attempt[ModelServer], why: str) -> None:
+    async def _back_off(self, attempt: Attempt[ModelServer], last: Past[ModelServer]) -> None:
         """Say that another attempt is made, and wait as long as it is to wait."""
-        if why not in NOT_ASKED:
-            self._metrics.call_repeated(why)
+        if last.was_asked:
+            self._metrics.call_repeated(last.attempt.server.name, last.failed.why)
         named = attempt.server.name if self._walk.has_several else None
         self._stream.show(Status(Phase.RETRYING, attempt=attempt.number, server=named))
         await asyncio.sleep(attempt.wait_s)

@@ -78,6 +78,11 @@ class ModelServer:
         """How many calls it is answering."""
         return self._running.total()
 
+    @property
+    def running_by_model(self) -> dict[str, int]:
+        """How many of each model, by the canonical name that was asked; safe to read in any thread."""
+        return dict(self._running)
+
     def calls(self, model: str) -> str:
         """Return what it calls ``model``."""
         return self.config.calls(model) or model
@@ -198,6 +203,11 @@ class Pool:
     admission: Admission
     wait_s: float
     line: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its members' names."""
+        return "+".join(server.name for server in self.members)
 
     def with_members(self, members: tuple[ModelServer, ...]) -> "Pool":
         """Return the same lines in front of some of its members."""

@@ -15,6 +15,7 @@ from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
+from proxy.upstream.all_models import AllModels
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
 from proxy.upstream.producer import Deadlines, NextTurn, Producer, one_turn
@@ -61,7 +62,8 @@ class Noted:
         assert seconds >= 0
         self.permits.append(result)
 
-    def call_repeated(self, why: str) -> None:
+    def call_repeated(self, server: str, why: str) -> None:
+        assert server.startswith("server-")
         self.repeats.append(why)
 
     def went_on(self, from_server: str, to_server: str, code: str) -> None:
@@ -146,7 +148,7 @@ class ProducerStage:
             adapter,
             NO_KEY,
             is_named=named,
-            models=InstalledModels(transport, ProxyMetrics(), looked),
+            models=InstalledModels(transport, AllModels(ProxyMetrics()).of("ollama"), looked),
             progress=Progress(transport, self.tasks, looked),
             wedges=self.wedges,
         )
