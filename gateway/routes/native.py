@@ -54,6 +54,7 @@ class NativeRoutes:
         async def work(connection: ClientConnection) -> web.StreamResponse:
             asked = await self._responder.read_request(request, connection, partial(bodies.gateway_chat, stream=False))
             hop = await self._responder.started(request, connection, asked)
+            del asked  # as below
             return await self._responder.gather(connection, hop, NativeObject())
 
         return await self._responder.connected(request, "chat", work)
@@ -108,6 +109,7 @@ class NativeRoutes:
             async def work(connection: ClientConnection) -> web.StreamResponse:
                 asked = await self._responder.read_request(request, connection, parse)
                 hop = await self._responder.started(request, connection, asked)
+                del asked  # megabytes perhaps, which the proxy has by now, and an answer may take minutes
                 return await self._responder.carry(request, connection, hop, position=0)
 
             return await self._responder.connected(request, kind, work)
