@@ -18,16 +18,7 @@ from gateway.relay.timeline import ConnectionTimeline
 from gateway.relay.upstream import HopFollower, Upstream
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
-from services.wire.events import (
-    ApiError,
-    Code,
-    ConnectionEnd,
-    Failed,
-    FinishReason,
-    Outcome,
-    outcome_of,
-    shutting_down,
-)
+from services.wire.events import ApiError, Code, ConnectionEnd, Failed, FinishReason, Outcome, outcome_of, shutting_down
 from services.wire.hop import Chat
 from services.wire.trace import Trace
 
@@ -85,9 +76,8 @@ class ClientConnection:
         trace: Trace | None = None,
         principal: Principal = ANYBODY,
     ) -> "ClientConnection":
-        """Return the connection of a request that has just come: whatever ends it without a word of why is ours."""
-        timeline = ConnectionTimeline(time.monotonic())
-        return cls(request_id, route, kind, timeline, trace, principal, reason=Code.INTERNAL)
+        """Return the connection of a request that has just come."""
+        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace, principal)
 
     @property
     def comes_back(self) -> bool:

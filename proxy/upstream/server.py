@@ -221,6 +221,10 @@ class Pool:
         """
         return self.admission.enter(self.line or model, owner, chance=chance)
 
+    def enter_again(self, model: str, owner: str) -> Place:
+        """Take a permit, or a place before all whose answer has not begun, for a further turn of an answer."""
+        return self.admission.enter_again(self.line or model, owner)
+
     def left(self, model: str, answer_s: float | None) -> None:
         """Note how long an answer held its permit."""
         self.admission.left(self.line or model, answer_s)
@@ -258,5 +262,5 @@ def _demands(request: ModelRequest) -> set[str]:
     """Return the capabilities without which a request is refused, in the words of Ollama's lists."""
     if not isinstance(request, ChatRequest):
         return {"vision"} if request.images else set()
-    demanded = {"tools"} if request.tools else set()
+    demanded = {"tools"} if request.tools or request.server_tools else set()
     return demanded | ({"vision"} if any(message.images for message in request.messages) else set())

@@ -62,7 +62,6 @@ async def open_sink(
                 sink.write(first)
     except ConnectionError as exc:
         raise asyncio.CancelledError from exc
-    response.headers.clear()  # they have left, and an answer takes minutes
     return sink
 
 

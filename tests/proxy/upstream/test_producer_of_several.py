@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.upstream.producer import Deadlines
+from proxy.upstream.deadlines import Deadlines
 from services.http.connection import ResponseEnd
 from services.wire.events import Finished, FinishReason, ServedBy
 from tests.eventually import soon
