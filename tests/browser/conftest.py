@@ -15,6 +15,7 @@ from tests.browser.said import record
 from tests.browser.visit import Visit
 from tests.chain import ROOT
 from tests.machine import hidden, lacking, program
+from tests.npm_packages import installed
 
 HERE: Final = Path(__file__).parent
 
@@ -58,6 +59,11 @@ def libraries() -> None:
     )
     if done.returncode:
         pytest.skip(f"the page's libraries cannot be installed: {done.stderr.strip().rpartition(chr(10))[2]}")
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    return installed(ROOT / "tests" / "browser") / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,26 +8,8 @@ from playwright.async_api import Browser, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
+from tests.browser.rules import violations
 from tests.browser.visit import Visit
-from tests.chain import ROOT
-from tests.npm_packages import installed
-
-RULES = """async () => {
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await axe.run(document, { runOnly: tags });
-  return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`);
-}"""
-
-
-@pytest.fixture(scope="session")
-def axe() -> Path:
-    return installed(ROOT / "tests" / "browser") / "node_modules" / "axe-core" / "axe.min.js"
-
-
-async def violations(visit: Visit, axe: Path) -> list[str]:
-    await visit.page.add_script_tag(path=axe)
-    found: list[str] = await visit.page.evaluate(RULES)
-    return found
 
 
 async def opened(browser: Browser, up: PageChain, **how: Any) -> Visit:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import BrowserContext, Request, Route, expect
+from playwright.async_api import Browser, BrowserContext, Request, Route, expect
 
 from tests.browser.page_chain import PageChain
+from tests.browser.rules import violations
 from tests.browser.scripted import STREAM, answer, frames, requests
 from tests.browser.visit import Visit
 
@@ -157,3 +159,17 @@ async def test_a_tool_that_was_refused_says_so(context: BrowserContext, up: Page
     assert waiting.said == [False]
     await expect(visit.answer.locator(".tool-state")).to_have_text("Refused")
     await expect(visit.text).to_have_text("Done.")
+
+
+async def test_a_question_about_a_tool_breaks_no_rule_in_light_and_dark(
+    browser: Browser, up: PageChain, axe: Path
+) -> None:
+    context = await browser.new_context(bypass_csp=True)
+    visit = await asked_for_a_word(context, up, Waiting())
+    found = []
+    for scheme in ("light", "dark"):
+        await visit.page.emulate_media(color_scheme=scheme)
+        found += await violations(visit, axe)
+    await context.close()
+
+    assert found == []

@@ -75,10 +75,16 @@ export class Chat extends EventTarget {
     const messages = found && (await this.store.messages(id).catch(() => null));
     if (!found || !messages) return;
     this.open = found;
-    this.tree = new Map(messages.map((message) => [message.id, this.runs.get(message.id)?.answer ?? message]));
+    this.tree = new Map(messages.map((message) => [message.id, this.#running(message)]));
     if (!this.tree.has(found.leaf ?? "")) found.leaf = messages.at(-1)?.id ?? null;
     messages.forEach((message) => this.#goOn(message));
     this.say("thread");
+  }
+
+  /** What is here of a message that was read: of one that runs, more. @param {Message} message */
+  #running(message) {
+    const answer = this.runs.get(message.id)?.answer;
+    return answer ? Object.assign(answer, { conversation: message.conversation, parent: message.parent }) : message;
   }
 
   /** List older conversations, too. */
@@ -124,7 +130,7 @@ export class Chat extends EventTarget {
     Object.assign(conversation, changes);
     this.say("list");
     if (!this.conversations.includes(conversation)) return;
-    await this.store.keep({ ...conversation });
+    await this.store.keep({ ...conversation }, changes);
     this.tabs.tell({ kind: "list" });
   }
 
@@ -132,6 +138,7 @@ export class Chat extends EventTarget {
   async remove(id) {
     this.removed(id);
     await this.store.remove(id);
+    if (this.kept) await this.readList(); // it is there still if the gateway did not take it
     this.tabs.tell({ kind: "removed", id });
   }
 

@@ -20,7 +20,7 @@ const MOST_RECENT = 50;
 
 /**
  * Return the gateway's store; null where it keeps none.
- * @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} local @param {(what: "away" | "here" | "elsewhere") => void} told
+ * @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").OwnStore} local @param {(what: "away" | "here" | "elsewhere") => void} told
  */
 export async function openGatewayStore(gateway, local, told) {
   const store = new GatewayStore(gateway, local, told);
@@ -44,7 +44,7 @@ export class GatewayStore {
   /** A new conversation has its name. @type {(conversation: Conversation, id: string) => void} */
   onnamed = () => undefined;
 
-  /** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} local @param {(what: "away" | "here" | "elsewhere") => void} told */
+  /** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").OwnStore} local @param {(what: "away" | "here" | "elsewhere") => void} told */
   constructor(gateway, local, told) {
     this.gateway = gateway;
     this.local = local;
@@ -94,8 +94,13 @@ export class GatewayStore {
   }
 
   /** @param {string} id @returns {Promise<Message[]>} */
-  messages(id) {
-    return isKept(id) ? this.newest(id, () => false) : Promise.resolve([]);
+  async messages(id) {
+    try {
+      return isKept(id) ? await this.newest(id, () => false) : [];
+    } catch (error) {
+      this.#sayWhy(error);
+      throw error;
+    }
   }
 
   /**
@@ -125,14 +130,20 @@ export class GatewayStore {
     return this.#recent.get(id);
   }
 
-  /** Tell the gateway what is another now. @param {Conversation} conversation */
-  async keep(conversation) {
+  /** Tell the gateway what a person set; what another device has set meanwhile stays. @param {Conversation} conversation @param {Partial<Conversation>} [set] */
+  async keep(conversation, set = {}) {
     const row = this.#rows.get(conversation.id);
     if (!row) return; // it is not there yet: it is made with its settings
-    await this.local.keep(conversation);
-    const now = { ...settingsOf(conversation), ...(conversation.named ? { title: conversation.title } : {}) };
+    await this.#keepOwn(conversation);
+    const { model, ...parameters } = settingsOf(conversation);
+    const now = { ...("title" in set ? { title: conversation.title } : {}), ...("model" in set ? { model } : {}), ...("parameters" in set ? parameters : {}) };
     const changes = Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(row[name] ?? null));
     if (changes.length > 0) await this.#change(conversation.id, Object.fromEntries(changes));
+  }
+
+  /** @param {Conversation} conversation */
+  async #keepOwn({ id, parameters }) {
+    await this.local.keepSettings({ id, tools: parameters.tools === true });
   }
 
   /** Show this branch from now on, on all devices. @param {Conversation} conversation */
@@ -155,7 +166,7 @@ export class GatewayStore {
     await this.local.remove(id);
     if (!isKept(id)) return;
     await this.#asked(`${PLACE}/${id}`, { method: "DELETE" }).catch((error) => {
-      if (!(error instanceof Refused && error.status === 404)) throw error; // gone is gone
+      if (!(error instanceof Refused && error.status === 404)) this.#sayWhy(error); // gone is gone
     });
   }
 
@@ -206,7 +217,7 @@ export class GatewayStore {
     const row = await (await this.#asked(PLACE, { method: "POST", body })).json();
     this.#rows.set(row.id, row);
     this.onnamed(conversation, row.id);
-    await this.local.keep({ ...conversation });
+    await this.#keepOwn(conversation);
   }
 
   /** @param {string} id @param {Row} changes */
@@ -221,8 +232,8 @@ export class GatewayStore {
 
   /** @param {Row[]} rows */
   async #shown(rows) {
-    const local = new Map((await this.local.conversations()).map((one) => [one.id, one]));
-    return rows.map((row) => conversationFrom(row, local.get(row.id)));
+    const own = new Map((await this.local.settings()).map((one) => [one.id, one]));
+    return rows.map((row) => conversationFrom(row, own.get(row.id)?.tools ?? false));
   }
 
   /** @param {unknown} error */

@@ -6,7 +6,7 @@ import { offerToMove } from "./moving.js";
 import { Sync } from "./sync.js";
 import { t } from "./words.js";
 
-/** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").Store} local @param {import("./banners.js").Banners} banners */
+/** @param {import("./gateway.js").Gateway} gateway @param {import("./store.js").OwnStore} local @param {import("./banners.js").Banners} banners */
 export function openKept(gateway, local, banners) {
   return openGatewayStore(gateway, local, (what) => {
     if (what === "here") banners.hide("kept");

@@ -2,14 +2,13 @@
 
 import { shown } from "./dialogs.js";
 import { h } from "./dom.js";
-import { isKept } from "./records.js";
 import { t } from "./words.js";
 
 const PLACE = "sluice-moving";
 
 /** @param {import("./gateway-store.js").GatewayStore} kept @param {import("./banners.js").Banners} banners @param {() => void} moved */
 export async function offerToMove(kept, banners, moved) {
-  const own = (await kept.local.conversations()).filter((one) => !isKept(one.id));
+  const own = await kept.local.conversations();
   if (own.length === 0 || isSettled()) return;
   banners.show("move", t("moveOffer", { count: own.length }), {
     calm: true,

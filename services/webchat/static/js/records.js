@@ -15,11 +15,10 @@ export function isKept(id) {
   return /^(cv|ms)_[A-Z2-7]{26}$/.test(id);
 }
 
-/** @param {Row} row @param {Conversation | undefined} local what this browser alone keeps of it @returns {Conversation} */
-export function conversationFrom(row, local) {
+/** @param {Row} row @param {boolean} tools whether its model may use them: this browser alone knows @returns {Conversation} */
+export function conversationFrom(row, tools) {
   const { system, think, options } = row;
-  const tools = local?.parameters.tools;
-  const parameters = { ...options, ...(system ? { system } : {}), ...(think === null ? {} : { think }), ...(tools ? { tools } : {}) };
+  const parameters = { ...options, ...(system ? { system } : {}), ...(think == null ? {} : { think }), ...(tools ? { tools } : {}) };
   const { id, title, named, model, current, created_at: at, updated_at: updated } = row;
   return { id, title, named: Boolean(named), model: model ?? "", parameters, leaf: current ?? null, at, updated };
 }
@@ -134,5 +133,6 @@ function keptAbove(tree, id) {
 export function saysMore(here, row) {
   if (here.role !== "assistant" || row.role !== "assistant") return false;
   if (row.status === "streaming") return false; // read before its end was written
+  if (here.status === "stopped" && row.status === "stopped" && row.text.startsWith(here.text)) return false; // it stands as it was stopped
   return here.status !== row.status || here.text !== row.text;
 }

@@ -7,7 +7,12 @@
 /** @typedef {import("./conversation.js").Message} Message */
 
 const NAME = "sluice";
-const VERSION = 1;
+/** 2 added `settings`: what this browser alone keeps of chats that are the gateway's. */
+const VERSION = 2;
+
+/**
+ * @typedef {{id: string, tools: boolean}} OwnSettings of one conversation: whether its model may use tools
+ */
 
 /**
  * @typedef {object} Store
@@ -17,12 +22,14 @@ const VERSION = 1;
  * @property {(conversation: string) => Promise<Message[]>} messages
  * @property {() => Promise<Message[]>} everything
  * @property {(id: string) => Promise<Message | undefined>} message
- * @property {(conversation: Conversation) => Promise<void>} keep
+ * @property {(conversation: Conversation, changes?: Partial<Conversation>) => Promise<void>} keep `changes`: what a person set
  * @property {(...messages: Message[]) => Promise<void>} keepMessages
  * @property {(conversation: string) => Promise<void>} remove
  */
 
-/** @param {(what: "memory" | "full") => void} trouble @returns {Promise<Store>} */
+/** @typedef {LastingStore | MemoryStore} OwnStore */
+
+/** @param {(what: "memory" | "full") => void} trouble @returns {Promise<OwnStore>} */
 export async function openStore(trouble) {
   try {
     return new LastingStore(await opened(), () => trouble("full"));
@@ -38,8 +45,11 @@ function opened() {
     const request = indexedDB.open(NAME, VERSION);
     request.onupgradeneeded = () => {
       const database = request.result;
-      database.createObjectStore("conversations", { keyPath: "id" });
-      database.createObjectStore("messages", { keyPath: "id" }).createIndex("conversation", "conversation");
+      const made = (/** @type {string} */ name) => database.objectStoreNames.contains(name) || database.createObjectStore(name, { keyPath: "id" });
+      made("conversations");
+      made("settings");
+      const messages = made("messages");
+      if (messages instanceof IDBObjectStore) messages.createIndex("conversation", "conversation");
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = request.onblocked = () => reject(request.error);
@@ -107,11 +117,21 @@ class LastingStore {
     if (!(await this.#written("messages", messages))) await this.#unsaved.keepMessages(...messages);
   }
 
+  /** @returns {Promise<OwnSettings[]>} */
+  async settings() {
+    return merged(await result(this.#read("settings").getAll()), await this.#unsaved.settings());
+  }
+
+  /** @param {OwnSettings} settings */
+  async keepSettings(settings) {
+    if (!(await this.#written("settings", [settings]))) await this.#unsaved.keepSettings(settings);
+  }
+
   /** @param {string} conversation */
   async remove(conversation) {
     await this.#unsaved.remove(conversation);
-    const transaction = this.database.transaction(["conversations", "messages"], "readwrite");
-    transaction.objectStore("conversations").delete(conversation);
+    const transaction = this.database.transaction(["conversations", "messages", "settings"], "readwrite");
+    for (const name of ["conversations", "settings"]) transaction.objectStore(name).delete(conversation);
     const messages = transaction.objectStore("messages");
     const keys = await result(messages.index("conversation").getAllKeys(conversation));
     for (const key of keys) messages.delete(key);
@@ -159,6 +179,8 @@ export class MemoryStore {
   #conversations = new Map();
   /** @type {Map<string, Message>} */
   #messages = new Map();
+  /** @type {Map<string, OwnSettings>} */
+  #settings = new Map();
 
   async conversations() {
     return [...this.#conversations.values()];
@@ -193,9 +215,19 @@ export class MemoryStore {
     for (const message of messages) this.#messages.set(message.id, message);
   }
 
+  async settings() {
+    return [...this.#settings.values()];
+  }
+
+  /** @param {OwnSettings} settings */
+  async keepSettings(settings) {
+    this.#settings.set(settings.id, settings);
+  }
+
   /** @param {string} conversation */
   async remove(conversation) {
     this.#conversations.delete(conversation);
+    this.#settings.delete(conversation);
     for (const message of await this.messages(conversation)) this.#messages.delete(message.id);
   }
 }

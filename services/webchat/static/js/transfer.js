@@ -51,7 +51,7 @@ function chatsIn(text) {
 /** @param {any} given */
 function chatFrom(given) {
   try {
-    const conversation = conversationFrom(given, undefined);
+    const conversation = conversationFrom(given, false);
     return { conversation, messages: messagesFrom(given.messages, conversation.id) };
   } catch {
     return null; // whatever is wrong with it, it is incomplete
