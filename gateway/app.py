@@ -33,6 +33,7 @@ from gateway.routes.conversations import ConversationRoutes
 from gateway.routes.cors import allow_origins
 from gateway.routes.foreign import WHOLE_S, ForeignResponder, name_request
 from gateway.routes.native import NativeRoutes
+from gateway.routes.offered_tools import OfferedTools
 from gateway.routes.ollama import OllamaMount
 from gateway.routes.openai import OpenAiRoutes
 from gateway.routes.responder import RelayResponder
@@ -189,16 +190,18 @@ class GatewayService:
         app.on_response_prepare.append(self._guard.challenge)
         app.on_response_prepare.append(tell_rate)
         self._operations.add_routes(app.router)
+        tools = OfferedTools(self._settings.tools, self._catalog)
         responder = RelayResponder(
             self._settings,
             hops=self._hops,
             connections=self.connections,
             limiter=self._limiter,
             catalog=self._catalog,
+            tools=tools,
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        NativeRoutes(responder, self._proxies, self._catalog, self._limiter).add_routes(app.router)
+        NativeRoutes(responder, self._proxies, self._catalog, self._limiter, tools).add_routes(app.router)
         ConversationRoutes(self._store, self._proxies).add_routes(app.router)
         OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)

@@ -21,6 +21,8 @@ OTHER_KEY: Final = "_OTHER"
 DIALECT: Final = "dialect"
 """Which language an answer was given in; on families of its own: beside every model it would be six times as much."""
 DIALECT_ENDS: Final = (DIALECT, "reason")
+_PROXY: Final = "proxy"
+"""What every proxy is called in labels: however many there are."""
 _AT_THE_DOOR: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
 _NEVER_A_CONNECTIONS: Final = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.MISDIRECTED, Code.FORBIDDEN}
 _REASONS: Final = (
@@ -38,13 +40,14 @@ class GatewayMetrics(StreamMetrics):
         super().__init__(
             canonical=canonical,
             provider="sluice",
-            upstream="proxy",
+            upstream=_PROXY,
             stages=OWN_STAGES,
             reasons=_REASONS,
             rejections=_AT_THE_DOOR,
             retries=("stale", "hop", "elsewhere"),
         )
-        self.violations.labels("proxy", "broken_hop")
+        self.violations.labels(_PROXY, "broken_hop")
+        self.slots = self.gauge("llm_admission_slots", "connections with a stream, at most")
         self.goodput = self.counter("llm_goodput_requests", "new answers asked for, by verdict", [MODEL, "good"])
         self.unsent_max = self.gauge("llm_client_unsent_bytes_max", "of the client that has most still to take")
         self.dialect_ends = self.counter(
@@ -82,7 +85,7 @@ class GatewayMetrics(StreamMetrics):
         if record.good is not None:
             self.goodput.labels(label, str(record.good).lower()).inc()
         if connection.relay is not None:
-            self.violations.labels("proxy", "broken_hop").inc(connection.relay.violations)
+            self.violations.labels(_PROXY, "broken_hop").inc(connection.relay.violations)
         if record.reason in _AT_THE_DOOR and connection.relay is None and connection.timeline.admitted is None:
             self.rejected.labels(record.reason).inc()
         return record
@@ -115,7 +118,7 @@ class GatewayMetrics(StreamMetrics):
 
     def hop_repeated(self, why: str) -> None:
         """A proxy is asked once more: a pooled connection was stale, a hop broke, or the first did not take it."""
-        self.retries.labels(why).inc()
+        self.retries.labels(_PROXY, why).inc()
 
     def hop_closed(self, seconds: float) -> None:
         """So long after a client left the hop to the proxy was closed."""

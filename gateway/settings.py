@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from services.runtime.settings import Address, CommaList, Origin, ParsedText, ProcessSettings, split_at_commas
 from services.wire.model_names import MAX_MODEL_CHARACTERS
+from services.wire.server_tools import is_tool_name
 
 VALKEY_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
 _SEVERAL: Final = re.compile(r"(?:([A-Za-z0-9]{1,16})=)?([^=]*)")
@@ -55,6 +56,18 @@ class ModelAlias(ParsedText):
 
     def __str__(self) -> str:
         return f"{self.name}={self.model}"
+
+
+ANY_TOOL: Final = "*"
+
+
+def _tool_name(name: str) -> str:
+    if name != ANY_TOOL and not is_tool_name(name):
+        raise ValueError("expected names of tools with commas between, or *")
+    return name
+
+
+ToolName = Annotated[str, AfterValidator(_tool_name)]
 
 
 class GatewaySettings(ProcessSettings):
@@ -106,6 +119,9 @@ class GatewaySettings(ProcessSettings):
         ge=0,
         le=100_000,
         description="without keys, answers at once for one address that is not this machine's; 0 = any",
+    )
+    tools: Annotated[tuple[ToolName, ...], BeforeValidator(split_at_commas)] = Field(
+        (), description="the proxy's tools that a chat may ask for, by name, or *; empty = none"
     )
     default_model: str = Field(
         "",

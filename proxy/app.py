@@ -24,18 +24,22 @@ from proxy.streams.caller import Caller
 from proxy.streams.permits import Admission
 from proxy.streams.registry import Begun, Streams
 from proxy.streams.stream import Stream
+from proxy.tools.tool import Tool
+from proxy.tools.toolbox import NoTools, Toolbox
 from proxy.upstream.all_models import AllModels
 from proxy.upstream.catalog import Catalog
 from proxy.upstream.condition import Condition
 from proxy.upstream.config_file import config_of
+from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.dialling import endpoint_of
 from proxy.upstream.key_checks import KeyChecks, rows_of
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels, Loaded
-from proxy.upstream.producer import Deadlines, Producer
+from proxy.upstream.producer import Producer
 from proxy.upstream.progress import Progress
 from proxy.upstream.server import ModelServer
 from proxy.upstream.servers import Permits, Servers
+from proxy.upstream.tool_turns import offered, turns_of
 from proxy.upstream.transport import Transport
 from proxy.upstream.walk import Walk, let_in
 from proxy.upstream.warming import Warming
@@ -66,13 +70,17 @@ class ProxyService:
 
     Args:
         wedge_floor_s: how long a wait for the first content is never suspicious.
+        toolbox: the tools that run here; None for none.
     """
 
-    def __init__(self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S) -> None:
+    def __init__(
+        self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S, toolbox: Toolbox | None = None
+    ) -> None:
         self._settings = settings
         config = config_of(settings)
-        self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers])
+        self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers], config.steps())
         self._tasks = Tasks()
+        self._toolbox: Toolbox = NoTools() if toolbox is None else toolbox
         self._resolver = Resolver()
         self._models = AllModels(self.metrics, config.named_models)
         self._servers = Servers(
@@ -199,8 +207,11 @@ class ProxyService:
         return Admission(permits=permits, queue_length=queue_length, queue_timeout_s=wait_s)
 
     def _begin(self, asked: Asked[ModelRequest], caller: Caller) -> Begun:
-        walk = let_in(self._servers.walk(asked.request, caller.line))
-        return walk, partial(self._produce, walk)
+        request = asked.request
+        tools = offered(request, self._toolbox)
+        walk = let_in(self._servers.walk(request, caller.line))
+        names = None if tools is None else tuple(one.name for one in tools)
+        return Begun(walk, partial(self._produce, walk, tools), names)
 
     def _make_app(self) -> web.Application:
         errors_answered = edge.error_middleware(answer, refused_by_status, door=self._refuse_browsers)
@@ -220,7 +231,7 @@ class ProxyService:
         if self._is_local:
             edge.refuse_host(request, self._hosts)
 
-    def _produce(self, walk: Walk, stream: Stream) -> Coroutine[Any, Any, None]:
+    def _produce(self, walk: Walk, tools: tuple[Tool, ...] | None, stream: Stream) -> Coroutine[Any, Any, None]:
         settings = self._settings
         stream.label = self.metrics.stream_began(stream.model, stream.request.kind)
         report.stream_started(stream)
@@ -234,6 +245,7 @@ class ProxyService:
             ),
             metrics=self.metrics,
             ended=self._ended,
+            turns=turns_of(stream, tools, self._toolbox, self._tasks.spawn),
         )
         return producer.run()
 
@@ -246,11 +258,16 @@ class ProxyService:
         """Return what gateways ask a proxy's health page for: which proxy it is, and how busy."""
         return {"instance": self._settings.instance, "streams": self._servers.asked_by_model}
 
+    def _waiting_in(self, line: str) -> int:
+        return self._servers.waiting_by_line[line]
+
     def _show_gauges(self) -> None:
         """Let the scrape read what is held anyway, instead of counting it twice."""
-        self.metrics.slots.set(self._settings.permits)
-        self.metrics.show_permits(lambda: self._servers.held_by_model)
-        self.metrics.queue_length.set_function(lambda: self._servers.waiting)
+        for server in self._servers:
+            permits = server.config.permits
+            self.metrics.show_permits(server.name, permits, partial(self._servers.held_by_model, server))
+            self.metrics.show_connections(server.transport.connections, server.name)
+        for line in self._servers.waiting_by_line:
+            self.metrics.show_line(line, partial(self._waiting_in, line))
         self.metrics.log_bytes.set_function(lambda: self.streams.held_bytes)
         self.metrics.followers.set_function(lambda: self.streams.followers)
-        self.metrics.show_connections(lambda: self._servers.connections)

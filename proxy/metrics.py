@@ -1,16 +1,17 @@
 """What the proxy counts, by methods named for facts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from proxy.streams.follower import Follower
 from proxy.streams.stream import Stream
 from proxy.streams.timeline import STAGES
+from proxy.upstream.fallback import CODES
 from services.telemetry.families import Family
 from services.telemetry.histogram import TOKENS_BUCKETS
 from services.telemetry.metrics import OTHER_MODEL
-from services.telemetry.stream_metrics import MODEL, StreamMetrics
+from services.telemetry.stream_metrics import MODEL, SERVER, StreamMetrics
 from services.telemetry.stream_record import StreamRecord
 from services.wire.events import Code, ConnectionEnd, Failed, Finished, FinishReason, reason_of
 from services.wire.model_names import canonical
@@ -43,10 +44,11 @@ class ProxyMetrics(StreamMetrics):
 
     Args:
         servers: the name and the language of each model server, the first to be asked first.
+        steps: from which server to which a stream goes on that nobody stops before.
     """
 
-    def __init__(self, servers: Sequence[tuple[str, str]] = ONE_OLLAMA) -> None:
-        (first, provider), *others = servers
+    def __init__(self, servers: Sequence[tuple[str, str]] = ONE_OLLAMA, steps: Iterable[tuple[str, str]] = ()) -> None:
+        first, provider = servers[0]
         super().__init__(
             canonical=canonical,
             provider=provider,
@@ -56,8 +58,11 @@ class ProxyMetrics(StreamMetrics):
             rejections=_REJECTIONS,
             retries=_RETRIES,
         )
-        self._permits_held: Callable[[], Mapping[str, int]] = dict
-        self.permits_in_use = self.gauge("llm_permits_in_use", "of llm_admission_slots, now", [MODEL])
+        self._servers = tuple(name for name, _ in servers)
+        self._permits_held: dict[str, Callable[[], Mapping[str, int]]] = {}
+        self.queue_length = self.gauge("llm_admission_queue_length", "waiting now, in each line", [SERVER])
+        self.slots = self.gauge("llm_admission_slots", "permits of each model", [SERVER])
+        self.permits_in_use = self.gauge("llm_permits_in_use", "of llm_admission_slots, now", [SERVER, MODEL])
         self.log_bytes = self.gauge("llm_stream_log_bytes", "held by all logs")
         self.followers = self.gauge("llm_followers", "readers of all streams, now")
         self.followers_cut = self.counter("llm_followers_cut", "readers cut off without a terminal event", ["reason"])
@@ -66,17 +71,18 @@ class ProxyMetrics(StreamMetrics):
         self.usage_source = self.counter("llm_usage_source", "whether the final line came", ["source"])
         for source in ("usage", "none"):
             self.usage_source.labels(source)
-        for kind in ("skipped_line", "malformed", "truncated"):
-            self.violations.labels("ollama", kind)
         self.request_tokens = self.histogram(
             "llm_request_tokens", "of one stream, where counted", TOKENS_BUCKETS, (MODEL, "type")
         )
-        self.model_loaded = self.gauge("ollama_model_loaded", "1 while the model is in memory", [MODEL])
-        self.model_vram = self.gauge("ollama_model_vram_bytes", "graphics memory that the model holds", [MODEL])
+        self.model_loaded = self.gauge("ollama_model_loaded", "1 while the model is in memory", [SERVER, MODEL])
+        self.model_vram = self.gauge("ollama_model_vram_bytes", "graphics memory that the model holds", [SERVER, MODEL])
         self.model_wedged = self.gauge("llm_model_wedged", "1 while a loaded model gives content to nobody", [MODEL])
-        self.loads = self.counter("ollama_model_loads", "streams that waited for a load", [MODEL])
-        for name, _ in others:
-            self.up.labels(name)
+        self.loads = self.counter("ollama_model_loads", "streams that waited for a load", [SERVER, MODEL])
+        self._circuits: set[tuple[str, str]] = set()
+        self._declare_servers(servers, steps)
+        self._made_with_models(self._make_model)
+
+    def _declare_servers(self, servers: Sequence[tuple[str, str]], steps: Iterable[tuple[str, str]]) -> None:
         self.fallbacks = self.counter(
             "llm_fallbacks", "steps from one model server to the next, and why", ["from", "to", "code"]
         )
@@ -84,30 +90,42 @@ class ProxyMetrics(StreamMetrics):
             "llm_upstream_circuit_state", "0 closed, 1 half-open, 2 open: not asked", ["upstream", MODEL]
         )
         self.key_ok = self.gauge(
-            "llm_provider_key_ok", "0 while the key of a model server is known to be bad", ["server"]
+            "llm_provider_key_ok", "0 while the key of a model server is known to be bad", [SERVER]
         )
-        for name, _ in servers:
+        for name, provider in servers:
             self.circuit.labels(name, OTHER_MODEL).set(0)
-        self._circuits: set[tuple[str, str]] = set()
-        self._made_with_models(self._make_model)
+            self.up.labels(name)
+            for why in _RETRIES:
+                self.retries.labels(name, why)
+            for kind in ("skipped_line", "malformed", "truncated"):
+                self.violations.labels(provider, kind)
+        for one, other in steps:
+            for code in CODES:
+                self.fallbacks.labels(one, other, code)
 
     def models_listed(self, names: Sequence[str]) -> None:
         """The model server lists these."""
         super().models_listed(names)
         for label in {self.models.label(name) for name in names}:
-            self.loads.labels(label)
+            for server in self._servers:
+                self.loads.labels(server, label)
             self.model_wedged.labels(label)
 
-    def show_permits(self, held: Callable[[], Mapping[str, int]]) -> None:
-        """Let the scrape see how many permits are taken, by the names of models."""
-        self._permits_held = held
+    def show_permits(self, server: str, permits: int, held: Callable[[], Mapping[str, int]]) -> None:
+        """Let the scrape see how many permits of a server are taken, by the names of models."""
+        self.slots.labels(server).set(permits)
+        self._permits_held[server] = held
 
-    def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
-        """These models are in memory, with so many bytes of it the graphics card's, and no others."""
+    def show_line(self, server: str, waiting: Callable[[], int]) -> None:
+        """Let the scrape see how many wait in the lines of a server, or of a pool, by its members' names."""
+        self.queue_length.labels(server).set_function(waiting)
+
+    def models_loaded(self, server: str, vram_bytes: Mapping[str, int]) -> None:
+        """A server has these models in memory, with so many bytes of it the graphics card's, and no others."""
         loaded = {self.models.label(name): size for name, size in vram_bytes.items()}
         for label in self.models.labels:
-            self.model_loaded.labels(label).set(label in loaded)
-            self.model_vram.labels(label).set(loaded.get(label, 0))
+            self.model_loaded.labels(server, label).set(label in loaded)
+            self.model_vram.labels(server, label).set(loaded.get(label, 0))
 
     def models_wedged(self, names: Sequence[str]) -> None:
         """These models are wedged, and no others."""
@@ -155,9 +173,9 @@ class ProxyMetrics(StreamMetrics):
         """The wait in line ended: admitted, timeout or client_gone."""
         self.admission_wait.child(result).observe(seconds)
 
-    def call_repeated(self, why: str) -> None:
-        """Another attempt is made."""
-        self.retries.labels(why).inc()
+    def call_repeated(self, server: str, why: str) -> None:
+        """Another attempt is made, since one at a server has failed."""
+        self.retries.labels(server, why).inc()
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
         """Return who is told the seconds between two chunks with content."""
@@ -177,7 +195,7 @@ class ProxyMetrics(StreamMetrics):
             if tokens is not None:
                 self.request_tokens.child(label, kind).observe(tokens)
         if (word := stream.last_word) is not None and (word.load_s or 0) > COLD_LOAD_S:
-            self.loads.labels(label).inc()
+            self.loads.labels(stream.server or self._servers[0], label).inc()
         if stream.log.skipped_lines:
             self.violations.labels(stream.provider, "skipped_line").inc(stream.log.skipped_lines)
         for code, kind in ((Code.UPSTREAM_MALFORMED, "malformed"), (Code.UPSTREAM_TRUNCATED, "truncated")):
@@ -185,13 +203,16 @@ class ProxyMetrics(StreamMetrics):
                 self.violations.labels(stream.provider, kind).inc()
         return record
 
-    def _permits_in_use(self, label: str) -> int:
+    def _permits_in_use(self, server: str, label: str) -> int:
+        held_by_model = self._permits_held.get(server, dict)()
         # of the many that are "_OTHER" the fullest line: their sum would pass what each of them has
-        return max((held for name, held in self._permits_held().items() if self.models.label(name) == label), default=0)
+        return max((held for name, held in held_by_model.items() if self.models.label(name) == label), default=0)
 
     def _make_model(self, model: str) -> None:
-        self.loads.labels(model)
-        self.permits_in_use.labels(model).set_function(partial(self._permits_in_use, model))
+        for server in self._servers:
+            self.loads.labels(server, model)
+            in_use = partial(self._permits_in_use, server, model)
+            self.permits_in_use.labels(server, model).set_function(in_use)
         for kind in ("input", "output"):
             self.request_tokens.child(model, kind)
 

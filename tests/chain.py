@@ -205,11 +205,15 @@ def running_chain(
     simulator: Mapping[str, str] | None = None,
     proxy: Mapping[str, str] | None = None,
     gateway: Mapping[str, str] | None = None,
+    proxy_module: str = "proxy",
     log_level: str = "info",
 ) -> Iterator[Chain]:
     """Run the chain on free ports with the test profile; settings are given without their prefix.
 
     Waits until the gateway is ready, and stops everything at the end.
+
+    Args:
+        proxy_module: what runs as the proxy, with a part that only a test can have.
     """
     servers: list[Server] = []
     log = {"SLUICE_LOG_LEVEL": log_level}
@@ -219,7 +223,7 @@ def running_chain(
         )
         own = {"LISTEN": "127.0.0.1:0", "METRICS_LISTEN": "127.0.0.1:0"}
         proxy_environ = log | _named("PROXY", {**own, "OLLAMA_URL": servers[0].url, **PROXY_PROFILE, **(proxy or {})})
-        servers.append(Server("proxy", proxy_environ))
+        servers.append(Server(proxy_module, proxy_environ))
         settings = {**own, "PROXY_URL": servers[1].url, **GATEWAY_PROFILE, **(gateway or {})}
         gateway_environ = log | _named("GATEWAY", settings)
         servers.append(Server("gateway", gateway_environ))

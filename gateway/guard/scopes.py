@@ -15,6 +15,8 @@ class Scope(StrEnum):
     """The list of one's own live streams."""
     CONVERSATIONS = "conversations"
     """Conversations that are kept: one's own."""
+    TOOLS = "tools"
+    """To have tools of the server run in an answer, and to approve their calls."""
     ADMIN = "admin"
     """What all principals used."""
 

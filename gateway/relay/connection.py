@@ -18,16 +18,7 @@ from gateway.relay.timeline import ConnectionTimeline
 from gateway.relay.upstream import HopFollower, Upstream
 from services.http.sink import SinkWatch
 from services.telemetry.stream_record import StreamRecord
-from services.wire.events import (
-    ApiError,
-    Code,
-    ConnectionEnd,
-    Failed,
-    FinishReason,
-    Outcome,
-    outcome_of,
-    shutting_down,
-)
+from services.wire.events import ApiError, Code, ConnectionEnd, Failed, FinishReason, Outcome, outcome_of, shutting_down
 from services.wire.hop import Chat
 from services.wire.trace import Trace
 

@@ -36,6 +36,8 @@ class ContentMeter:
         gap_s = self.timeline.content_came(now, answers)
         if gap_s is not None:
             self.gap_seen(gap_s)
+        else:
+            self.timeline.turn_spoke(now)
 
     def first_frames_left(self) -> None:
         """What came before there was a sink has been handed to it."""

@@ -121,6 +121,8 @@ class PassThrough:
         gap_s = self._timeline.content_came(now, kind is Token)  # not by the meter: a call less for each token
         if gap_s is not None:
             self._gap_seen(gap_s)
+        else:
+            self._timeline.turn_spoke(now)
         return True
 
     def take(self, data: bytes, now: float, frames: list[bytes]) -> None:
@@ -140,6 +142,8 @@ class PassThrough:
 
     def _rewritten(self, frame: ControlFrame) -> bytes:
         self.passed.controlled(frame)
+        if frame.event == "tool_result":
+            self._timeline.turn_over()
         if frame.event == "start":
             frame.data.update(self._start_fields)
         elif frame.is_end:
@@ -175,6 +179,8 @@ class Translated:
                 self._take_content(run, now, frames)
             else:
                 self.passed.controlled(run)
+                if run.event == "tool_result":
+                    self._meter.timeline.turn_over()
                 frames.extend(self._said(number, event) for number, event in decoded(run.id, run.event, run.data))
 
     def close(self, failed: Failed) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.telemetry.stages import spread
+from services.telemetry.stages import output_rate, spread
 from services.telemetry.timeline import Timeline
 
 OWN_STAGES: Final = ("pre", "admission", "connect", "network", "client_blocked", "post")
@@ -20,11 +20,32 @@ class ConnectionTimeline(Timeline):
 
     first_heard: float | None = None
     blocked_s: float = 0.0
+    spoken: float | None = None  # the last content of a turn, while the next has none
+    between_s: float = 0.0  # turns: nobody's speed, and no gap
 
     @property
     def first_came(self) -> float | None:
         """When the first content came, before it waited for the client's headers."""
         return self.first_heard or self.first_content
+
+    def turn_over(self) -> None:
+        """A tool has run: the content that comes next is another turn's."""
+        self.spoken, self.last_content = self.last_content or self.spoken, None
+
+    def turn_spoke(self, now: float) -> None:
+        """A turn has its first content."""
+        if self.spoken is not None:
+            self.between_s += now - self.spoken
+            self.spoken = None
+
+    def tokens_per_s(
+        self, output_tokens: int | None, decode_s: float | None, reasoning_tokens: int | None = None
+    ) -> float | None:
+        """Return the rate of the answer as it came here, without the time between its turns."""
+        shown = self.shown_tokens(output_tokens, reasoning_tokens)
+        first = None if self.first_content is None else self.first_content + self.between_s
+        last = self.last_content or self.spoken
+        return output_rate(shown, first, last, pieces=self.content_reads, decode_s=decode_s)
 
     def stages(self, proxy_ttft_s: float | None) -> dict[str, float]:
         """Return the seconds of each stage and of ``upstream``; they add up to the total, whatever happened.

@@ -125,6 +125,18 @@ class Upstream:
         request = HttpRequest("DELETE", f"/api/streams/{stream_id}", {"X-Request-Id": request_id, **_owned(owner)})
         return await self._client.fetch(request, max_bytes=READ_BYTES, timeout_s=ANSWER_S)
 
+    async def approve(self, stream_id: str, call_id: str, approve: bool, request_id: str, owner: str) -> HttpResponse:
+        """Pass on a person's word about a call of a stream of this owner's.
+
+        Raises:
+            TransportError: no answer came.
+        """
+        headers = {"X-Request-Id": request_id, "Content-Type": "application/json", **_owned(owner)}
+        path, body = f"/api/streams/{stream_id}/tools/{call_id}", orjson.dumps({"approve": approve})
+        return await self._client.fetch(
+            HttpRequest("POST", path, headers, body), max_bytes=READ_BYTES, timeout_s=READ_S
+        )
+
     async def snapshot(self, stream_id: str, owner: str = "") -> HttpResponse:
         """Return all that is held of the answer of a stream of this owner's.
 

@@ -1,5 +1,6 @@
 """The gateway's native routes: each reads its request, asks the proxy, and lets the tokens pass through callbacks."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -13,16 +14,21 @@ from gateway.limits.limiter import Limiter
 from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
 from gateway.routes.catalog import Catalog
+from gateway.routes.offered_tools import OfferedTools
 from gateway.routes.responder import Parse, RelayResponder
 from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import TransportError
 from services.wire import bodies
-from services.wire.events import ApiError
+from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import is_stream_id, position_of
+from services.wire.server_tools import approval_of
 
 T = TypeVar("T")
 
+APPROVAL_BYTES: Final = 1024
+_CALL_ID: Final = re.compile(r"call_[0-9]{1,6}")
+_NO_SUCH_CALL: Final = Failed(Code.NOT_FOUND, "No call of this id waits for an approval.")
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
@@ -32,11 +38,14 @@ _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
 class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
-    def __init__(self, responder: RelayResponder, proxies: Proxies, catalog: Catalog, limiter: Limiter) -> None:
+    def __init__(
+        self, responder: RelayResponder, proxies: Proxies, catalog: Catalog, limiter: Limiter, tools: OfferedTools
+    ) -> None:
         self._responder = responder
         self._proxies = proxies
         self._limiter = limiter
         self._catalog = catalog
+        self._tools = tools
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve the table of PROTOCOL.md."""
@@ -45,6 +54,7 @@ class NativeRoutes:
         router.add_post("/api/chat", self.whole)
         router.add_get("/api/chat/stream/{id}", self.follow, allow_head=False)
         router.add_post("/api/chat/stream/{id}/cancel", self.cancel)
+        router.add_post("/api/chat/stream/{id}/tools/{call}", self.approve)
         router.add_get("/api/chat/streams", self.running, allow_head=False)
         router.add_get("/api/models", self.models, allow_head=False)
 
@@ -86,6 +96,18 @@ class NativeRoutes:
         word = "stopped" if answer.status == 202 else "finished"
         return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 
+    async def approve(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/chat/stream/{id}/tools/{call}: a person's word about a call that waits for one."""
+        stream_id, call_id = _stream_id(request), request.match_info["call"]
+        approve = approval_of(await self._responder.body_of(request, limit_bytes=APPROVAL_BYTES))
+        if not _CALL_ID.fullmatch(call_id):
+            raise ApiError(_NO_SUCH_CALL)
+        proxy, owner = self._proxies.of(stream_id), request[PRINCIPAL].owner
+        answer = await _asked(proxy.approve(stream_id, call_id, approve, request[edge.REQUEST_ID], owner))
+        if answer.status not in {200, 202}:
+            raise refused_by_proxy(answer.headers, answer.body)
+        return edge.json_response({"call_id": call_id, "approve": approve}, status=answer.status)
+
     async def running(self, request: web.Request) -> web.StreamResponse:
         """GET /api/chat/streams: the caller's live streams; with their ids, where it is known who calls."""
         owner = request[PRINCIPAL].owner
@@ -99,7 +121,9 @@ class NativeRoutes:
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /api/models: what may be asked for."""
-        return edge.json_response(await self._catalog.page(request[PRINCIPAL].key.allows))
+        principal = request[PRINCIPAL]
+        page = await self._catalog.page(principal.key.allows)
+        return edge.json_response({**page, **self._tools.page(principal)})
 
     def _starting(self, kind: str, parse: Parse) -> Callable[[web.Request], Any]:
         """Return the handler of a route that starts a stream and follows it."""

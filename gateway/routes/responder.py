@@ -21,13 +21,15 @@ from gateway.relay.hops import Hops
 from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay, RelaySink
 from gateway.routes.catalog import Catalog
+from gateway.routes.offered_tools import OfferedTools
 from gateway.settings import GatewaySettings
 from services.dialects.dialect import Answer, Dialect, DialectName, WholeDialect, heartbeat_period_s
 from services.dialects.gathering import Gathering
 from services.http import edge
 from services.http.sink import ChunkedSink, SinkWatch, open_sink
+from services.wire.event_data import plain
 from services.wire.events import ApiError, Code, ConnectionEnd, Failed, Stage, Terminal, shutting_down
-from services.wire.native import NativeFrames, plain
+from services.wire.native import NativeFrames
 from services.wire.request import Asked, BadBody, ModelRequest, idempotency_key
 from services.wire.trace import trace_of
 
@@ -73,6 +75,7 @@ class RelayResponder:
         connections: ClientConnections,
         limiter: Limiter,
         catalog: Catalog,
+        tools: OfferedTools,
         metrics: ConnectionMetrics,
         report: ConnectionReport,
     ) -> None:
@@ -81,6 +84,7 @@ class RelayResponder:
         self._connections = connections
         self._limiter = limiter
         self._catalog = catalog
+        self._tools = tools
         self._metrics = metrics
         self._report = report
 
@@ -166,7 +170,8 @@ class RelayResponder:
         key.demand(model)
         connection.model, connection.leave = model, asked.wishes.on_disconnect
         most = min(self._settings.max_output_tokens, key.max_output_tokens or self._settings.max_output_tokens)
-        limited, place = await self._limited(request, connection, asked.request.completed(model, most))
+        completed = await self._tools.allowed(asked.request.completed(model, most), connection.principal)
+        limited, place = await self._limited(request, connection, completed)
         connection.timeline.admitted = time.monotonic()
         hop = await self._hops.start(connection, limited, connection.leave, key=idempotency)
         headers = hop.head.result().headers

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -111,6 +112,12 @@ class Config:
         """Yield each server's name that an order has, once."""
         orders = (self.default, *self.chains.values())
         yield from dict.fromkeys(name for order in orders for pool in order for name in pool)
+
+    def steps(self) -> Iterator[tuple[str, str]]:
+        """Yield from which server to which a stream goes on: to its equals, and to those that come next in an order."""
+        for order in (self.default, *self.chains.values()):
+            for pool, behind in zip_longest(order, order[1:], fillvalue=()):
+                yield from ((one, other) for one in pool for other in (*pool, *behind) if one != other)
 
     @property
     def named_models(self) -> tuple[str, ...]:

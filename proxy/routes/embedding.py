@@ -14,7 +14,7 @@ from proxy.routes.headers import caller_of
 from proxy.routes.responder import Parse, StreamResponder, refused
 from proxy.settings import ProxySettings
 from proxy.streams.registry import Streams
-from proxy.upstream.producer import FIRST_TOKEN_TIMEOUT
+from proxy.upstream.deadlines import FIRST_TOKEN_TIMEOUT
 from proxy.upstream.retry import Attempt
 from proxy.upstream.server import ModelServer
 from proxy.upstream.servers import Servers

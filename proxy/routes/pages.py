@@ -4,7 +4,9 @@ import time
 from typing import Any
 
 from proxy.streams.stream import Stream
-from services.wire.events import skipped
+from services.wire.body_writer import message_json
+from services.wire.event_data import call_data, result_data, skipped
+from services.wire.said_messages import messages_of
 
 
 def row_of(stream: Stream) -> dict[str, Any]:
@@ -30,14 +32,16 @@ def snapshot_of(stream: Stream) -> dict[str, Any]:
         "model": stream.model,
         "text": held.text,
         "thinking": held.thinking,
-        "tool_calls": [
-            {"call_id": call.call_id, "name": call.name, "arguments": call.arguments} for call in held.tool_calls
-        ],
+        "tool_calls": [call_data(call) for call in held.tool_calls],
         "chunks": stream.log.chunks,
         "bytes": stream.log.text_bytes,
         "last": stream.log.last,
         **skipped(stream.log.skipped_lines),
     }
+    if stream.tools is not None:
+        said = messages_of(stream.log.held(0))
+        page["tool_results"] = [result_data(result) for result in held.tool_results]
+        page["messages"] = [message_json(one) for one in said]
     if held.text_from:
         page["text_from"] = held.text_from
     if held.thinking_from:

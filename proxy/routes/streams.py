@@ -2,19 +2,26 @@
 
 import time
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
 from proxy.routes.headers import caller_of, dialect_of, is_follower, is_hop, position_asked, wants_snapshot
 from proxy.routes.pages import row_of, snapshot_of
-from proxy.routes.responder import Parse, StreamResponder
+from proxy.routes.responder import BODY_S, Parse, StreamResponder
 from proxy.settings import ProxySettings
+from proxy.streams.approvals import Heard
 from proxy.streams.registry import Streams
 from services.dialects import ollama_request
 from services.http import edge
 from services.wire import bodies
 from services.wire.events import ApiError, Code, Failed, FinishReason
 from services.wire.request import ModelRequest
+from services.wire.server_tools import approval_of
+
+APPROVAL_BYTES: Final = 1024
+_NOT_AWAITED: Final = Failed(Code.NOT_FOUND, "No call of this id waits for an approval.")
+_DECIDED: Final = Failed(Code.CONFLICT, "This call was decided the other way before.")
 
 
 class StreamRoutes:
@@ -22,7 +29,7 @@ class StreamRoutes:
 
     def __init__(self, settings: ProxySettings, streams: Streams, responder: StreamResponder) -> None:
         self._heartbeat_s = settings.heartbeat_s
-        self._chat = partial(ollama_request.chat, allowed=settings.allow_fields)
+        self._chat = partial(ollama_request.chat, allowed=(*settings.allow_fields, ollama_request.SERVER_TOOLS))
         self._generate = partial(ollama_request.generate, allowed=settings.allow_fields)
         self._streams = streams
         self._responder = responder
@@ -34,6 +41,7 @@ class StreamRoutes:
         router.add_get("/api/streams", self.running)
         router.add_get("/api/streams/{id}", self.follow, allow_head=False)  # it would begin to follow
         router.add_delete("/api/streams/{id}", self.stop)
+        router.add_post("/api/streams/{id}/tools/{call}", self.approve)
         router.add_get("/api/chats/{chat}", self.find_chat)
         router.add_delete("/api/followers/{follower}", self.depart)
 
@@ -78,6 +86,18 @@ class StreamRoutes:
         stream.stop(FinishReason.CANCELLED)
         await stream.upstream_closed.reached()
         return web.Response(status=200 if was_over else 202)
+
+    async def approve(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/streams/{id}/tools/{call}: a person's word about a call that waits for one."""
+        stream = self._streams.find(request.match_info["id"], caller_of(request).owner)
+        call_id = request.match_info["call"]
+        approve = approval_of(await edge.read_body(request, limit_bytes=APPROVAL_BYTES, patience_s=BODY_S))
+        heard = Heard.NOT_AWAITED if stream.approvals is None else stream.approvals.say(call_id, approve=approve)
+        if heard is Heard.NOT_AWAITED:
+            raise ApiError(_NOT_AWAITED)
+        if heard is Heard.CONTRADICTS:
+            raise ApiError(_DECIDED)
+        return edge.json_response({"call_id": call_id, "approve": approve}, status=202 if heard is Heard.TAKEN else 200)
 
     async def find_chat(self, request: web.Request) -> web.StreamResponse:
         """GET /api/chats/{chat}: the stream that runs for a page's chat, by the page's own name for it."""

@@ -4,11 +4,14 @@ An owner's turn is over when the next one is to be chosen, not when it is served
 it then. So forty requests of one person delay another by one answer at most, and nobody waits for ever: whoever comes
 after somebody else was served stands behind those who wait.
 Refused: the least served first, which lets newcomers without end pass by who has waited long.
+
+Before all of them, and among themselves first come first served, are those whose answer has begun already: nobody's
+turn is shorter for it, since theirs was counted when they were let in first.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
 Waiter = TypeVar("Waiter")
@@ -21,13 +24,14 @@ class FairLine(Generic[Waiter]):
         self._queues: OrderedDict[str, deque[Waiter]] = OrderedDict()
         self._served: str | None = None  # whose turn it is: behind all others, once somebody has to be chosen
         self._waiting = 0
+        self._begun: deque[Waiter] = deque()  # before everybody else
 
     def __len__(self) -> int:
         return self._waiting  # kept: a scrape's thread asks, too
 
     def __iter__(self) -> Iterator[Waiter]:
         rounds = zip_longest(*(self._queues[owner] for owner in self._turns()))
-        return (waiter for one_each in rounds for waiter in one_each if waiter is not None)
+        return chain(self._begun, (waiter for one_each in rounds for waiter in one_each if waiter is not None))
 
     def served(self, owner: str) -> None:
         """Note that ``owner`` is served without having waited."""
@@ -38,8 +42,17 @@ class FairLine(Generic[Waiter]):
         self._queues.setdefault(owner, deque()).append(waiter)
         self._waiting += 1
 
+    def enter_first(self, waiter: Waiter) -> None:
+        """Let ``waiter`` stand before all whose answer has not begun."""
+        self._begun.append(waiter)
+        self._waiting += 1
+
     def leave(self, owner: str, waiter: Waiter) -> bool:
         """Let ``waiter`` go; False if it is not here."""
+        if waiter in self._begun:
+            self._begun.remove(waiter)
+            self._waiting -= 1
+            return True
         queue = self._queues.get(owner, ())
         if waiter not in queue:
             return False
@@ -49,6 +62,9 @@ class FairLine(Generic[Waiter]):
 
     def next(self) -> Waiter:
         """Take out who is served next; there must be one."""
+        if self._begun:
+            self._waiting -= 1
+            return self._begun.popleft()
         if self._served is not None and self._served in self._queues:
             self._queues.move_to_end(self._served)
         self._served = owner = next(iter(self._queues))
@@ -62,7 +78,7 @@ class FairLine(Generic[Waiter]):
         newest = len(turns) - (self._served in self._queues)  # before whose turn it is
         turn = turns.index(owner) if owner in turns else newest
         before = (min(len(self._queues[one]), mine + (at < turn)) for at, one in enumerate(turns) if one != owner)
-        return sum(before) + mine + 1
+        return len(self._begun) + sum(before) + mine + 1
 
     def greediest_but(self, owner: str) -> Waiter | None:
         """Return the last waiter of who has most, if ``owner`` would still have fewer with one more; else None."""

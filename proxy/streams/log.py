@@ -6,10 +6,22 @@ holds some 80,000 tokens and merging is slicing. Event objects are made when som
 
 from array import array
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from services.wire.events import Failed, Finished, Signature, Started, Terminal, Thinking, Token, ToolCall, ToolResult
+from services.wire.events import (
+    Failed,
+    Finished,
+    Logged,
+    Signature,
+    Started,
+    Terminal,
+    Thinking,
+    Token,
+    ToolCall,
+    ToolResult,
+)
 from services.wire.ids import BadPosition
 from services.wire.native import Numbered, TextKind
 
@@ -74,6 +86,7 @@ class Snapshot:
     text: str
     thinking: str
     tool_calls: list[ToolCall]
+    tool_results: list[ToolResult]
     text_from: int
     thinking_from: int
 
@@ -87,6 +100,7 @@ class StreamLog:
     Attributes:
         kept_after: events after this number stay whatever they weigh, for nobody has had the chance to read them yet;
             what one read of the model server can bring is bounded by the longest line.
+        on_call: makes what is told of a call that the model makes, where not every call is the client's.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -106,6 +120,7 @@ class StreamLog:
         self.late = 0  # events that came after the terminal one, and were dropped
         self.end: Terminal | None = None
         self.kept_after = _NEVER
+        self.on_call: Callable[[ToolCall], ToolCall] | None = None
 
     def text(self, kind: TextKind, part: str) -> None:
         """Append a part of the answer; empty text is no event, and text over 64 KiB is several."""
@@ -150,6 +165,8 @@ class StreamLog:
             case Finished() | Failed():
                 self.end = event
             case ToolCall():
+                if self.on_call is not None:
+                    event = self.on_call(event)
                 self.chunks += 1
                 self.tool_calls += 1
             case Started() | Signature() | ToolResult():  # no content
@@ -182,10 +199,15 @@ class StreamLog:
             raise LeftTheLog
         return self._batch(position)
 
+    def held(self, position: int) -> list[Logged]:
+        """Return all that is held and follows ``position``, in order; what has left the log is missing from it."""
+        return [run.after(position)[1] for run in self._runs if run.last > position]
+
     def snapshot(self) -> Snapshot:
         """Return what is held, text and thinking each in one piece."""
         parts: dict[TextKind, list[str]] = {Token: [], Thinking: []}
         calls: list[ToolCall] = []
+        results: list[ToolResult] = []
         for run in self._runs:
             if isinstance(run, _TextRun):
                 parts[run.kind].append(run.text.decode())
@@ -193,12 +215,14 @@ class StreamLog:
             match run.event:
                 case ToolCall():
                     calls.append(run.event)
-                case Started() | Signature() | ToolResult() | Finished() | Failed():  # its status tells of the end
+                case ToolResult():
+                    results.append(run.event)
+                case Started() | Signature() | Finished() | Failed():  # its status tells of the end
                     pass
                 case _:
                     assert_never(run.event)
         text, thinking = "".join(parts[Token]), "".join(parts[Thinking])
-        return Snapshot(text, thinking, calls, self._left[Token], self._left[Thinking])
+        return Snapshot(text, thinking, calls, results, self._left[Token], self._left[Thinking])
 
     def check_position(self, position: int) -> None:
         """Refuse a position from which nobody could go on without a gap.

@@ -100,13 +100,17 @@ class _Line:
     def held(self) -> int:
         return len(self._holders)
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place, *, begun: bool = False) -> None:
         if len(self._holders) < self.permits:
-            self.waiting.served(place.owner)
+            if not begun:
+                self.waiting.served(place.owner)
             self._grant(place)
+            return
+        if begun:
+            self.waiting.enter_first(place)
         else:
             self.waiting.enter(place.owner, place)
-            self._tell_positions()
+        self._tell_positions()
 
     def leave(self, place: Place) -> None:
         if place in self._holders:
@@ -192,8 +196,21 @@ class Admission:
         for name, line in self._lines.items():
             line.resize(self._permits_of(name))
 
+    def enter_again(self, model: str, owner: str) -> Place:
+        """Take a permit, or a place in line before all whose answer has not begun, for a further turn of an answer.
+
+        A full line does not refuse it: it was let in once.
+        """
+        name = canonical(model)
+        permits = self._permits_of(name)
+        line = self._lines.setdefault(name, _Line(permits))
+        line.resize(permits)
+        place = Place(line, owner)
+        line.enter(place, begun=True)
+        return place
+
     def left(self, model: str, answer_s: float | None) -> None:
-        """Note how long an answer held its permit, and forget the line of a model that nobody asks for.
+        """Note how long a turn held its permit, and forget the line of a model that nobody asks for.
 
         Args:
             answer_s: in seconds; None where the model said nothing: a refusal is no measure of an answer.

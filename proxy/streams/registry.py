@@ -5,7 +5,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from proxy.settings import ProxySettings
 from proxy.streams.caller import Caller, Lifetimes
@@ -32,6 +32,9 @@ _WAIT_TOO_LONG: Final = Failed(
 )
 
 
+Name = TypeVar("Name")
+
+
 class InLine(Protocol):
     """What a stream has while it runs: its permit, or its place in line."""
 
@@ -47,10 +50,18 @@ class InLine(Protocol):
     def moved(self, moved: Callable[[int], None]) -> None: ...
 
 
-Begun = tuple[InLine, Callable[[Stream], Coroutine[Any, Any, None]]]
-"""What a request holds that was let in, and what makes the coroutine that produces its stream, gives that back, and
-then calls :meth:`Streams.ended`."""
-Name = TypeVar("Name")
+class Begun(NamedTuple):
+    """What a request holds that was let in.
+
+    Attributes:
+        produce: makes the coroutine that produces its stream, gives ``place`` back, and then calls
+            :meth:`Streams.ended`.
+        tools: those of the server that its model is offered, by name; None where none were asked for.
+    """
+
+    place: InLine
+    produce: Callable[[Stream], Coroutine[Any, Any, None]]
+    tools: tuple[str, ...] | None = None
 
 
 class Streams:
@@ -109,8 +120,8 @@ class Streams:
                 already.
         """
         self._refuse_if_closed(caller)
-        place, produce = self._begin(asked, caller)
-        stream = self._create(asked, caller, accepted)
+        place, produce, tools = self._begin(asked, caller)
+        stream = self._create(asked, caller, accepted, tools)
         place.moved = lambda position: stream.show(Status(Phase.QUEUED, position))
         if (position := place.position) is not None:
             place.moved(position)
@@ -212,7 +223,9 @@ class Streams:
         if self.has_departed(caller.follower):
             raise ApiError(Failed(Code.STREAM_GONE, "This follower has left."))
 
-    def _create(self, asked: Asked[ModelRequest], caller: Caller, accepted: float) -> Stream:
+    def _create(
+        self, asked: Asked[ModelRequest], caller: Caller, accepted: float, tools: tuple[str, ...] | None
+    ) -> Stream:
         stream = Stream(
             new_stream_id(self._settings.instance, secrets.token_bytes(SECRET_BYTES)),
             caller,
@@ -221,6 +234,7 @@ class Streams:
             timeline=StreamTimeline(accepted, parsed=time.monotonic()),
             lifetimes=self._lifetimes,
             provider=self._provider,
+            tools=tools,
             forget=self._forget,
             grew=self._grew,
         )

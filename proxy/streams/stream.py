@@ -36,6 +36,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from proxy.streams.approvals import Approvals
 from proxy.streams.caller import Caller, Lifetimes
 from proxy.streams.follower import Follower
 from proxy.streams.log import StreamLog
@@ -68,6 +69,7 @@ class Stream:
     """A stream from its acceptance until it is forgotten.
 
     Args:
+        tools: the names of the server's tools that the model is offered; None where none were asked for.
         forget: told when a finished stream need not be replayed any more.
         grew: told by how many bytes the log has grown.
     """
@@ -82,6 +84,7 @@ class Stream:
         timeline: StreamTimeline,
         lifetimes: Lifetimes,
         provider: str,
+        tools: tuple[str, ...] | None = None,
         forget: Callable[["Stream"], None],
         grew: Callable[[int], None],
     ) -> None:
@@ -100,6 +103,9 @@ class Stream:
         self.dropped: tuple[str, ...] = ()
         self.label = ""  # its model in the metrics, decided once
         self.attempts = 0
+        self.tools = tools
+        self.turns = 1
+        self.approvals: Approvals | None = None  # of calls; None where nobody may be asked
         self.last_word: Completion | None = None
         self.retry_after_s: float | None = None  # what the model server asked for when it refused
         self.followers: Presence[Follower] = Presence(caller.leave)
@@ -116,7 +122,7 @@ class Stream:
         self._status = StatusThrottle(partial(_tell, self.followers))  # not a method: the two would hold each other
         self._commit_timer: asyncio.TimerHandle | None = loop.call_later(COMMIT_S, self.commit)
         self.log.kept_after = 0
-        self.log.append(Started(stream_id, self.model, lifetimes.unfollowed_s(caller.leave)))
+        self.log.append(Started(stream_id, self.model, lifetimes.unfollowed_s(caller.leave), tools))
 
     def produced_by(self, abort: Callable[[], None]) -> None:
         """Name the producer's way to stop."""
@@ -261,10 +267,11 @@ class Stream:
             usage=usage,
             chunks=self.log.chunks,
             bytes=self.log.text_bytes,
-            timing=self.timeline.timing(word),
+            timing=self.timeline.timing(word, with_tools=self.tools is not None),
             served_by=self._served_by() if self.attempts else None,
             skipped_lines=self.log.skipped_lines,
             last_word=word.fields if word else {},
+            turns=None if self.tools is None else self.turns,
         )
 
     def _served_by(self) -> ServedBy:

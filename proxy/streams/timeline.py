@@ -8,18 +8,23 @@ from services.telemetry.stages import milliseconds, output_rate, spread
 from services.telemetry.timeline import Timeline
 from services.wire.events import Completion, Timing
 
-STAGES: Final = ("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "post", "unknown")
+STAGES: Final = (
+    *("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "tools", "post", "unknown"),
+)
 
 
 @dataclass(slots=True)
 class LaterTurn:
     """The moments of a turn that follows another.
 
-    ``spoken`` is the last content of the turn before, and ``answered`` when the read came that ended it.
+    ``spoken`` is the last content of the turn before, and ``answered`` when the read came that ended it; ``tools_done``
+    is when the tools that it called had run, and ``admitted`` when this turn had its permit.
     """
 
     spoken: float
     answered: float
+    tools_done: float | None = None
+    admitted: float | None = None
     asked: float | None = None
     first_content: float | None = None
 
@@ -52,6 +57,32 @@ class StreamTimeline(Timeline):
             self.later[-1].first_content = self.answered
         self.later.append(LaterTurn(self.last_content or self.answered, self.answered))
         self.last_content = self.answered = None
+
+    def tools_ran(self, now: float) -> None:
+        """The tools that the turn before called have run."""
+        self.later[-1].tools_done = now
+
+    def turn_admitted(self, now: float) -> None:
+        """A turn has its permit."""
+        if self.later:
+            self.later[-1].admitted = now
+        else:
+            self.admitted = self.admitted or now
+
+    @property
+    def permit_s(self) -> float | None:
+        """How long the turn that is over held its permit; None where the model said nothing in it."""
+        admitted, spoke = self.admitted, self.first_content
+        if self.later:
+            admitted, spoke = self.later[-1].admitted, self.later[-1].first_content
+        until = self.ended or self.answered
+        return None if admitted is None or spoke is None or until is None else until - admitted
+
+    @property
+    def tools_s(self) -> float:
+        """How long tools ran, or waited for somebody's approval, while no turn did."""
+        over = self.ended or self.accepted
+        return sum((over if turn.tools_done is None else turn.tools_done) - turn.answered for turn in self.later)
 
     @property
     def upstream_s(self) -> float | None:
@@ -93,6 +124,8 @@ class StreamTimeline(Timeline):
         for turn in self.later:
             yield "decode", turn.spoken
             yield "post", turn.answered
+            yield "tools", turn.tools_done
+            yield "admission", turn.admitted
             yield "connect", turn.asked
             yield "unknown", turn.first_content
         yield "decode", self.last_content
@@ -122,14 +155,7 @@ class StreamTimeline(Timeline):
             return silent_s
         return silent_s + max(0.0, self.answered - self.last_content)
 
-    @property
-    def answer_s(self) -> float | None:
-        """How long the answer held its permit; None where the model said nothing, or says it still."""
-        if self.admitted is None or self.first_content is None or self.ended is None:
-            return None
-        return self.ended - self.admitted
-
-    def timing(self, last_word: Completion | None) -> Timing:
+    def timing(self, last_word: Completion | None, *, with_tools: bool = False) -> Timing:
         """Return the `timing` of a `done` frame."""
         spent = self.stages(last_word)
         ended = self.ended or self.accepted
@@ -141,6 +167,7 @@ class StreamTimeline(Timeline):
             ttft_ms=None if self.first_content is None else _ms(self.first_content - self.accepted),
             total_ms=_ms(ended - self.accepted),
             tokens_per_s=self.rate(last_word),
+            tools_ms=_ms(self.tools_s) if with_tools else None,
         )
 
     def rate(self, last_word: Completion | None) -> float | None:
@@ -155,7 +182,7 @@ class StreamTimeline(Timeline):
         return output_rate(
             self.shown_tokens(usage.output_tokens, usage.reasoning_tokens),
             first,
-            self.last_content,
+            self.last_content or self.later[-1].spoken,
             pieces=self.content_reads,
             decode_s=last_word.decode_s,
         )

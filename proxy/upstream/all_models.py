@@ -1,4 +1,4 @@
-"""What all servers list, hold in memory and have wedged, together: for metrics that know models by name alone."""
+"""What all servers list and have wedged, together: for metrics that know models by name alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -6,8 +6,14 @@ from typing import Protocol
 from proxy.upstream.models import ModelsMetrics
 
 
-class AllModelsMetrics(ModelsMetrics, Protocol):
+class AllModelsMetrics(Protocol):
     """Who shows the models."""
+
+    def models_listed(self, names: Sequence[str]) -> None:
+        """The model servers list these."""
+
+    def models_loaded(self, server: str, vram_bytes: Mapping[str, int]) -> None:
+        """A server has these in memory, with so many bytes of it the graphics card's, and no others."""
 
     def models_wedged(self, names: Sequence[str]) -> None:
         """These models are wedged, and no others."""
@@ -24,29 +30,19 @@ class AllModels:
         self._metrics = metrics
         self._named = tuple(named)
         self._listed: dict[str, Sequence[str]] = {}
-        self._loaded: dict[str, Mapping[str, int]] = {}
         self._wedged: dict[str, Sequence[str]] = {}
         if self._named:  # where nobody lists any, what is asked for still has a label
             metrics.models_listed(self._named)
 
     def of(self, server: str) -> ModelsMetrics:
         """Return who is told what ``server`` lists and holds."""
-        return _OfServer(self, server)
+        return _OfServer(self, self._metrics, server)
 
     def listed(self, server: str, names: Sequence[str]) -> None:
         """A server lists these."""
         self._listed[server] = names
         every = [name for one in self._listed.values() for name in one]
         self._metrics.models_listed(list(dict.fromkeys([*every, *self._named])))
-
-    def loaded(self, server: str, vram_bytes: Mapping[str, int]) -> None:
-        """A server holds these in memory."""
-        self._loaded[server] = vram_bytes
-        together: dict[str, int] = {}
-        for held in self._loaded.values():
-            for name, size in held.items():
-                together[name] = together.get(name, 0) + size
-        self._metrics.models_loaded(together)
 
     def wedged(self, server: str, names: Sequence[str]) -> None:
         """These models are wedged at a server."""
@@ -55,12 +51,13 @@ class AllModels:
 
 
 class _OfServer:
-    def __init__(self, every: AllModels, server: str) -> None:
+    def __init__(self, every: AllModels, metrics: AllModelsMetrics, server: str) -> None:
         self._every = every
+        self._metrics = metrics
         self._server = server
 
     def models_listed(self, names: Sequence[str]) -> None:
         self._every.listed(self._server, names)
 
     def models_loaded(self, vram_bytes: Mapping[str, int]) -> None:
-        self._every.loaded(self._server, vram_bytes)
+        self._metrics.models_loaded(self._server, vram_bytes)

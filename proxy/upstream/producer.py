@@ -2,15 +2,15 @@
 
 An answer is made of turns, a turn of attempts, of which :class:`Walk` chooses each. The task waits; the tokens, and the
 end, pass through :class:`UpstreamCall` without it. Whatever ends the stream, its ``finally`` closes the upstream
-connection first and gives the permit back after that: one permit for all turns, of which today's have one.
+connection first and gives the permit back after that. A turn that another follows gives its own back, and the next
+stands in line again, before all whose answer has not begun: between them no model is asked.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -18,45 +18,29 @@ from proxy.providers.adapter import FINISH_S, AttemptFailed, Outcome
 from proxy.streams.stream import Stream
 from proxy.upstream.call import INTERNAL, UpstreamCall
 from proxy.upstream.condition import Try
-from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, NOT_ASKED, Attempt
+from proxy.upstream.deadlines import (
+    FIRST_TOKEN_TIMEOUT,
+    IDLE,
+    IDLE_FACTOR,
+    IDLE_S,
+    LAST_CHUNK_S,
+    NEXT_AFTER_S,
+    TOTAL,
+    WHOLE_S,
+    Deadlines,
+)
+from proxy.upstream.retry import LONGEST_RETRY_AFTER_S, Attempt, Past
 from proxy.upstream.server import ModelServer, today
+from proxy.upstream.tool_turns import ToolTurns
 from proxy.upstream.transport import Unreachable
 from proxy.upstream.turns import total_of
 from proxy.upstream.walk import Walk
 from services.http.connection import HttpCall
 from services.runtime.watchdog import Watchdog
-from services.wire.events import Code, Completion, Failed, FinishReason, Phase, Stage, Status
+from services.wire.events import Completion, Failed, FinishReason, Phase, Status
 from services.wire.request import ModelRequest
 
 log = structlog.get_logger()
-
-IDLE_FACTOR: Final = 4
-"""With tools or a format the model server holds a whole call back: its silence lasts longer."""
-LAST_CHUNK_S: Final = 1.0
-"""How long after its last word a model server may take to end the body; the connection can be kept if it does."""
-NEXT_AFTER_S: Final = 60.0
-"""How long a server may take to its first token where another could be asked, if its operator does not say."""
-WHOLE_S: Final = 120.0
-"""How long an answer may take that is not streamed: nothing is seen of it before."""
-IDLE_S: Final = 120.0
-"""How long a server may be silent that sends pings, and thinks hidden: from its last content."""
-
-FIRST_TOKEN_TIMEOUT: Final = Failed(
-    Code.UPSTREAM_TIMEOUT, "The model server gave no first token in time.", stage=Stage.FIRST_TOKEN
-)
-_IDLE: Final = Failed(Code.UPSTREAM_TIMEOUT, "The model server fell silent.", stage=Stage.IDLE)
-_TOTAL: Final = Failed(
-    Code.UPSTREAM_TIMEOUT, "The answer took longer than an answer may take.", stage=Stage.TOTAL, retryable=False
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long a model server may take, in seconds, where it has no times of its own."""
-
-    first_token_s: float
-    idle_s: float
-    total_s: float
 
 
 class ProducerMetrics(Protocol):
@@ -66,8 +50,8 @@ class ProducerMetrics(Protocol):
         """The wait in line ended: admitted, timeout or client_gone."""
         ...
 
-    def call_repeated(self, why: str) -> None:
-        """Another attempt is made."""
+    def call_repeated(self, server: str, why: str) -> None:
+        """Another attempt is made, since one at a server has failed."""
         ...
 
     def gaps_of(self, stream: Stream) -> Callable[[float], None]:
@@ -83,21 +67,13 @@ class ProducerMetrics(Protocol):
         ...
 
 
-NextTurn = Callable[[Stream, Completion], ModelRequest | None]
-"""Says what is asked behind a turn that ended so."""
-
-
-def one_turn(_stream: Stream, _word: Completion) -> None:
-    """Say that an answer has one turn, as today's have."""
-
-
 class Producer:
     """Produces one stream.
 
     Args:
         walk: its way along the model servers that may be asked: it has its permit, or a place in line.
         ended: told last, when everything is given back.
-        next_turn: asked at a turn's end, in the turn of its last read; None where that is the answer's.
+        turns: of an answer that may have more than one; None where the first turn's end is the answer's.
     """
 
     def __init__(
@@ -108,18 +84,18 @@ class Producer:
         deadlines: Deadlines,
         metrics: ProducerMetrics,
         ended: Callable[[Stream], None],
-        next_turn: NextTurn = one_turn,
+        turns: ToolTurns | None = None,
     ) -> None:
         self._stream = stream
         self._walk = walk
         self._deadlines = deadlines
         self._metrics = metrics
         self._ended = ended
-        self._next_turn = next_turn
-        self._request: ModelRequest | None = stream.request  # of the turn that comes next
+        self._turns = turns
         self._words: list[Completion] = []  # of the turns that are over
-        self._patience = IDLE_FACTOR if stream.request.wants_tools_or_format else 1
+        self._patience = IDLE_FACTOR if turns is not None or stream.request.wants_tools_or_format else 1
         self._is_permitted = False
+        self._turn_s: float | None = None  # for which the turn that is over held its permit
         self._is_whole = False  # the answer of the call that runs comes whole, at its end
         self._reading: UpstreamCall | None = None
         self._call: HttpCall | None = None
@@ -151,9 +127,32 @@ class Producer:
 
     async def _run_turns(self) -> None:
         """Run turns until one of them ends the answer."""
-        while self._request is not None:
-            request, self._request = self._request, None
+        turns, stream = self._turns, self._stream
+        request: ModelRequest | None = stream.request if turns is None else turns.first()
+        while request is not None:
             await self._run_turn(request)
+            request = None if turns is None or stream.log.end is not None else await self._between(turns)
+
+    async def _between(self, turns: ToolTurns) -> ModelRequest | None:
+        """Give the permit back, and stand in line again when the tools have run; None where the answer is over."""
+        stream, timeline = self._stream, self._stream.timeline
+        self._walk.end_turn(self._turn_s)
+        self._is_permitted = False
+        left_s = (timeline.admitted or timeline.accepted) + self._deadlines.total_s - time.monotonic()
+        try:
+            async with asyncio.timeout(left_s):
+                following = await turns.next()
+        except TimeoutError:
+            stream.finish(TOTAL)
+            return None
+        timeline.tools_ran(time.monotonic())
+        if isinstance(following, FinishReason):
+            stream.finish(total_of(self._words, following))
+            return None
+        stream.turns += 1
+        self._walk.begin_turn()
+        self._show_line()
+        return following
 
     async def _run_turn(self, request: ModelRequest) -> None:
         """Make attempts until a model server answers, or no other may follow."""
@@ -169,7 +168,7 @@ class Producer:
                 stream.show(Status(Phase.CONNECTING))
             elif attempt.number > last.attempt.number or attempt.server is not last.attempt.server:
                 stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
-                await self._back_off(attempt, last.failed.why)
+                await self._back_off(attempt, last)
             if last is not None and not stream.followers:  # whoever waited has left while another failed
                 stream.finish(FinishReason.ABANDONED)
                 return
@@ -194,8 +193,8 @@ class Producer:
         if result != "admitted":
             self._show_line()
             return False
-        timeline.admitted = timeline.admitted or time.monotonic()
-        if not stream.followers:  # nobody would read it: the model's time goes to who waits behind
+        timeline.turn_admitted(time.monotonic())
+        if not stream.followers and stream.turns == 1:  # nobody would read it: who waits behind gets the model's time
             stream.finish(FinishReason.ABANDONED)
             return False
         self._is_permitted = True
@@ -224,10 +223,10 @@ class Producer:
             self._stream.show(Status(Phase.QUEUED, position))
             self._stream.commit()
 
-    async def _back_off(self, attempt: Attempt[ModelServer], why: str) -> None:
+    async def _back_off(self, attempt: Attempt[ModelServer], last: Past[ModelServer]) -> None:
         """Say that another attempt is made, and wait as long as it is to wait."""
-        if why not in NOT_ASKED:
-            self._metrics.call_repeated(why)
+        if last.was_asked:
+            self._metrics.call_repeated(last.attempt.server.name, last.failed.why)
         named = attempt.server.name if self._walk.has_several else None
         self._stream.show(Status(Phase.RETRYING, attempt=attempt.number, server=named))
         await asyncio.sleep(attempt.wait_s)
@@ -314,11 +313,11 @@ class Producer:
             self._outcome.set_result(outcome)
         if isinstance(outcome, Completion):
             self._words.append(outcome)
-            self._request = self._next_turn(stream, outcome)
-            if self._request is None:
-                stream.finish(total_of(self._words))
+            reason = outcome.reason if self._turns is None else self._turns.ended(outcome)
+            if reason is not None:
+                stream.finish(total_of(self._words, reason))
             else:
-                self._walk.begin_turn()
+                self._turn_s = stream.timeline.permit_s
                 stream.timeline.next_turn()
                 stream.deliver()
         elif isinstance(outcome, Failed):
@@ -336,10 +335,12 @@ class Producer:
             self._call.abort()
             await self._closed(self._call)
         stream = self._stream
-        self._walk.leave(stream.timeline.answer_s)
+        self._walk.leave(stream.timeline.permit_s)
         if stream.stopped_at is not None:
             self._metrics.upstream_closed(time.monotonic() - stream.stopped_at)
-        self._reading = self._call = self._request = None  # they hold the prompt, and the kept stream holds us
+        if self._turns is not None:
+            self._turns.close()
+        self._reading = self._call = self._turns = None  # they hold the prompt, and the kept stream holds us
         stream.producer_ended()
         self._ended(stream)
 
@@ -360,9 +361,9 @@ class Producer:
             due, failed = reading.asked_at + self._first_token_s(server), FIRST_TOKEN_TIMEOUT
         else:
             since = reading.last_byte_at if is_ollama else reading.content_at  # pings hide a dead upstream
-            due, failed = (since or now) + idle_s, _IDLE
+            due, failed = (since or now) + idle_s, IDLE
         if now >= total_due:
-            due, failed = total_due, _TOTAL
+            due, failed = total_due, TOTAL
         if now >= due:
             if failed is None:
                 reading.end_here()

@@ -78,6 +78,11 @@ class ModelServer:
         """How many calls it is answering."""
         return self._running.total()
 
+    @property
+    def running_by_model(self) -> dict[str, int]:
+        """How many of each model, by the canonical name that was asked; safe to read in any thread."""
+        return dict(self._running)
+
     def calls(self, model: str) -> str:
         """Return what it calls ``model``."""
         return self.config.calls(model) or model
@@ -199,6 +204,11 @@ class Pool:
     wait_s: float
     line: str = ""
 
+    @property
+    def name(self) -> str:
+        """Its members' names."""
+        return "+".join(server.name for server in self.members)
+
     def with_members(self, members: tuple[ModelServer, ...]) -> "Pool":
         """Return the same lines in front of some of its members."""
         return replace(self, members=members)
@@ -210,6 +220,10 @@ class Pool:
             NotAdmitted: there is neither.
         """
         return self.admission.enter(self.line or model, owner, chance=chance)
+
+    def enter_again(self, model: str, owner: str) -> Place:
+        """Take a permit, or a place before all whose answer has not begun, for a further turn of an answer."""
+        return self.admission.enter_again(self.line or model, owner)
 
     def left(self, model: str, answer_s: float | None) -> None:
         """Note how long an answer held its permit."""
@@ -248,5 +262,5 @@ def _demands(request: ModelRequest) -> set[str]:
     """Return the capabilities without which a request is refused, in the words of Ollama's lists."""
     if not isinstance(request, ChatRequest):
         return {"vision"} if request.images else set()
-    demanded = {"tools"} if request.tools else set()
+    demanded = {"tools"} if request.tools or request.server_tools else set()
     return demanded | ({"vision"} if any(message.images for message in request.messages) else set())

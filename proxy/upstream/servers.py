@@ -13,10 +13,9 @@ from typing import Final, Protocol
 from proxy.config.config import ANY, Config, Order
 from proxy.streams.permits import Admission
 from proxy.upstream.breaker import State
-from proxy.upstream.models import ModelsMetrics
 from proxy.upstream.server import ModelServer, Pool, Route
 from proxy.upstream.walk import Walk, WalkMetrics
-from services.http.client import Connections, TransportError
+from services.http.client import TransportError
 from services.wire.events import ApiError, Code, Failed
 from services.wire.model_names import canonical, is_cloud_name
 from services.wire.request import ChatRequest, EmbedRequest, GenerateRequest, ModelRequest
@@ -34,7 +33,7 @@ _NOBODY_LOCAL: Final = Failed(
 _NOBODY: Final = Failed(Code.MODEL_NOT_FOUND, "No model server here has this model. Ask for one that /api/tags lists.")
 
 
-class ServersMetrics(ModelsMetrics, WalkMetrics, Protocol):
+class ServersMetrics(WalkMetrics, Protocol):
     """Who shows the servers."""
 
     def server_answers(self, name: str, *, up: bool) -> None:
@@ -131,25 +130,28 @@ class Servers:
         return 0.0 if any(able) else None
 
     @property
-    def connections(self) -> Connections:
-        """Those to all of them."""
-        each = [server.transport.connections() for server in self]
-        return Connections(
-            sum(one.active for one in each), sum(one.idle for one in each), sum(one.waiting for one in each)
-        )
-
-    @property
     def waiting(self) -> int:
         """How many streams wait in their lines."""
-        return sum(pool.admission.waiting for pool in self._all_pools())
+        return sum(self.waiting_by_line.values())
 
     @property
-    def held_by_model(self) -> Mapping[str, int]:
-        """How many permits are taken, by a model's canonical name or a server's; safe to read in any thread."""
-        held: dict[str, int] = {}
+    def waiting_by_line(self) -> dict[str, int]:
+        """How many wait, by the names of those that they wait for; safe to read in any thread."""
+        waiting: dict[str, int] = {}
         for pool in self._all_pools():
-            for name, count in pool.admission.held_by_model.items():
-                held[name] = held.get(name, 0) + count
+            if not pool.line:  # else nobody may wait
+                waiting[pool.name] = waiting.get(pool.name, 0) + pool.admission.waiting
+        return waiting
+
+    def held_by_model(self, server: ModelServer) -> Mapping[str, int]:
+        """Return how many permits of a server are taken, by a model's canonical name; safe to call in any thread.
+
+        A pool's are nobody's before the call is made.
+        """
+        held = server.running_by_model
+        for pool in self._all_pools():
+            if pool.members == (server,) and not pool.line:
+                held |= pool.admission.held_by_model
         return held
 
     @property

@@ -1,22 +1,23 @@
 """What the turns of one answer add up to. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from services.wire.events import Completion, Usage
+from services.wire.events import Completion, FinishReason, Usage
 
 N = TypeVar("N", int, float)
 
 
-def total_of(words: Sequence[Completion]) -> Completion:
-    """Return the last word of an answer by the last words of its turns: the last one's reason, and sums.
+def total_of(words: Sequence[Completion], reason: FinishReason) -> Completion:
+    """Return the last word of an answer by the last words of its turns: sums, and the answer's own reason.
 
     What one of them did not say is not known of the whole either: half a count would pass for all of it.
     """
     if len(words) == 1:
-        return words[0]
+        return words[0] if words[0].reason is reason else replace(words[0], reason=reason)
     return Completion(
-        words[-1].reason,
+        reason,
         _usage([word.usage for word in words]),
         load_s=_sum(word.load_s for word in words),
         prefill_s=_sum(word.prefill_s for word in words),

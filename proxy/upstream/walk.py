@@ -150,19 +150,32 @@ class Walk:
         self._history.append(Past(self.step, failed, took_s, content))
         self.step = self._next()
 
-    def begin_turn(self) -> None:
-        """Another turn begins, behind content: only the server that gave it may be asked."""
+    def end_turn(self, turn_s: float | None) -> None:
+        """A turn is over and another will follow, behind content: only the server that gave it may be asked.
+
+        Its permit is given back: a tool, or who has to approve a call, may take long.
+
+        Args:
+            turn_s: how long the turn held it; None where the model said nothing.
+        """
         assert isinstance(self.step, Attempt)
         assert self._pool is not None
         server, self._history = self.step.server, []
         self._route = Route((self._pool.with_members((server,)),))
         self.step = Attempt(server)
+        self.leave(turn_s)
+
+    def begin_turn(self) -> None:
+        """Another turn begins: it has its permit, or a place in line before all whose answer has not begun."""
+        self._pool = self._route.pools[0]
+        self.place = self._pool.enter_again(self._model, self._owner)
+        self.place.moved = self._moved
 
     def leave(self, answer_s: float | None) -> None:
         """Give the permit back, or the place in line; harmless when repeated.
 
         Args:
-            answer_s: how long the answer held its permit; None where the model said nothing.
+            answer_s: how long the turn held its permit; None where the model said nothing.
         """
         if self.place is not None and self._pool is not None:
             self.place.leave()

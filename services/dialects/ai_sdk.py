@@ -17,6 +17,7 @@ from services.dialects.anthropic import failure_of
 from services.dialects.dialect import Answer
 from services.dialects.foreign import HEARTBEAT_S, Told, Wanted, refusal_head, shown_id
 from services.wire import sse
+from services.wire.event_data import skipped, status_data
 from services.wire.events import (
     ApiError,
     Failed,
@@ -31,9 +32,8 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
-    skipped,
 )
-from services.wire.native import Numbered, TextKind, status_data
+from services.wire.native import Numbered, TextKind
 
 _FINISH_REASONS: Final[Mapping[FinishReason, str]] = {
     FinishReason.STOP: "stop",

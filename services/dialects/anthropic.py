@@ -22,6 +22,7 @@ from services.dialects.estimate import BYTES_PER_TOKEN, input_tokens
 from services.dialects.foreign import HEARTBEAT_S, Told, Wanted, refusal_head, shown_id
 from services.dialects.ollama import STOPPED, was_stopped
 from services.wire import sse
+from services.wire.event_data import skipped
 from services.wire.events import (
     RULES,
     ApiError,
@@ -38,7 +39,6 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
-    skipped,
 )
 from services.wire.native import JSON_HEADERS, Numbered, TextKind
 

@@ -112,6 +112,8 @@ class Gathering:
             case Started() | Signature() | ToolResult():
                 self._end_text()
                 self._whole.append((number, event))
+                if isinstance(event, ToolResult):
+                    self.bytes += len(event.content.encode())
             case Finished() | Failed():
                 self.close(event)
             case _:
@@ -129,5 +131,5 @@ def text_of(events: Sequence[Numbered], kind: type[Token | Thinking]) -> str:
 
 
 def calls_of(events: Sequence[Numbered]) -> list[ToolCall]:
-    """Return the tool calls."""
-    return [event for _, event in events if isinstance(event, ToolCall)]
+    """Return the tool calls that the client is to run."""
+    return [event for _, event in events if isinstance(event, ToolCall) and not event.runs_here]

@@ -7,8 +7,11 @@ import orjson
 
 from services.dialects.dialect import Answer
 from services.dialects.gathering import calls_of, text_of
-from services.wire.events import Finished, Signature, Started, Thinking, Token, ToolCall, skipped
-from services.wire.native import JSON_HEADERS, Numbered, usage_object
+from services.wire.body_writer import message_json
+from services.wire.event_data import skipped, timing_data, usage_object
+from services.wire.events import Finished, Signature, Started, Thinking, Token, ToolCall
+from services.wire.native import JSON_HEADERS, Numbered
+from services.wire.said_messages import messages_of
 
 
 class NativeObject:
@@ -23,14 +26,18 @@ class NativeObject:
             message["tool_calls"] = [_called(call) for call in calls]
         if signatures := [event for _, event in events if isinstance(event, Signature)]:
             message["extra"] = signatures
-        body = {
+        started = next((event for _, event in events if isinstance(event, Started)), None)
+        body: dict[str, Any] = {
             "message": message,
-            "model": next((event.model for _, event in events if isinstance(event, Started)), ""),
+            "model": "" if started is None else started.model,
             "usage": usage_object(end.usage),
-            "timing": end.timing,
+            "timing": timing_data(end.timing),
             "finish_reason": end.reason,
             **skipped(end.skipped_lines),
         }
+        if started is not None and started.tools is not None:
+            said = messages_of(event for _, event in events)
+            body |= {"tools": started.tools, "messages": [message_json(one) for one in said], "turns": end.turns}
         return 200, JSON_HEADERS, orjson.dumps(body)
 
 

@@ -13,6 +13,7 @@ import orjson
 from services.dialects.dialect import Answer
 from services.dialects.gathering import calls_of, text_of
 from services.wire import native, sse
+from services.wire.event_data import served_by_data, skipped
 from services.wire.events import (
     ApiError,
     Failed,
@@ -27,7 +28,6 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
-    skipped,
 )
 from services.wire.native import Numbered, TextKind
 
@@ -101,6 +101,8 @@ class OllamaLines:
         match event:
             case Token() | Thinking():
                 return self.text(type(event), 0, event.content)
+            case ToolCall(runs_here=True):  # it is none of the reader's to run
+                return b""
             case ToolCall():
                 self._calls += 1
                 return json_line(self._part("", tool_calls=[tool_call(event, self._calls - 1)]))
@@ -183,7 +185,7 @@ def last_fields(end: Finished) -> Mapping[str, Any]:
     }
     counts = {} if end.usage is None else {_INPUT: end.usage.input_tokens, _OUTPUT: end.usage.output_tokens}
     fields |= {name: count for name, count in counts.items() if count is not None}
-    return {**fields, "served_by": native.served_by_data(end.served_by)}
+    return {**fields, "served_by": served_by_data(end.served_by)}
 
 
 def was_stopped(end: Finished) -> bool:

@@ -10,6 +10,7 @@ Ollama takes a prompt or a conversation in which nothing is said for an order: t
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import PlainValidator
@@ -17,7 +18,15 @@ from pydantic_core import PydanticCustomError
 
 from services.wire import bodies
 from services.wire.bodies import Integer, ModelName
-from services.wire.request import Asked, EmbedRequest, ModelRequest, Wishes, demand_model
+from services.wire.request import (
+    Asked,
+    EmbedRequest,
+    ModelRequest,
+    Wishes,
+    demand_model,
+    refuse_tools_beside_format,
+)
+from services.wire.server_tools import ServerToolNames, server_tools
 from services.wire.validation import Part, read, validated
 
 ALLOWABLE: Final = ("keep_alive", "options.num_ctx", "options.num_thread", "options.num_gpu", "options.num_batch")
@@ -36,7 +45,9 @@ _RUNNER_OPTIONS: Final = (
 )
 _OPTION: Final = "options."
 _OPTIONS_NOT_OFFERED: Final = tuple(_OPTION + name for name in _RUNNER_OPTIONS)
-_DROPPED: Final = (*_NOT_OFFERED, *_OPTIONS_NOT_OFFERED)
+SERVER_TOOLS: Final = "server_tools"
+"""A field of ours that is offered where the answer is a stream of frames, and dropped from Ollama's own shapes."""
+_DROPPED: Final = (SERVER_TOOLS, *_NOT_OFFERED, *_OPTIONS_NOT_OFFERED)
 _DROPPED_OF_EMBEDDING: Final = (
     "keep_alive",
     *_OPTIONS_NOT_OFFERED,
@@ -82,6 +93,8 @@ class _Body(bodies.Body):
 class OllamaChat(_Body, bodies.ChatBody):
     """The body of ``/api/chat``."""
 
+    server_tools: ServerToolNames | None = None
+
 
 class Generate(_Body, bodies.GenerateBody):
     """The body of ``/api/generate``."""
@@ -120,7 +133,7 @@ def chat(raw: bytes, *, allowed: Collection[str] = ()) -> Asked[ModelRequest]:
     """Read the body of a chat. It may say nothing: see :attr:`Wishes.order`.
 
     Args:
-        allowed: those of :data:`ALLOWABLE` that are offered, too.
+        allowed: those of :data:`ALLOWABLE` that are offered, too, and :data:`SERVER_TOOLS` where it is.
 
     Raises:
         BadBody: with the first fault found.
@@ -129,7 +142,11 @@ def chat(raw: bytes, *, allowed: Collection[str] = ()) -> Asked[ModelRequest]:
     offered, dropped = _offered(given, _DROPPED, allowed)
     body = validated(OllamaChat, offered, extra="ignore")
     demand_model(body.model)
-    return _asked(bodies.chat_request(body), body, dropped, given)
+    request = bodies.chat_request(body)
+    if body.server_tools:
+        request = replace(request, server_tools=server_tools(body.server_tools, attended=True))
+        refuse_tools_beside_format(request)
+    return _asked(request, body, dropped, given)
 
 
 def generate(raw: bytes, *, allowed: Collection[str] = ()) -> Asked[ModelRequest]:

@@ -15,6 +15,7 @@ from services.dialects.gathering import calls_of, text_of
 from services.dialects.openai_chat_request import chat
 from services.dialects.openai_error import error_of_end, stopped_answer
 from services.wire import native, sse
+from services.wire.event_data import skipped
 from services.wire.events import (
     Failed,
     Finished,
@@ -28,7 +29,6 @@ from services.wire.events import (
     ToolCall,
     ToolResult,
     Usage,
-    skipped,
 )
 from services.wire.native import Numbered, TextKind
 

@@ -7,7 +7,8 @@ import orjson
 from services.dialects.dialect import Answer
 from services.dialects.foreign import refusal_head
 from services.wire import native
-from services.wire.events import RULES, ApiError, Failed, Finished, FinishReason, Terminal, skipped
+from services.wire.event_data import skipped
+from services.wire.events import RULES, ApiError, Failed, Finished, FinishReason, Terminal
 
 STOPPED: Final = "The answer was stopped."
 _STOPS: Final = frozenset({FinishReason.CANCELLED, FinishReason.ABANDONED})

@@ -10,7 +10,8 @@ from services.dialects.estimate import input_tokens
 from services.dialects.foreign import Told, Wanted, sealed, shown_id
 from services.dialects.openai_error import stopped_answer
 from services.wire import native
-from services.wire.events import Finished, FinishReason, Started, Thinking, Token, ToolCall, Usage, skipped
+from services.wire.event_data import skipped
+from services.wire.events import Finished, FinishReason, Started, Thinking, Token, ToolCall, Usage
 from services.wire.native import Numbered
 
 Item = dict[str, Any]

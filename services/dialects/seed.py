@@ -10,6 +10,7 @@ from typing import Any, ClassVar, assert_never
 import orjson
 
 from services.wire import sse
+from services.wire.event_data import call_data, done_data, error_object, offered, result_data, skipped, status_data
 from services.wire.events import (
     EVENT_NAMES,
     Failed,
@@ -23,10 +24,8 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
-    error_object,
-    skipped,
 )
-from services.wire.native import Numbered, TextKind, done_data, status_data
+from services.wire.native import Numbered, TextKind
 
 _UNNAMED = (Token, Finished)
 
@@ -86,13 +85,13 @@ class SeedFrames:
     def _data(self, event: Started | Thinking | ToolCall | ToolResult | Finished | Failed) -> Mapping[str, Any]:
         match event:
             case Started():
-                return {"stream_id": event.stream_id, "model": event.model}
+                return {"stream_id": event.stream_id, "model": event.model, **offered(event)}
             case Thinking(content):
                 return {"thinking": content}
-            case ToolCall(call_id, name, arguments):
-                return {"tool_call": {"call_id": call_id, "name": name, "arguments": arguments}}
-            case ToolResult(call_id, name, ok, content):
-                return {"tool_result": {"call_id": call_id, "name": name, "ok": ok, "content": content}}
+            case ToolCall():
+                return {"tool_call": call_data(event)}
+            case ToolResult():
+                return {"tool_result": result_data(event)}
             case Finished():
                 data = _without_type(done_data(event))
                 return {"done_reason": data.pop("finish_reason"), "model": self._model, **data}

@@ -32,6 +32,8 @@ class Script:
     burst: int = 1
     think: int | None = None
     calls: int | None = None
+    rounds: int = 1
+    tool: str = ""
     load: float = 0.0
     prefill: float = 0.0
     pace: float = 1.0
@@ -113,7 +115,9 @@ PARAMETERS: Final[Mapping[str, Number | Word]] = {
     "jitter": Number(False, 0, 1, "each gap is between 1-X and 1+X of the mean one"),
     "burst": Number(True, 1, 1000, "lines in one write, at the same mean rate"),
     "think": Number(True, 0, _MANY, "tokens of reasoning before the text, unless think is false in the request"),
-    "calls": Number(True, 0, 16, "tool calls made where tools are offered and no result has come"),
+    "calls": Number(True, 0, 16, "tool calls made at once where tools are offered and no result has come"),
+    "rounds": Number(True, 1, 100, "turns with tool calls, one behind the results of the other"),
+    "tool": Word(None, "the tool that is called, offered or not; absent: the offered ones in turn"),
     "load": Number(False, 0, _DAY_S, "seconds to load the model when it is not"),
     "prefill": Number(False, 0, _DAY_S, "seconds from the permit to the first token"),
     "pace": Number(False, 0, 1000, "recordings: waits are X times the recorded ones; 0: none"),

@@ -1,7 +1,7 @@
 """What a model says to a request: reasoning, text, tool calls, in pieces of some tokens each; no clock."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from random import Random
 from string import ascii_lowercase, digits
@@ -63,12 +63,31 @@ def thinks(model: Model, ask: Ask) -> bool:
 
 
 def tool_calls(model: Model, ask: Ask) -> list[dict[str, Any]]:
-    """Return the calls made instead of text: none without tools, or once a result has come."""
-    answered = bool(ask.messages) and ask.messages[-1].get("role") == "tool"
-    if "tools" not in model.capabilities or not ask.tools or answered:
+    """Return the calls made instead of text: none without tools, or once the results of all rounds have come."""
+    script, done = model.script, _rounds_done(ask)
+    if "tools" not in model.capabilities or not ask.tools or done >= script.rounds:
         return []
-    count = 1 if model.script.calls is None else model.script.calls
-    return [_call(ask.tools[index % len(ask.tools)], index, model.script.seed) for index in range(count)]
+    count = 1 if script.calls is None else script.calls
+    tools = _named(script.tool, ask.tools) if script.tool else ask.tools
+    return [_call(tools[(done * count + index) % len(tools)], index, script.seed + done) for index in range(count)]
+
+
+def _named(name: str, tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the tool of that name, whether or not it is among those that are offered."""
+    unknown = {"function": {"name": name}}
+    return [next((one for one in tools if one.get("function", {}).get("name") == name), unknown)]
+
+
+def _rounds_done(ask: Ask) -> int:
+    """Return how many turns with calls the conversation has behind the user's last word; each must have a result."""
+    rounds = 0
+    for message in reversed(ask.messages):
+        if message.get("role") == "user":
+            break
+        rounds += bool(message.get("tool_calls"))
+    if ask.messages and ask.messages[-1].get("role") == "tool":
+        return max(rounds, 1)  # a result without its call counts as one
+    return 0
 
 
 def thoughts(n: int, seed: int, size: int = 0) -> list[str]:

@@ -39,6 +39,8 @@ CHUNKS_PER_SAMPLE: Final = 16
 """One chunk in so many is timed on its way through: the others need no second look at the clock."""
 OP: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 MODEL: Final = "gen_ai_request_model"
+SERVER: Final = "server"
+"""An upstream server, by the name that it has in this tier's configuration."""
 
 
 class StreamMetrics(Families):
@@ -144,11 +146,12 @@ class StreamMetrics(Families):
         """The upstream server was asked whether it is there."""
         self.up.labels(self._upstream).set(up)
 
-    def show_connections(self, count: Callable[[], Connections]) -> None:
-        """Let the scrape count the connections to the upstream server."""
-        self.connections.labels("active").set_function(lambda: count().active)
-        self.connections.labels("idle").set_function(lambda: count().idle)
-        self.connections.labels("waiting").set_function(lambda: count().waiting)
+    def show_connections(self, count: Callable[[], Connections], server: str = "") -> None:
+        """Let the scrape count the connections to an upstream server."""
+        name = server or self._upstream
+        self.connections.labels(name, "active").set_function(lambda: count().active)
+        self.connections.labels(name, "idle").set_function(lambda: count().idle)
+        self.connections.labels(name, "waiting").set_function(lambda: count().waiting)
 
     # --- declarations
 
@@ -204,13 +207,13 @@ class StreamMetrics(Families):
         self.cancel = histogram(
             "llm_upstream_cancel_seconds", "told to stop until the upstream connection is closed", OWN_LATENCY_BUCKETS_S
         )
-        self.retries = counter("llm_upstream_retries", "attempts beyond the first", ["reason"])
+        self.retries = counter("llm_upstream_retries", "attempts beyond the first", [SERVER, "reason"])
         for why in retries:
-            self.retries.labels(why)
+            self.retries.labels(upstream, why)
         self.violations = counter("llm_protocol_violations", "what a peer sent against the protocol", ["peer", "kind"])
         self.up = self.gauge("llm_upstream_up", "1 while the upstream server answers", ["upstream"])
         self.up.labels(upstream)
-        self.connections = self.gauge("llm_upstream_connections", "to the upstream server, now", ["state"])
+        self.connections = self.gauge("llm_upstream_connections", "to the upstream server, now", [SERVER, "state"])
 
     def _declare_admission(self, rejections: Sequence[str]) -> None:
         self.admission_wait = self.histogram(
@@ -218,8 +221,6 @@ class StreamMetrics(Families):
         )
         for result in ("admitted", "timeout", "client_gone"):
             self.admission_wait.child(result)
-        self.queue_length = self.gauge("llm_admission_queue_length", "waiting now")
-        self.slots = self.gauge("llm_admission_slots", "how many may run at once")
         self.rejected = self.counter("llm_admission_rejected", "refused at the door, by code", ["reason"])
         for code in rejections:
             self.rejected.labels(code)

@@ -9,6 +9,7 @@ can be the newer one. What the fields mean together is request.py's. The rules a
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -35,8 +36,10 @@ from services.wire.request import (
     demand_content,
     demand_model,
     refuse_many_images,
+    refuse_tools_beside_format,
 )
 from services.wire.schema import is_schema
+from services.wire.server_tools import HopServerTools, ServerToolNames, server_tools
 from services.wire.validation import Part, read, validated
 
 MAX_TOOLS: Final = 128
@@ -221,6 +224,7 @@ class HopChat(ChatBody):
 
     messages: Annotated[list[_Message], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True)] | None = None
     tools: _HopTools | None = None
+    server_tools: HopServerTools | None = None
 
 
 class GenerateBody(_Generate):
@@ -241,6 +245,7 @@ class GatewayChat(_GatewayBody):
 
     messages: Annotated[list[_GatewayMessage], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
     tools: _Tools | None = None
+    server_tools: ServerToolNames | None = None
     message: str | None = None
     system: str | None = None
 
@@ -259,7 +264,9 @@ def gateway_chat(raw: bytes, *, stream: bool = True) -> Asked[ModelRequest]:
     given = None if body.messages is None else _messages(body.messages)
     messages = conversation(body.system, body.message, given)
     refuse_many_images(messages)
-    request = ChatRequest(messages=messages, tools=_tools(body.tools), **_shared(body))
+    tools = server_tools(body.server_tools, attended=stream)
+    request = ChatRequest(messages=messages, tools=_tools(body.tools), server_tools=tools, **_shared(body))
+    refuse_tools_beside_format(request)
     return Asked(request, _wishes(body, stream=stream))
 
 
@@ -279,7 +286,10 @@ def hop_chat(raw: bytes) -> Asked[ModelRequest]:
     """
     body = validated(HopChat, read(raw), extra="ignore")
     demand_model(body.model)
-    return Asked(chat_request(body), Wishes(stream=body.stream))
+    request = chat_request(body)
+    if body.server_tools is not None:
+        request = replace(request, server_tools=body.server_tools.read())
+    return Asked(request, Wishes(stream=body.stream))
 
 
 def hop_generate(raw: bytes) -> Asked[ModelRequest]:

@@ -47,13 +47,16 @@ def _json(request: ModelRequest) -> dict[str, Any]:
     if sampling is not None or length is not None:
         body["options"] = {**said(sampling or Sampling()), **({} if length is None else {"num_predict": length})}
     if isinstance(request, ChatRequest):
-        body["messages"] = [_message_json(message) for message in request.messages]
+        body["messages"] = [message_json(message) for message in request.messages]
         if request.tools is not None:
             body["tools"] = [_tool_json(tool) for tool in request.tools]
+        if request.server_tools is not None:
+            body["server_tools"] = said(request.server_tools)
     return body
 
 
-def _message_json(message: Message) -> dict[str, Any]:
+def message_json(message: Message) -> dict[str, Any]:
+    """Return one turn of a conversation as a body has it: what was said in an answer so comes back as history."""
     turn = said(message)
     if message.extra is not None:
         turn["extra"] = [signature_json(one) for one in message.extra]

@@ -37,7 +37,7 @@ __all__ = [  # what is handed on: how an answer can end belongs to what can happ
 
 
 class Phase(StrEnum):
-    """What a stream is waiting for before its first content."""
+    """What a stream is waiting for: before the first content of a turn, and between two turns."""
 
     QUEUED = "queued"
     CONNECTING = "connecting"
@@ -45,25 +45,44 @@ class Phase(StrEnum):
     PREFILL = "prefill"
     WAITING = "waiting"
     RETRYING = "retrying"
+    TOOL = "tool"
+    APPROVAL = "approval"
+
+
+class Approval(StrEnum):
+    """What became of a call that a person had to approve."""
+
+    GIVEN = "given"
+    REFUSED = "refused"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The stream exists; ``resume_window_s`` is how long it goes on while nobody follows it."""
+    """The stream exists; ``resume_window_s`` is how long it goes on while nobody follows it.
+
+    ``tools`` are those of the server that the model is offered; None where none were asked for.
+    """
 
     stream_id: str
     model: str
     resume_window_s: float
+    tools: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the stream waits for; it has no number and is not in the log. ``server``: who of several is asked now."""
+    """What the stream waits for; it has no number and is not in the log.
+
+    ``server`` is who of several is asked now; ``name`` and ``call_id`` are a tool's and its call's.
+    """
 
     phase: Phase
     position: int | None = None
     attempt: int | None = None
     server: str | None = None
+    name: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +131,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a registered tool answered."""
+    """What a tool answered that the server ran, or why it did not run; ``approval`` where a person was asked."""
 
     call_id: str
     name: str
     ok: bool
     content: str
     duration_ms: float
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +174,8 @@ class Completion:
 class Timing:
     """Where the time of a stream went, in milliseconds by the proxy's clock; None where it is not known.
 
-    ``decode_ms`` alone is the model server's own word: what it held back, no clock of ours saw.
+    ``decode_ms`` alone is the model server's own word: what it held back, no clock of ours saw. ``tools_ms`` is how
+    long a tool ran or waited and no turn did; None where none were asked for.
     """
 
     queue_ms: float
@@ -164,6 +185,7 @@ class Timing:
     ttft_ms: float | None
     total_ms: float
     tokens_per_s: float | None
+    tools_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +221,7 @@ class Finished:
     served_by: ServedBy | None
     skipped_lines: int = 0
     last_word: Mapping[str, Any] = field(default_factory=dict)
+    turns: int | None = None  # where tools of the server were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,26 +276,6 @@ EVENT_NAMES: Final[Mapping[type[Event], str]] = {
 def reason_of(end: Terminal) -> str:
     """Return the word for ``end`` in metrics and logs: its finish reason or its error code, verbatim."""
     return str(end.reason) if isinstance(end, Finished) else str(end.code)
-
-
-def error_object(failed: Failed, request_id: str) -> dict[str, Any]:
-    """Return the ``error`` object of both the JSON body and the ``error`` event (PROTOCOL.md, "Errors")."""
-    error: dict[str, Any] = {
-        "code": failed.code,
-        "message": failed.message,
-        "retryable": failed.may_retry,
-        "request_id": request_id,
-    }
-    if failed.stage is not None:
-        error["stage"] = failed.stage
-    if failed.tried:
-        error["tried"] = failed.tried
-    return {"error": error}
-
-
-def skipped(lines: int) -> dict[str, int]:
-    """Return the field by which every shape of an answer says that lines were left out of it; none for none."""
-    return {"skipped_lines": lines} if lines else {}
 
 
 class ApiError(Exception):

@@ -8,13 +8,22 @@ A token's frame is made by hand, one ``%`` of bytes: it is the token path.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, assert_never, get_args
 
 import orjson
 
 from services.wire import sse
 from services.wire.bare_status import refused_by_status
+from services.wire.event_data import (
+    call_data,
+    done_data,
+    error_object,
+    result_data,
+    skipped,
+    start_data,
+    status_data,
+)
 from services.wire.events import (
     EVENT_NAMES,
     RULES,
@@ -24,7 +33,6 @@ from services.wire.events import (
     Failed,
     Finished,
     Logged,
-    ServedBy,
     Signature,
     Started,
     Status,
@@ -33,9 +41,6 @@ from services.wire.events import (
     Token,
     ToolCall,
     ToolResult,
-    Usage,
-    error_object,
-    skipped,
 )
 from services.wire.ids import BadPosition, number_of
 
@@ -57,71 +62,6 @@ Numbered = tuple[int, Logged]
 
 class HopBroken(Exception):
     """What came over the hop is not what a proxy writes."""
-
-
-def start_data(started: Started, *, request_id: str, heartbeat_s: float, **more: Any) -> dict[str, Any]:
-    """Return the data of a `start` frame; each hop writes its own request id and heartbeat into it."""
-    return {
-        "type": "start",
-        "stream_id": started.stream_id,
-        "request_id": request_id,
-        "model": started.model,
-        "resume_window_s": plain(started.resume_window_s),
-        "heartbeat_s": plain(heartbeat_s),
-        **more,
-    }
-
-
-def plain(seconds: float) -> int | float:  # both: compiled code returns no int where a float is declared
-    """Return whole seconds as an integer: 5, not 5.0, is what the protocol's readers expect to see."""
-    if seconds == int(seconds):
-        return int(seconds)
-    return seconds
-
-
-def usage_object(usage: Usage | None) -> dict[str, int | None] | None:
-    """Return ``usage`` as `done` has it: without what few model servers count, where it was not counted."""
-    if usage is None:
-        return None
-    counts: dict[str, int | None] = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    return counts if usage.reasoning_tokens is None else {**counts, "reasoning_tokens": usage.reasoning_tokens}
-
-
-def done_data(done: Finished) -> dict[str, Any]:
-    """Return the data of a `done` frame, its parts as orjson writes them; ``last_word`` is for the hop alone."""
-    return {
-        "type": "done",
-        "finish_reason": done.reason,
-        "usage": usage_object(done.usage),
-        "chunks": done.chunks,
-        "bytes": done.bytes,
-        "timing": done.timing,
-        "served_by": done.served_by and served_by_data(done.served_by),
-        **skipped(done.skipped_lines),
-    }
-
-
-def served_by_data(served_by: ServedBy) -> dict[str, Any]:
-    """Return who answered, as `done` says it: a server has a name only where there may be several."""
-    data: dict[str, Any] = {"provider": served_by.provider}
-    if served_by.server is not None:
-        data["server"] = served_by.server
-    data |= {"model": served_by.model, "attempts": served_by.attempts}
-    if served_by.dropped:
-        data["dropped"] = served_by.dropped
-    return data
-
-
-def status_data(status: Status) -> dict[str, Any]:
-    """Return the data of a `status` frame."""
-    data: dict[str, Any] = {"type": "status", "phase": status.phase}
-    if status.position is not None:
-        data["position"] = status.position
-    if status.attempt is not None:
-        data["attempt"] = status.attempt
-    if status.server is not None:
-        data["server"] = status.server
-    return data
 
 
 def refusal(refused: ApiError, request_id: str) -> tuple[int, dict[str, str], bytes]:
@@ -199,11 +139,11 @@ class NativeFrames:
                 return start_data(event, request_id=self._request_id, heartbeat_s=self._heartbeat_s)
             case Signature(provider, data):
                 return {"type": "signature", "provider": provider, "data": data}
-            case ToolCall(call_id, name, arguments, extra):
-                sealed = {} if extra is None else {"extra": extra}
-                return {"type": "tool_call", "call_id": call_id, "name": name, "arguments": arguments, **sealed}
+            case ToolCall():
+                sealed = {} if event.extra is None else {"extra": event.extra}
+                return {"type": "tool_call", **call_data(event), **sealed}
             case ToolResult():
-                return {"type": "tool_result", **asdict(event)}
+                return {"type": "tool_result", **result_data(event)}
             case Finished():
                 return {**done_data(event), "model_server": event.last_word}
             case Failed():

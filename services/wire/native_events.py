@@ -7,10 +7,11 @@ The inverse of :class:`services.wire.native.NativeFrames`, which a test holds th
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any, Final, TypeVar
 
 from services.wire.events import (
+    Approval,
     Code,
     Event,
     Failed,
@@ -37,6 +38,7 @@ Data = Mapping[str, Any]
 Decoded = tuple[int, Event]
 """An event and its number; 0 for one that is not in the log."""
 NOT_IN_THE_LOG: Final = 0
+_STATUS: Final = ("position", "attempt", "server", "name", "call_id")
 
 _Value = TypeVar("_Value")
 
@@ -82,7 +84,13 @@ def failed_of(error: Data) -> Failed:
 
 
 def _started(data: Data) -> Started:
-    return Started(_a(str, data["stream_id"]), _a(str, data["model"]), data["resume_window_s"])
+    return Started(
+        _a(str, data["stream_id"]), _a(str, data["model"]), data["resume_window_s"], _names(data.get("tools"))
+    )
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    return None if value is None else tuple(_a(str, name) for name in _a(list, value))
 
 
 def _status(data: Data) -> Status | None:
@@ -90,7 +98,7 @@ def _status(data: Data) -> Status | None:
     phase = data["phase"]
     if phase not in set(Phase):
         return None
-    return Status(Phase(phase), data.get("position"), data.get("attempt"), data.get("server"))
+    return Status(Phase(phase), **{name: data.get(name) for name in _STATUS})
 
 
 def _signature(data: Data) -> Signature:
@@ -99,12 +107,15 @@ def _signature(data: Data) -> Signature:
 
 def _tool_call(data: Data) -> ToolCall:
     extra = _signature(_a(dict, data["extra"])) if "extra" in data else None
-    return ToolCall(_a(str, data["call_id"]), _a(str, data["name"]), _a(dict, data["arguments"]), extra)
+    runs_here, needs_approval = data.get("runs") == "server", data.get("approval") == "needed"
+    call_id, name, arguments = _a(str, data["call_id"]), _a(str, data["name"]), _a(dict, data["arguments"])
+    return ToolCall(call_id, name, arguments, extra, runs_here, needs_approval)
 
 
 def _tool_result(data: Data) -> ToolResult:
     ok, content = _a(bool, data["ok"]), _a(str, data["content"])
-    return ToolResult(_a(str, data["call_id"]), _a(str, data["name"]), ok, content, data["duration_ms"])
+    approval = Approval(data["approval"]) if "approval" in data else None
+    return ToolResult(_a(str, data["call_id"]), _a(str, data["name"]), ok, content, data["duration_ms"], approval)
 
 
 def _finished(data: Data) -> Finished:
@@ -117,11 +128,12 @@ def _finished(data: Data) -> Finished:
         served_by=_served_by(data["served_by"]) if data["served_by"] is not None else None,
         skipped_lines=_a(int, data.get("skipped_lines", 0)),
         last_word=_a(dict, data.get("model_server", {})),
+        turns=data.get("turns"),
     )
 
 
 def _timing(data: Data) -> Timing:
-    return Timing(**{field.name: data[field.name] for field in fields(Timing)})
+    return Timing(**{one.name: data[one.name] for one in fields(Timing) if one.name in data or one.default is MISSING})
 
 
 def _usage(data: Data) -> Usage:

@@ -78,6 +78,21 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerTools:
+    """Which of the server's own tools a model is to be offered beside the client's.
+
+    Attributes:
+        names: None for all that there are.
+        demanded: they were asked for by name: without one of them there is no answer.
+        attended: whether somebody can be asked to approve a call while the answer comes.
+    """
+
+    names: tuple[str, ...] | None = None
+    demanded: bool = False
+    attended: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen, by the names that model servers share."""
 
@@ -134,6 +149,7 @@ class ChatRequest(_Request):
 
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] | None = None
+    server_tools: ServerTools | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -222,11 +238,11 @@ class Asked(NamedTuple, Generic[Request]):
 
 _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
     part: tuple(one.name for one in fields(part))
-    for part in (ChatRequest, GenerateRequest, Message, CalledTool, Tool, Sampling)
+    for part in (ChatRequest, GenerateRequest, Message, CalledTool, Tool, ServerTools, Sampling)
 }
 
 
-def said(part: "ModelRequest | Message | CalledTool | Tool | Sampling") -> dict[str, Any]:
+def said(part: "ModelRequest | Message | CalledTool | Tool | ServerTools | Sampling") -> dict[str, Any]:
     """Return the fields that were said, by name: what a writer of JSON begins with."""
     return {name: value for name in _NAMES[type(part)] if (value := getattr(part, name)) is not None}
 
@@ -277,6 +293,16 @@ def refuse_many_images(messages: tuple[Message, ...]) -> None:
     """
     if sum(len(message.images or ()) for message in messages) > MAX_IMAGES:
         raise BadBody(f"messages must have at most {MAX_IMAGES} images together")
+
+
+def refuse_tools_beside_format(request: ChatRequest) -> None:
+    """Hold that an answer with a form of its own cannot be made of turns, of which each would have to have it.
+
+    Raises:
+        BadBody: both were asked for.
+    """
+    if request.server_tools is not None and request.format is not None:
+        raise BadBody("Send either format or server_tools, not both")
 
 
 def idempotency_key(given: str | None, *, lenient: bool = False) -> str | None:

@@ -12,7 +12,7 @@ from tests.architecture.source import Module, source, within
 
 WIRE_LIBRARIES = {"orjson"}
 BODY_LIBRARIES = {"pydantic", "pydantic_core", "annotated_types"}
-BODY_MODULES = ("services.wire.bodies", "services.wire.validation")
+BODY_MODULES = ("services.wire.bodies", "services.wire.server_tools", "services.wire.validation")
 
 
 def modules_of(*packages: str) -> list[Module]:

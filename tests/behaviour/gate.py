@@ -57,16 +57,16 @@ def common_gate(
         headers: of the clean request, where a gateway asks for a key.
     """
     warm_up(chain, headers)
-    before = {server.module: Held.by(server) for server in (chain.proxy, chain.gateway)}
+    before = {"proxy": Held.by(chain.proxy), "gateway": Held.by(chain.gateway)}
     yield
     warm_up(chain, headers)
-    for server in (chain.proxy, chain.gateway):
+    for server, held in ((chain.proxy, before["proxy"]), (chain.gateway, before["gateway"])):
         eventually(partial(is_idle, server), f"{server.module} gave everything back", within_s=SETTLE_S)
         assert errors_logged(server) == []
         eventually(
             partial(every_stream_ended_once, server), f"{server.module} ended every stream once", within_s=SETTLE_S
         )
-        grown = server.resident_bytes() - before[server.module].memory_bytes
+        grown = server.resident_bytes() - held.memory_bytes
         assert grown < growth_bytes, f"{server.module} grew by {grown >> 20} MiB"
     eventually(lambda: is_given_back(chain, before), "files and tasks are back at their baseline", within_s=SETTLE_S)
 

@@ -44,7 +44,6 @@ BOTH: Final = {
     "llm_chunks",
     "llm_streams_active",
     "llm_streams_finished",
-    "llm_admission_queue_length",
     "llm_admission_slots",
     "llm_admission_rejected",
     "llm_upstream_retries",
@@ -58,6 +57,7 @@ BOTH: Final = {
     "process_resident_memory_bytes",
 }
 AT_THE_PROXY: Final = {
+    "llm_admission_queue_length",
     "llm_usage_source",
     "llm_stream_log_bytes",
     "llm_followers",

@@ -50,7 +50,6 @@ WITHOUT_VALUE: Final = {
     },
     "gateway": {
         "llm_admission_wait_seconds": NO_LINE,
-        "llm_admission_queue_length": NO_LINE,
         "llm_admission_rejected_total": "its door is wide open: what is refused here is the proxy's refusal",
         "llm_upstream_retries_total": "no hop breaks and none is stale: behaviour/test_broken_hop",
         "llm_protocol_violations_total": "our proxy keeps the protocol: behaviour/test_broken_hop",

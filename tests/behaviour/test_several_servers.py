@@ -95,7 +95,7 @@ async def test_where_the_first_does_not_answer_the_next_one_does_and_it_is_said(
         assert (asked.path, asked.headers["authorization"]) == ("/openai/v1/chat/completions", f"Bearer {KEY}")
         assert asked.body["model"] == "llama-3.3-70b"
         metrics = await scraped(scene.proxy)
-        steps = {name: value for name, value in metrics.items() if name.startswith("llm_fallbacks_total")}
+        steps = {name: value for name, value in metrics.items() if name.startswith("llm_fallbacks_total") and value}
         assert steps == {f'llm_fallbacks_total{{code="{code}",from="gpu",to="groq"}}': 1.0}
 
 
@@ -275,6 +275,11 @@ async def test_each_server_s_state_is_measured_by_its_name(
 
         assert metrics['llm_upstream_circuit_state{gen_ai_request_model="m",upstream="gpu"}'] == 0
         assert metrics['llm_upstream_up{upstream="gpu"}'] == 1
+        for name in ("gpu", "groq", "openai"):
+            assert metrics[f'llm_permits_in_use{{gen_ai_request_model="m",server="{name}"}}'] == 0
+            assert metrics[f'llm_upstream_connections{{server="{name}",state="active"}}'] == 0
+            assert metrics[f'llm_admission_slots{{server="{name}"}}'] > 0
+        assert metrics['llm_admission_queue_length{server="gpu"}'] == 0
 
 
 async def test_a_gateway_shows_which_servers_have_a_model_and_passes_on_that_it_may_not_leave(

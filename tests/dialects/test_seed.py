@@ -87,7 +87,13 @@ def test_a_tool_s_call_and_its_result_stand_in_fields_of_their_own() -> None:
     call, result = (orjson.loads(event.data) for event in dispatched(SEED.frames(EVENTS[3:5])))
 
     assert call["tool_call"] == {"call_id": "call_1", "name": "clock", "arguments": {"tz": "UTC"}}
-    assert result["tool_result"] == {"call_id": "call_1", "name": "clock", "ok": True, "content": "12:00"}
+    assert result["tool_result"] == {
+        "call_id": "call_1",
+        "name": "clock",
+        "ok": True,
+        "content": "12:00",
+        "duration_ms": 4,
+    }
 
 
 def test_a_failure_is_an_error_event_that_is_done() -> None:
@@ -122,7 +128,13 @@ def test_tools_are_told_in_full_and_a_provider_s_own_field_is_not() -> None:
         "done": False,
         "tool_call": {"call_id": "call_1", "name": "clock", "arguments": {"tz": "UTC"}},
     }
-    assert result["tool_result"] == {"call_id": "call_1", "name": "clock", "ok": True, "content": "12:00"}
+    assert result["tool_result"] == {
+        "call_id": "call_1",
+        "name": "clock",
+        "ok": True,
+        "content": "12:00",
+        "duration_ms": 4,
+    }
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event[1]).__name__)

@@ -13,7 +13,7 @@ from proxy.settings import ProxySettings
 from services.dialects import ollama_request
 from services.runtime.settings import read_settings
 from services.wire import bodies
-from services.wire.events import EVENT_NAMES, Signature, ToolResult
+from services.wire.events import EVENT_NAMES, Signature
 from tests.documents.tables import table, words
 
 PROBES = {"/health", "/livez", "/readyz"}
@@ -63,6 +63,6 @@ def test_the_table_of_bodies_names_every_field_and_no_other() -> None:
 
 
 def test_every_event_has_its_seed_frame() -> None:
-    sent = {name for event, name in EVENT_NAMES.items() if event not in {Signature, ToolResult}}
+    sent = {name for event, name in EVENT_NAMES.items() if event is not Signature}
 
     assert set(words("PROTOCOL.md", "seed")) == sent

@@ -24,7 +24,11 @@ def first_series() -> tuple[Series, ...]:
 def _all() -> Iterator[Series]:
     reader, writer = os.pipe()
     log = LogWriter(writer)
-    for job, metrics in (("gateway", GatewayMetrics()), ("proxy", ProxyMetrics())):
+    proxy = ProxyMetrics([("ollama", "ollama"), ("groq", "groq")], [("ollama", "groq")])
+    proxy.key_checked("groq", ok=True)
+    proxy.show_permits("ollama", 1, dict)
+    proxy.show_line("ollama", int)
+    for job, metrics in (("gateway", GatewayMetrics()), ("proxy", proxy)):
         metrics.models_listed(["llama3.2"])
         LogMetrics(log, metrics.registry)
         target = {"job": job, "instance": f"{job}:9000"}

@@ -23,9 +23,14 @@ def window() -> Window:
     return Window(now - LOOKED_AT_S, now)
 
 
+OF_SEVERAL = ("llm_fallbacks_total", "llm_provider_key_ok")
+"""Only several model servers have these, and one is observed: behaviour/test_several_servers has them."""
+
+
 def test_every_query_of_every_panel_returns_numbers(observed: Prometheus, window: Window) -> None:
-    empty = [f"{title}: {query.expr}" for title, query in QUERIES if not series(observed, query, window)]
-    print(f"{len(QUERIES) - len(empty)} of {len(QUERIES)} panel queries return numbers")
+    of_one = [(title, query) for title, query in QUERIES if not any(name in query.expr for name in OF_SEVERAL)]
+    empty = [f"{title}: {query.expr}" for title, query in of_one if not series(observed, query, window)]
+    print(f"{len(of_one) - len(empty)} of {len(of_one)} panel queries return numbers")
 
     assert empty == []
 

@@ -29,14 +29,14 @@ MUTANTS: Final = (
     Mutant(
         "the permit is not given back",
         "proxy/upstream/producer.py",
-        "        self._walk.leave(stream.timeline.answer_s)\n",
+        "        self._walk.leave(stream.timeline.permit_s)\n",
         "",
         (PRODUCER,),
     ),
     Mutant(
         "the permit is not given back by a stream that was stopped",
         "proxy/upstream/producer.py",
-        "        self._walk.leave(stream.timeline.answer_s)\n",
+        "        self._walk.leave(stream.timeline.permit_s)\n",
         "        if stream.stopped_at is None:\n            self._walk.leave(None)\n",
         (PRODUCER,),
     ),

@@ -15,6 +15,7 @@ from tests.proxy.stage import REQUEST, StreamStage, a_stream
 
 WORD = Completion(FinishReason.STOP, Usage(5, 11), load_s=0.5, prefill_s=0.25)
 MODEL = 'gen_ai_request_model="llama3.2"'
+AT_OLLAMA = f'{MODEL},server="ollama"'
 CANARY = "canary-7f3a9"
 
 
@@ -102,7 +103,7 @@ async def test_a_load_is_what_took_longer_than_a_look_at_a_loaded_model(load_s: 
         lived(stage, Completion(FinishReason.STOP, None, load_s, None))
         metrics.stream_ended(stage.stream)
 
-    assert sample(metrics, f"ollama_model_loads_total{{{MODEL}}}") == loads
+    assert sample(metrics, f"ollama_model_loads_total{{{AT_OLLAMA}}}") == loads
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,10 @@ async def test_skipped_lines_are_violations() -> None:
 
 FACTS: list[tuple[Callable[[ProxyMetrics], None], str]] = [
     (lambda metrics: metrics.permit_waited("timeout", 2.0), 'llm_admission_wait_seconds_count{result="timeout"}'),
-    (lambda metrics: metrics.call_repeated("503"), 'llm_upstream_retries_total{reason="503"}'),
+    (
+        lambda metrics: metrics.call_repeated("ollama", "503"),
+        'llm_upstream_retries_total{reason="503",server="ollama"}',
+    ),
     (lambda metrics: metrics.upstream_closed(0.01), "llm_upstream_cancel_seconds_count"),
 ]
 
@@ -153,10 +157,10 @@ def test_a_fact_is_counted_under_its_name(fact: Callable[[ProxyMetrics], None], 
 
 def test_a_model_in_memory_is_shown_until_it_is_gone() -> None:
     metrics = new_metrics()
-    metrics.models_loaded({"llama3.2": 42, "nobody-listed": 7})
-    loaded = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
-    metrics.models_loaded({})
-    gone = [sample(metrics, f"{name}{{{MODEL}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
+    metrics.models_loaded("ollama", {"llama3.2": 42, "nobody-listed": 7})
+    loaded = [sample(metrics, f"{name}{{{AT_OLLAMA}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
+    metrics.models_loaded("ollama", {})
+    gone = [sample(metrics, f"{name}{{{AT_OLLAMA}}}") for name in ("ollama_model_loaded", "ollama_model_vram_bytes")]
 
     assert (loaded, gone) == ([1, 42], [0, 0])
 
@@ -175,9 +179,12 @@ def test_a_wedged_model_is_shown_until_it_is_healed_and_one_that_is_not_listed_a
 def test_permits_are_shown_by_model_and_of_models_that_nobody_lists_those_of_the_fullest_line() -> None:
     held = {canonical("llama3.2"): 2, canonical("nobody-listed"): 1, canonical("nor-this"): 3}
     metrics = new_metrics()
-    series = [f"llm_permits_in_use{{{MODEL}}}", 'llm_permits_in_use{gen_ai_request_model="_OTHER"}']
+    series = [
+        f"llm_permits_in_use{{{AT_OLLAMA}}}",
+        'llm_permits_in_use{gen_ai_request_model="_OTHER",server="ollama"}',
+    ]
     before = [sample(metrics, one) for one in series]
-    metrics.show_permits(lambda: held)
+    metrics.show_permits("ollama", 4, lambda: held)
     taken = [sample(metrics, one) for one in series]
     held.clear()
     given_back = [sample(metrics, one) for one in series]
@@ -185,13 +192,29 @@ def test_permits_are_shown_by_model_and_of_models_that_nobody_lists_those_of_the
     assert (before, taken, given_back) == ([0, 0], [2, 3], [0, 0])
 
 
+def test_each_of_several_servers_has_its_own_series_and_steps_begin_at_zero() -> None:
+    metrics = ProxyMetrics([("gpu1", "ollama"), ("gpu2", "ollama")], [("gpu1", "gpu2")])
+    metrics.models_listed(["llama3.2"])
+    metrics.models_loaded("gpu2", {"llama3.2": 42})
+    metrics.show_permits("gpu2", 3, lambda: {canonical("llama3.2"): 1})
+    metrics.show_line("gpu1+gpu2", lambda: 5)
+
+    at = [f'{{{MODEL},server="{name}"}}' for name in ("gpu1", "gpu2")]
+    assert sample(metrics, f"ollama_model_vram_bytes{at[1]}") == 42
+    assert [sample(metrics, f"llm_permits_in_use{one}") for one in at] == [0, 1]
+    assert sample(metrics, 'llm_admission_slots{server="gpu2"}') == 3
+    assert sample(metrics, 'llm_admission_queue_length{server="gpu1+gpu2"}') == 5
+    assert sample(metrics, 'llm_upstream_retries_total{reason="503",server="gpu2"}') == 0
+    assert sample(metrics, 'llm_fallbacks_total{code="refused",from="gpu1",to="gpu2"}') == 0
+
+
 def test_a_model_that_is_deleted_does_not_stay_in_memory_for_ever() -> None:
     metrics = new_metrics()
-    metrics.models_loaded({"llama3.2": 42})
+    metrics.models_loaded("ollama", {"llama3.2": 42})
     metrics.models_listed(["another"])
-    metrics.models_loaded({})
+    metrics.models_loaded("ollama", {})
 
-    assert sample(metrics, f"ollama_model_loaded{{{MODEL}}}") == 0
+    assert sample(metrics, f"ollama_model_loaded{{{AT_OLLAMA}}}") == 0
 
 
 @pytest.mark.parametrize(("why", "cuts"), [(None, 0), (ConnectionEnd.CLIENT_GONE, 0), (ConnectionEnd.SLOW_CLIENT, 1)])

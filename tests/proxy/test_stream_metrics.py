@@ -151,9 +151,9 @@ async def test_a_model_has_one_label_as_it_is_listed_however_it_is_asked_for(
 
 
 def test_graphics_memory_is_shown_while_a_model_holds_it(metrics: ProxyMetrics) -> None:
-    name = f"ollama_model_vram_bytes{{{MODEL}}}"
-    metrics.models_loaded({"LLAMA3.2:latest": 4 << 30, "not-listed": 1})
+    name = f'ollama_model_vram_bytes{{{MODEL},server="ollama"}}'
+    metrics.models_loaded("ollama", {"LLAMA3.2:latest": 4 << 30, "not-listed": 1})
     held = sample(metrics, name)
-    metrics.models_loaded({})
+    metrics.models_loaded("ollama", {})
 
     assert (held, sample(metrics, name)) == (4 << 30, 0)

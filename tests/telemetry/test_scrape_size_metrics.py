@@ -40,7 +40,7 @@ def listed(make: Callable[[], StreamMetrics]) -> StreamMetrics:
     metrics = make()
     metrics.models_listed(LISTED)
     if isinstance(metrics, ProxyMetrics):
-        metrics.models_loaded({})
+        metrics.models_loaded("ollama", {})
     return metrics
 
 

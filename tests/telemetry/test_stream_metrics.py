@@ -201,7 +201,7 @@ def test_closed_label_sets_begin_at_zero(metrics: StreamMetrics) -> None:
     for reason in ("stop", "cancelled", "upstream_error"):
         assert seen[f'llm_streams_finished_total{{{MODEL},reason="{reason}"}}'] == 0
     assert seen['llm_admission_rejected_total{reason="overloaded"}'] == 0
-    assert seen['llm_upstream_retries_total{reason="refused"}'] == 0
+    assert seen['llm_upstream_retries_total{reason="refused",server="ollama"}'] == 0
     assert seen['llm_upstream_up{upstream="ollama"}'] == 0
     assert seen['llm_admission_wait_seconds_count{result="timeout"}'] == 0
 

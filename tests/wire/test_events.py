@@ -2,6 +2,7 @@ from typing import get_args
 
 import pytest
 
+from services.wire.event_data import error_object
 from services.wire.events import (
     EVENT_NAMES,
     RULES,
@@ -18,7 +19,6 @@ from services.wire.events import (
     Status,
     Terminal,
     Timing,
-    error_object,
     reason_of,
     shutting_down,
 )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire import sse
+from services.wire.event_data import plain
 from services.wire.events import (
     RULES,
     ApiError,
@@ -34,7 +35,6 @@ from services.wire.native import (
     NativeReader,
     Numbered,
     control_frame,
-    plain,
     refusal,
     refused_status,
 )

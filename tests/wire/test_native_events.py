@@ -1,5 +1,6 @@
 """Frames back into events: the decoder is held to the encoder, both ways."""
 
+from dataclasses import replace
 from typing import get_args
 
 import orjson
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.wire.events import (
     EVENT_NAMES,
+    Approval,
     Code,
     Event,
     Failed,
@@ -48,18 +50,24 @@ CLOUD = ServedBy("groq", "llama-3.3-70b", 2, server="groq", dropped=("options.to
 THOUGHT = Finished(FinishReason.STOP, Usage(12, 34, 20), 1, 2, TIMING, CLOUD)
 EVENTS: list[Event] = [
     Started(ID, "llama3.2", 5),
+    Started(ID, "llama3.2", 5, tools=()),
+    Started(ID, "llama3.2", 5, tools=("clock", "weather")),
     Status(Phase.QUEUED, position=2),
     Status(Phase.RETRYING, attempt=2),
     Status(Phase.RETRYING, attempt=3, server="groq"),
+    Status(Phase.APPROVAL, name="clock", call_id="call_3"),
     Thinking("The user greets"),
     Token("a\u2028b\n\nevent: done\n"),
     Signature("anthropic", {"signature": "EvQB", "characters": 15}),
     ToolCall("call_1", "clock", {"tz": "UTC", "deep": [{"a": None}]}),
     ToolCall("call_2", "clock", {}, Signature("gemini", {"thoughtSignature": "Eo0H"})),
+    ToolCall("call_3", "clock", {}, runs_here=True, needs_approval=True),
     ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=4.5),
+    ToolResult("call_3", "clock", ok=False, content="No.", duration_ms=0, approval=Approval.REFUSED),
     COUNTED,
     NOT_COUNTED,
     THOUGHT,
+    replace(THOUGHT, timing=replace(TIMING, tools_ms=4.5), turns=2),
     Failed(Code.UPSTREAM_TIMEOUT, "Silent.", Stage.IDLE, retryable=True, skipped_lines=1),
     Failed(Code.UPSTREAM_ERROR, "It broke.", retryable=False),
     Failed(Code.UPSTREAM_UNAVAILABLE, "Nobody.", retryable=True, tried=(TriedServer("gpu1", "refused"),)),
@@ -104,7 +112,7 @@ def test_any_text_comes_back(text: str) -> None:
     [
         b'id: a-2\nevent: sealed\ndata: {"type":"sealed","content":"x"}\n\n',
         b'data: {"type":"token"}\n\n',
-        b'event: status\ndata: {"type":"status","phase":"approval"}\n\n',
+        b'event: status\ndata: {"type":"status","phase":"dreaming"}\n\n',
     ],
     ids=["event", "no name", "phase"],
 )
@@ -115,7 +123,7 @@ def test_what_is_not_known_is_ignored(frame: bytes) -> None:
 
 def test_keys_that_are_not_known_are_ignored() -> None:
     data = orjson.loads(framed(COUNTED).split(b"data: ")[1])
-    data |= {"turns": 2, "usage": {**data["usage"], "cached_tokens": 3}, "timing": {**data["timing"], "tools_ms": 1}}
+    data |= {"mood": 2, "usage": {**data["usage"], "cached_tokens": 3}, "timing": {**data["timing"], "naps_ms": 1}}
     data["served_by"]["region"] = "here"
 
     assert list(decoded(f"{ID}-7", "done", data)) == [(7, COUNTED)]

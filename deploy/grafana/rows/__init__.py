@@ -7,10 +7,20 @@ outcomes    how do answers end?
 model_side  how are the model server, its models and the waiting line?
 processes   how are the gateways and proxies themselves?
 keys        who uses it, and whom do limits hold back?
+servers     where there are several model servers, who answers, and why not the first?
 """
 
 from typing import Final
 
-from deploy.grafana.rows import glance, keys, model_side, outcomes, processes, time_spent, tokens
+from deploy.grafana.rows import glance, keys, model_side, outcomes, processes, servers, time_spent, tokens
 
-ROWS: Final = (glance.ROW, time_spent.ROW, tokens.ROW, outcomes.ROW, model_side.ROW, processes.ROW, keys.ROW)
+ROWS: Final = (
+    glance.ROW,
+    time_spent.ROW,
+    tokens.ROW,
+    outcomes.ROW,
+    model_side.ROW,
+    processes.ROW,
+    keys.ROW,
+    servers.ROW,
+)

@@ -7,6 +7,7 @@ from deploy.grafana.panel import Panel, Query, Row, Unit, View
 from deploy.grafana.promql import MODEL, MODELS, PROCESSES, PROXY, quantile, rate, ratio
 
 NAME: Final = f"{{{{{MODEL}}}}}"
+AT_SERVER: Final = f"{{{{server}}}} {NAME}"
 
 ROW: Final = Row(
     "E · The model's side",
@@ -30,7 +31,7 @@ ROW: Final = Row(
             "Models in memory",
             "Which models are loaded: one that comes and goes makes its readers wait for each load.",
             Unit.YES_NO,
-            (Query(f"max by ({MODEL}) (ollama_model_loaded{{{MODELS}}})", NAME),),
+            (Query(f"max by (server, {MODEL}) (ollama_model_loaded{{{MODELS}}})", AT_SERVER),),
             View.STATES,
             width=12,
         ),
@@ -51,13 +52,13 @@ ROW: Final = Row(
         ),
         Panel(
             "Permits taken",
-            "How much of what a model may do at once it does. At 100 % readers wait in line.",
+            "How much of what a model may do at once at a server it does. At 100 % readers wait in line.",
             Unit.SHARE,
             (
                 Query(
-                    f"max by ({MODEL}) (llm_permits_in_use{{{MODELS}}} / on (instance) group_left () "
+                    f"max by (server, {MODEL}) (llm_permits_in_use{{{MODELS}}} / on (instance, server) group_left () "
                     f"llm_admission_slots{{{PROXY}}})",
-                    NAME,
+                    AT_SERVER,
                 ),
             ),
             limit=PERMITS,
@@ -72,7 +73,7 @@ ROW: Final = Row(
             "Graphics memory",
             "What each loaded model holds of it; none where it runs on the processor.",
             Unit.BYTES,
-            (Query(f"max by ({MODEL}) (ollama_model_vram_bytes{{{MODELS}}})", NAME),),
+            (Query(f"max by (server, {MODEL}) (ollama_model_vram_bytes{{{MODELS}}})", AT_SERVER),),
         ),
         Panel(
             "Made for nobody",

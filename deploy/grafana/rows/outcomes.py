@@ -75,9 +75,10 @@ ROW: Final = Row(
         ),
         Panel(
             "Retries",
-            "Attempts beyond the first, by their cause: at the proxy of the model server, at the gateway of the proxy.",
+            "Attempts beyond the first, by whose failure was the cause: at the proxy a model server's, at the gateway "
+            "the proxy's.",
             Unit.PER_SECOND,
-            (Query(rate("llm_upstream_retries_total", "job", "reason", where=PROCESSES), "{{job}} {{reason}}"),),
+            (Query(rate("llm_upstream_retries_total", "server", "reason", where=PROCESSES), "{{server}} {{reason}}"),),
             width=5,
         ),
         Panel(

@@ -29,7 +29,10 @@ def test_whoever_sees_red_finds_a_runbook(name: str) -> None:
     assert (ROOT / "docs" / "runbooks" / f"{LIMITS[name].runbook}.md").is_file()
 
 
-ALERTED = ("ADDED", "BURN", "COLD_LOADS", "PERMITS", "STOPPING", "LOOP_LAG", "OPEN_FILES", "BLOCKED", "SAMPLES")
+ALERTED = (
+    *("ADDED", "BURN", "COLD_LOADS", "PERMITS", "BREAKERS", "GOING_ON", "STOPPING", "LOOP_LAG", "OPEN_FILES"),
+    *("BLOCKED", "SAMPLES"),
+)
 
 
 @pytest.mark.parametrize("name", ALERTED)

@@ -1,8 +1,8 @@
 """What holds of every panel.
 
 Of deploy/grafana/rows/glance.py, deploy/grafana/rows/time_spent.py, deploy/grafana/rows/tokens.py,
-deploy/grafana/rows/outcomes.py, deploy/grafana/rows/model_side.py, deploy/grafana/rows/processes.py and
-deploy/grafana/rows/keys.py.
+deploy/grafana/rows/outcomes.py, deploy/grafana/rows/model_side.py, deploy/grafana/rows/processes.py,
+deploy/grafana/rows/keys.py and deploy/grafana/rows/servers.py.
 """
 
 import re

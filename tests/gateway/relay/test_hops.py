@@ -64,7 +64,7 @@ class Gateway:
         return refused.value
 
     def counted(self, reason: str) -> float:
-        return self.sample(f'llm_upstream_retries_total{{reason="{reason}"}}')
+        return self.sample(f'llm_upstream_retries_total{{reason="{reason}",server="proxy"}}')
 
     def sample(self, name: str) -> float:
         lines = generate_latest(self.metrics.registry).decode().split("\n")

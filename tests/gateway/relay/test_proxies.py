@@ -137,7 +137,7 @@ async def test_where_the_first_began_nothing_the_next_is_asked(code: Code) -> No
         await known.known()
         a.refuses = code
         name = await started(known)
-        retries = known.metrics.retries.labels("elsewhere").value
+        retries = known.metrics.retries.labels("proxy", "elsewhere").value
 
     assert (name, len(a.asked), retries) == ("b", len(["/api/tags", "/api/chat/stream"]), 1)
 

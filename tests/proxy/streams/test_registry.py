@@ -45,7 +45,7 @@ class Proxy:
             place = self.admission.enter(str(asked.request.model), caller.line, chance=0.5)
         except NotAdmitted as full:
             raise refused_at_the_line(full) from full
-        return place, partial(self._produce, place)
+        return Begun(place, partial(self._produce, place))
 
     async def _produce(self, place: Place, stream: Stream) -> None:
         stopped = asyncio.Event()

@@ -64,6 +64,7 @@ def test_a_whole_stream_s_time_is_split_as_the_model_server_says() -> None:
         "backend_queue": 0.5,
         "prefill": 2.0,
         "decode": 10.0,
+        "tools": 0.0,
         "post": 0.25,
         "unknown": 0.0,
     }
@@ -202,7 +203,7 @@ def test_a_call_that_was_cut_off_took_until_the_end() -> None:
 
 
 def test_an_answer_held_its_permit_from_being_let_in_to_its_end() -> None:
-    assert lived().answer_s == 116.0 - 101.25
+    assert lived().permit_s == 116.0 - 101.25
 
 
 @pytest.mark.parametrize("missing", ["admitted", "first_content", "ended"])
@@ -210,18 +211,26 @@ def test_what_the_model_did_not_say_or_says_still_is_no_measure_of_its_answers(m
     timeline = lived()
     setattr(timeline, missing, None)
 
-    assert timeline.answer_s is None
+    assert timeline.permit_s is None
 
 
 # --- answers of several turns
 
 
-def of_turns(*turns: tuple[float, ...], ended: float) -> StreamTimeline:
-    """Return the timeline of turns that were asked, had contents, and were answered at these moments."""
+def of_turns(*turns: tuple[float, ...], ended: float, tools_s: float = 0.0, waited_s: float = 0.0) -> StreamTimeline:
+    """Return the timeline of turns that were asked, had contents, and were answered at these moments.
+
+    Args:
+        tools_s: how long tools ran behind each but the last.
+        waited_s: how long the next turn then waited for its permit.
+    """
     timeline = StreamTimeline(0.0, parsed=0.0, admitted=1.0)
     for number, (asked, *contents, answered) in enumerate(turns):
         if number:
             timeline.next_turn()
+            done = timeline.later[-1].answered + tools_s
+            timeline.tools_ran(done)
+            timeline.turn_admitted(done + waited_s)
         timeline.call_asked(asked)
         for moment in contents:
             if timeline.content_came(moment, True) is None:
@@ -244,9 +253,29 @@ def test_the_stages_of_turns_add_up_and_the_time_between_them_is_nobody_s_decode
         "backend_queue": 1.0,
         "prefill": 3.0,
         "decode": 7.0,
+        "tools": 0.0,
         "post": 2.5,
         "unknown": 0.0,
     }
+
+
+def test_tools_and_the_wait_for_the_next_permit_have_their_own_stages() -> None:
+    timeline = of_turns((2.0, 4.0, 7.0, 8.0), (12.0, 13.0, 17.0, 18.0), ended=18.5, tools_s=2.5, waited_s=1.0)
+
+    stages = timeline.stages(said(load_s=0.0, prefill_s=3.0, decode_s=7.0))
+
+    assert (stages["tools"], stages["admission"], stages["connect"]) == (2.5, 2.0, 1.5)
+    assert sum(stages.values()) == 18.5
+    assert timeline.timing(None, with_tools=True).tools_ms == 2500.0
+    assert timeline.timing(None).tools_ms is None
+
+
+def test_a_tool_that_runs_when_the_answer_is_stopped_ran_until_then() -> None:
+    timeline = of_turns((2.0, 4.0, 8.0), ended=18.5)
+    timeline.next_turn()
+
+    assert timeline.tools_s == 10.5
+    assert (timeline.stages(None)["tools"], timeline.permit_s) == (10.5, None)
 
 
 def test_the_first_token_is_the_first_turn_s_and_gaps_are_within_turns() -> None:

@@ -15,11 +15,15 @@ from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
+from proxy.tools.toolbox import Toolbox
+from proxy.upstream.all_models import AllModels
+from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
-from proxy.upstream.producer import Deadlines, NextTurn, Producer, one_turn
+from proxy.upstream.producer import Producer
 from proxy.upstream.progress import Progress
 from proxy.upstream.server import ModelServer, Pool, Route
+from proxy.upstream.tool_turns import ToolTurns, offered, turns_of
 from proxy.upstream.walk import Walk
 from proxy.upstream.wedge import FLOOR_S
 from proxy.upstream.wedge_watch import WedgeWatch
@@ -61,7 +65,8 @@ class Noted:
         assert seconds >= 0
         self.permits.append(result)
 
-    def call_repeated(self, why: str) -> None:
+    def call_repeated(self, server: str, why: str) -> None:
+        assert server.startswith("server-")
         self.repeats.append(why)
 
     def went_on(self, from_server: str, to_server: str, code: str) -> None:
@@ -87,6 +92,7 @@ class ProducerStage:
 
     Args:
         then: the attempts of further servers, asked in this order.
+        toolbox: runs the tools that the request asks for.
         named: whether the servers have names of their operator's.
     """
 
@@ -103,7 +109,7 @@ class ProducerStage:
         wedge_floor_s: float = FLOOR_S,
         request: ModelRequest = REQUEST,
         adapter: AdapterFor = OllamaAdapter,
-        next_turn: NextTurn = one_turn,
+        toolbox: Toolbox | None = None,
     ) -> None:
         self.scene = StreamStage(Leave.CANCEL, request=request)
         self.stream = self.scene.stream
@@ -134,8 +140,13 @@ class ProducerStage:
             deadlines=deadlines,
             metrics=self.noted,
             ended=self.ended.append,
-            next_turn=next_turn,
+            turns=None if toolbox is None else self._turns(toolbox, request),
         )
+
+    def _turns(self, toolbox: Toolbox, request: ModelRequest) -> ToolTurns | None:
+        tools = offered(request, toolbox)
+        self.stream.tools = None if tools is None else tuple(one.name for one in tools)
+        return turns_of(self.stream, tools, toolbox, self.tasks.spawn)
 
     def _server(self, number: int, adapter: AdapterFor, *, named: bool) -> ModelServer:
         transport, looked = self.transports[number], self.wedges.looked
@@ -146,7 +157,7 @@ class ProducerStage:
             adapter,
             NO_KEY,
             is_named=named,
-            models=InstalledModels(transport, ProxyMetrics(), looked),
+            models=InstalledModels(transport, AllModels(ProxyMetrics()).of("ollama"), looked),
             progress=Progress(transport, self.tasks, looked),
             wedges=self.wedges,
         )

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from proxy.providers.adapter import Adapter, Question
 from proxy.streams.permits import Place
-from proxy.upstream.producer import IDLE_FACTOR, Deadlines
+from proxy.upstream.deadlines import IDLE_FACTOR, Deadlines
 from services.http.connection import ResponseEnd
 from services.wire.events import Code, Failed, Finished, FinishReason, ServedBy, Stage
 from services.wire.request import ChatRequest, Tool

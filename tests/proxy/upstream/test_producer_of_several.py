@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.upstream.producer import Deadlines
+from proxy.upstream.deadlines import Deadlines
 from services.http.connection import ResponseEnd
 from services.wire.events import Finished, FinishReason, ServedBy
 from tests.eventually import soon
@@ -61,7 +61,7 @@ async def test_for_a_reader_who_is_gone_when_the_first_has_failed_no_other_is_as
     """It may come back, and begin anew: until then no other server works for nobody."""
     async with produced(FAILING, then=[[WHOLE]]) as stage:
 
-        def leave(_why: str) -> None:
+        def leave(_server: str, _why: str) -> None:
             for follower in tuple(stage.stream.followers):
                 stage.stream.leave(follower)
 

@@ -1,0 +1,53 @@
+"""What the loop of turns asks of who runs the tools."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from proxy.tools.tool import Outcome, Tool
+from services.wire.events import ApiError, Code, Failed
+
+
+class Toolbox(Protocol):
+    """The tools that are here, and how one is called."""
+
+    def offer(self, names: Sequence[str] | None, *, demanded: bool) -> tuple[Tool, ...]:
+        """Return the tools that can be called now.
+
+        Args:
+            names: those that are wanted; None for all.
+            demanded: each of them must be there.
+
+        Raises:
+            ApiError: one that is demanded is not known, or not there now.
+        """
+        ...
+
+    def check(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the arguments of a call, in words for the model; None where nothing is."""
+        ...
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        """Call a tool, once, within its time; whatever it does is an outcome. Cancelled, it is given up at once."""
+        ...
+
+
+class NoTools:
+    """The toolbox of who has none."""
+
+    def offer(self, names: Sequence[str] | None, *, demanded: bool) -> tuple[Tool, ...]:
+        """Offer nothing.
+
+        Raises:
+            ApiError: one is demanded.
+        """
+        if names and demanded:
+            raise ApiError(Failed(Code.INVALID_REQUEST, f"There is no tool {names[0]} on this server"))
+        return ()
+
+    def check(self, _name: str, _arguments: Mapping[str, Any]) -> str | None:
+        """Nothing is offered, so nothing is called."""
+        return None
+
+    async def call(self, _name: str, _arguments: Mapping[str, Any]) -> Outcome:
+        """Nothing is offered, so nothing is called."""
+        return Outcome(False, "There is no such tool.")
