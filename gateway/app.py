@@ -61,6 +61,7 @@ USER_TIMEOUT_MARGIN_S: Final = 5.0
 """The kernel's net lies below the write deadline's."""
 DEPARTURES_S: Final = 1.0
 """How long the proxy gets to hear, at the end, which clients left: else it goes on for those that cannot come back."""
+OPEN_CHEQUE: Final = "a cloud server answers whoever reaches this gateway, on your bill: set SLUICE_GATEWAY_KEYS_FILE"
 FILES_PER_STREAM: Final = 2.5
 """A client's socket, a hop's, and half a spare for departures and pools."""
 
@@ -79,6 +80,7 @@ class GatewayService:
         self._settings = settings
         self._whole_s = whole_s
         self.metrics = GatewayMetrics()
+        self._has_warned = False
         self._departures = Tasks()
         self._proxies = Proxies(settings.proxy_url)
         self._tasks = Tasks()
@@ -104,7 +106,7 @@ class GatewayService:
         self._operations = Operations(
             "gateway",
             self.metrics,
-            probe=self._proxies.look,
+            probe=self._look_at_proxies,
             look_at_models=self._look_at_models,
             active=lambda: len(self.connections.here),
             queued=lambda: 0,
@@ -237,8 +239,23 @@ class GatewayService:
     def _more(self) -> Mapping[str, object]:
         """Say on the health page what an operator should know of who may ask, how much, and of the proxies."""
         keys = {"keys": "none"} if self._guard.ring is None else {"keys": "file", "limits": self._limiter.kept_in}
+        if self._is_open_cheque:
+            keys["warning"] = OPEN_CHEQUE
         store = {} if self._store is None else {"store": self._store.state}
         return {**keys, **store, **({"proxies": self._proxies.states} if self._proxies.states else {})}
+
+    @property
+    def _is_open_cheque(self) -> bool:
+        """Whether a cloud answers whoever reaches this gateway, and somebody else can."""
+        return self._proxies.ask_cloud and self._keys is None and not self._settings.listen.is_loopback
+
+    async def _look_at_proxies(self) -> float | None:
+        """Ask how the proxies stand; an operator is warned once if that is an open cheque."""
+        reached_s_ago = await self._proxies.look()
+        if self._is_open_cheque and not self._has_warned:
+            self._has_warned = True
+            log.warning("cloud.open_cheque", advice=OPEN_CHEQUE)
+        return reached_s_ago
 
     async def _look_at_models(self) -> bool:
         """Ask which models there are, for labels, and what they can do."""

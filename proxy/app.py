@@ -79,6 +79,7 @@ class ProxyService:
         self._settings = settings
         config = config_of(settings)
         self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers], config.steps())
+        self._asks_cloud = config.asks_cloud
         self._tasks = Tasks()
         self._toolbox: Toolbox = NoTools() if toolbox is None else toolbox
         self._resolver = Resolver()
@@ -255,8 +256,9 @@ class ProxyService:
         report.stream_finished(stream, record, self.metrics.models.listed_as(stream.model))
 
     def _more(self) -> dict[str, object]:
-        """Return what gateways ask a proxy's health page for: which proxy it is, and how busy."""
-        return {"instance": self._settings.instance, "streams": self._servers.asked_by_model}
+        """Return what gateways ask a proxy's health page for: which proxy it is, how busy, and whether asking costs."""
+        cloud = {"cloud": True} if self._asks_cloud else {}
+        return {"instance": self._settings.instance, "streams": self._servers.asked_by_model, **cloud}
 
     def _waiting_in(self, line: str) -> int:
         return self._servers.waiting_by_line[line]

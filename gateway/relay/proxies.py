@@ -87,6 +87,11 @@ class Proxies:
         """How each stands, by its name; of one without a name nothing."""
         return {name: standing.state for name, standing in self._standings.items() if name}
 
+    @property
+    def ask_cloud(self) -> bool:
+        """Whether any of them asks servers of somebody else, who counts that."""
+        return any(standing.asks_cloud for standing in self._standings.values())
+
     async def look(self) -> float | None:
         """Ask each how it stands; return how long ago one that is ready reached its model server, None if none is."""
         reached = await asyncio.gather(*map(self._look_at, self._upstreams.values()))

@@ -37,6 +37,7 @@ class Standing:
         unlisted: how many were asked for since, of models that it does not list: their names are strangers' words, of
             which there is no end, and are not kept.
         missed: looks in a row that brought no answer in time.
+        asks_cloud: whether it asks servers of somebody else, who counts that.
     """
 
     state: State = State.UNKNOWN
@@ -44,6 +45,7 @@ class Standing:
     streams: Mapping[str, int] = field(default_factory=dict)
     unlisted: int = 0
     missed: int = 0
+    asks_cloud: bool = False
 
     @property
     def may_be_asked(self) -> bool:
@@ -73,7 +75,10 @@ class Standing:
         else:
             is_ready = isinstance(upstream, dict) and upstream.get("reachable") is True
             state = State.READY if is_ready else State.AWAY
-        return replace(self, state=state, streams=_counts(page.get("streams")), unlisted=0, missed=0)
+        asks_cloud = page.get("cloud") is True
+        return replace(
+            self, state=state, streams=_counts(page.get("streams")), unlisted=0, missed=0, asks_cloud=asks_cloud
+        )
 
     def silent(self, *, is_refused: bool) -> "Standing":
         """Return how it stands after a look that brought no answer: one alone may be lost where nobody refused it."""

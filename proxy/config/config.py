@@ -74,6 +74,10 @@ class ServerConfig:
         """Return whether its ``models`` name ``model`` itself."""
         return canonical(model) in self.models
 
+    def offers(self, model: str) -> bool:
+        """Return whether its ``models`` name ``model``, as what is asked or as what it calls whatever is asked."""
+        return self.names(model) or self.models.get(ANY) == model
+
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
@@ -120,7 +124,22 @@ class Config:
                 yield from ((one, other) for one in pool for other in (*pool, *behind) if one != other)
 
     @property
+    def asks_cloud(self) -> bool:
+        """Whether an order names a server that is somebody else's, who counts what is asked there."""
+        by_name = {server.name: server for server in self.servers}
+        chained = [by_name[name] for name in self.chained()]
+        return not self.local_only and any(not (server.is_ollama or server.is_local) for server in chained)
+
+    @property
     def named_models(self) -> tuple[str, ...]:
-        """The models that orders and servers name, whether or not anybody lists them."""
-        names = (name for server in self.servers for name in server.models if name != ANY)
+        """The models that orders and servers name, whether or not anybody lists them.
+
+        Where nobody of the default order could list any, and they take whatever is asked, it is what they call that:
+        else there would be no model to choose, and none to mean where none is named.
+        """
+        names = [name for server in self.servers for name in server.models if name != ANY]
+        by_name = {server.name: server for server in self.servers}
+        default = [by_name[name] for pool in self.default for name in pool]
+        if not any(server.is_ollama for server in default):
+            names += [server.models[ANY] for server in default if ANY in server.models]
         return tuple(dict.fromkeys([*self.chains, *names]))

@@ -109,7 +109,7 @@ class Catalog:
 
     def _add_named(self, found: dict[str, dict[str, Any]], name: str) -> None:
         """Add who may be asked for a name of the configuration, beside those that list it."""
-        named = [server for server in self._servers if server.config.names(name) and not server.config.is_ollama]
+        named = [server for server in self._servers if server.config.offers(name) and not server.config.is_ollama]
         if not named and canonical(name) not in self._config.chains:
             return
         kind = named[0].config.kind if named else "ollama"

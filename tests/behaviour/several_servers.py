@@ -179,14 +179,15 @@ async def a_proxy(file: Path, text: str, **settings: Any) -> AsyncIterator[Proxy
 
 
 @asynccontextmanager
-async def a_gateway(proxy_url: str) -> AsyncIterator[str]:
+async def a_gateway(proxy_url: str, *, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Run a gateway before a proxy; yield where it is."""
     anywhere = Address("127.0.0.1", 0)
+    listen = Address(host, 0)
     service = GatewayService(
-        GatewaySettings.model_validate({"listen": anywhere, "metrics_listen": anywhere, "proxy_url": proxy_url})
+        GatewaySettings.model_validate({"listen": listen, "metrics_listen": anywhere, "proxy_url": proxy_url})
     )
     async with _running(service) as (_, api):
-        yield api
+        yield api.replace(host, "127.0.0.1")
 
 
 @asynccontextmanager

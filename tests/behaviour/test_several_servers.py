@@ -19,29 +19,19 @@ from tests.behaviour.several_servers import (
     NATIVE,
     Answer,
     Asked,
-    ModelServer,
     Proxy,
     a_gateway,
-    a_proxy,
     a_scene,
-    frames,
     ollama_spoken,
     said,
-    serving,
     spoken,
 )
-from tests.certificate import make_certificate
 from tests.eventually import soon
 from tests.machine import needs
 from tests.reader import Client
 
 pytestmark = needs("openssl")
 BUSY = said(503, {"error": "busy"})
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 async def scraped(proxy: Proxy) -> dict[str, float]:
@@ -295,41 +285,6 @@ async def test_a_gateway_shows_which_servers_have_a_model_and_passes_on_that_it_
         assert (stayed.status, stayed.error["code"]) == (503, "upstream_unavailable")
         assert gone.end is not None
         assert (gone.text, gone.end["served_by"]["server"]) == ("no", "groq")
-
-
-async def test_gemini_is_asked_in_its_own_language_and_by_its_own_header(
-    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
-) -> None:
-    part = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]}
-    counted = {**part, "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}}
-    cert, tls = certificate
-    (tmp_path / "key").write_text(KEY)
-    cloud = ModelServer(said(200, frames(counted), "text/event-stream"))
-    async with serving(ModelServer(BUSY, models=("m",))) as gpu, serving(cloud, tls):
-        text = f"""
-[[server]]
-name = "gpu"
-kind = "ollama"
-url = "http://127.0.0.1:{gpu.port}"
-[[server]]
-name = "gemini"
-kind = "gemini"
-url = "https://localhost:{cloud.port}"
-key_file = "{tmp_path / "key"}"
-models = {{ "m" = "gemini-2.5-flash" }}
-ca_file = "{cert}"
-[chain]
-default = ["gpu", "gemini"]
-"""
-        async with a_proxy(tmp_path / "sluice.toml", text) as proxy, Client(proxy.url) as client:
-            answer = await client.ask("/api/chat/stream", ASK, NATIVE)
-
-    assert answer.end is not None
-    assert (answer.text, answer.end["usage"]) == ("Hello", {"input_tokens": 3, "output_tokens": 1})
-    assert answer.end["served_by"]["server"] == "gemini"
-    [asked] = cloud.questions()
-    assert asked.path == "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
-    assert asked.headers["x-goog-api-key"] == KEY
 
 
 async def test_servers_that_fail_again_and_again_are_left_alone(

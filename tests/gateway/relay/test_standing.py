@@ -90,3 +90,9 @@ def test_one_look_may_be_lost_and_a_refusal_is_none() -> None:
     assert [one.state for one in (once, twice)] == [State.READY, State.AWAY]
     assert ready.silent(is_refused=True).state is State.AWAY
     assert once.told(json.dumps(READY).encode(), "a").silent(is_refused=False).state is State.READY
+
+
+@pytest.mark.parametrize(("page", "asks"), [({}, False), ({"cloud": True}, True), ({"cloud": "yes"}, False)])
+def test_whether_asking_it_costs_is_its_own_word(page: dict[str, Any], *, asks: bool) -> None:
+    assert told(**page).asks_cloud is asks
+    assert told(cloud=True).told(json.dumps({**READY, **page}).encode(), "a").asks_cloud is asks

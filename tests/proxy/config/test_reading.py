@@ -148,3 +148,47 @@ def test_what_is_no_file_of_ours_is_refused_whole(raw: bytes, expected: str) -> 
         read_config(raw, FALLBACKS)
 
     assert bad.value.problems == [expected]
+
+
+CLOUD = OPENAI + 'key_env = "OPENAI_API_KEY"\nmodels = { "*" = "gpt-5-mini", "big" = "gpt-5" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        (GPU1 + GROQ, False),
+        (GPU1 + GROQ + '[chain]\ndefault = ["gpu1"]\n', False),
+        (GPU1 + GROQ + '[chain]\ndefault = ["gpu1"]\nm = ["groq"]\n', True),
+        (GPU1 + GROQ + '[chain]\ndefault = ["gpu1", "groq"]\n[defaults]\nlocal_only = true\n', False),
+        (GPU1 + CLOUD + '[chain]\ndefault = ["gpu1", "o"]\n', True),
+        (GPU1 + CLOUD + 'local = true\n[chain]\ndefault = ["gpu1", "o"]\n', False),
+        ("", False),
+    ],
+)
+def test_who_is_asked_elsewhere_counts_it(text: str, *, asks: bool) -> None:
+    assert read(text).asks_cloud is asks
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (GROQ + '[chain]\ndefault = ["groq"]\n', ("llama-3.3-70b",)),
+        (GROQ + CLOUD + '[chain]\ndefault = ["o", "groq"]\n', ("big:latest", "gpt-5-mini", "llama-3.3-70b")),
+        (GPU1 + GROQ + '[chain]\ndefault = ["gpu1", "groq"]\n', ()),
+    ],
+)
+def test_where_nobody_lists_models_those_of_any_name_are_named_by_what_they_are_there(
+    text: str, names: tuple[str, ...]
+) -> None:
+    assert read(text).named_models == names
+
+
+def test_a_stream_steps_to_equals_and_to_those_that_come_next() -> None:
+    config = read(GPU1 + GPU1.replace("gpu1", "gpu2") + GROQ + '[chain]\ndefault = [["gpu1", "gpu2"], "groq"]\n')
+
+    assert set(config.steps()) == {
+        ("gpu1", "gpu2"),
+        ("gpu2", "gpu1"),
+        ("gpu1", "groq"),
+        ("gpu2", "groq"),
+    }
