@@ -12,7 +12,7 @@ seals      a provider's signatures on their way through a client and back
 forced_tool  a tool that must be called, where a model server knows no such order
 openai_chat, openai_chat_request  OpenAI's chat completions
 openai_responses, openai_response, openai_responses_request  OpenAI's responses: events, objects, what is asked
-anthropic, anthropic_request  Anthropic's messages
+anthropic, anthropic_request, anthropic_tools  Anthropic's messages
 ai_sdk, ai_sdk_request  the UI message stream of the AI SDK
 openai_parts, openai_error  what both of OpenAI's have: tools, forms, efforts; failures
 gathering  the events of a whole answer, kept until its end

@@ -8,20 +8,20 @@ cannot see (a document) is refused, since an answer without it would be about no
     counted(raw)   what is only to be counted
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 
-from services.dialects import openai_parts, seals
+from services.dialects import anthropic_tools, openai_parts, seals
 from services.dialects.anthropic import ThinkingSeal
 from services.dialects.forced_tool import ANY_TOOL
 from services.dialects.foreign import Wanted
 from services.dialects.history import CalledTools, joined
 from services.wire import bodies
-from services.wire.bodies import MAX_HOP_MESSAGES, MAX_HOP_TOOLS, ModelName
+from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.pictures import is_picture
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
 from services.wire.validation import Part, read, validated
@@ -82,22 +82,29 @@ def _as_blocks(content: object) -> object:
     raise PydanticCustomError("content", "must be a string or a list of blocks")
 
 
-_KNOWN: Final = ("text", "image", "thinking", "redacted_thinking", "tool_use", "tool_result")
+_KNOWN: Final = frozenset(
+    {"text", "image", "thinking", "redacted_thinking", "tool_use", "tool_result", "tool_addition", "tool_removal"}
+)
+_IN_RESULTS: Final = frozenset({"text", "image", "tool_reference"})
 
 
-def _kind(block: object) -> str | None:
+def _kind(block: object, known: Container[str] = _KNOWN) -> str | None:
     """Return which block it is meant to be; None for what is no block at all."""
     kind = block.get("type") if isinstance(block, dict) else None
     if not isinstance(kind, str):
         return None
-    return kind if kind in _KNOWN else "document" if kind in _UNSEEN else "other"
+    return kind if kind in known else "document" if kind in _UNSEEN else "other"
 
 
-_BY_KIND: Final = Discriminator(_kind, custom_error_type="block", custom_error_message="must be an object with a type")
+def _by(kind: Callable[[object], str | None]) -> Discriminator:
+    return Discriminator(kind, custom_error_type="block", custom_error_message="must be an object with a type")
+
+
 _Unseen = Annotated[object, PlainValidator(_refused)]
 _Said = Annotated[_Text, Tag("text")] | Annotated[_Picture, Tag("image")]
 _Rest = Annotated[_Other, Tag("other")] | Annotated[_Unseen, Tag("document")]
-_ResultBlock = Annotated[_Said | _Rest, _BY_KIND]
+_Found = Annotated[anthropic_tools.Reference, Tag("tool_reference")]
+_ResultBlock = Annotated[_Said | _Found | _Rest, _by(lambda block: _kind(block, _IN_RESULTS))]
 
 
 class _ToolResult(Part):
@@ -112,32 +119,16 @@ _History = (
     | Annotated[_ToolUse, Tag("tool_use")]
     | Annotated[_ToolResult, Tag("tool_result")]
 )
-_Block = Annotated[_Said | _History | _Rest, _BY_KIND]
+_Changes = (
+    Annotated[anthropic_tools.Addition, Tag("tool_addition")] | Annotated[anthropic_tools.Removal, Tag("tool_removal")]
+)
+_Block = Annotated[_Said | _History | _Changes | _Rest, _by(_kind)]
 _Blocks = Annotated[list[_Block], BeforeValidator(_as_blocks)]
 
 
 class _Message(Part):
     role: Literal["user", "assistant", "system"]
     content: _Blocks
-
-
-class _Tool(Part):
-    name: _Name
-    description: str | None = None
-    input_schema: dict[str, Any] | None = None
-
-    @property
-    def parameters(self) -> dict[str, Any] | None:
-        """The schema by the name that it has everywhere else."""
-        return self.input_schema
-
-
-def _tool_kind(tool: object) -> str:
-    kind = tool.get("type") if isinstance(tool, dict) else None
-    return "custom" if kind in (None, "custom") else "other"
-
-
-_OfferedTool = Annotated[Annotated[_Tool, Tag("custom")] | Annotated[_Other, Tag("other")], Discriminator(_tool_kind)]
 
 
 class _ToolChoice(Part):
@@ -164,7 +155,7 @@ class _Body(Part):
     top_k: bodies.Integer | None = None
     stop_sequences: Annotated[tuple[str, ...], PlainValidator(openai_parts.stops)] | None = None
     stream: bool = False
-    tools: Annotated[list[_OfferedTool], Field(max_length=MAX_HOP_TOOLS, fail_fast=True)] | None = None
+    tools: anthropic_tools.DeclaredTools | None = None
     tool_choice: _ToolChoice | None = None
     thinking: _ThinkingMode | None = None
     output_config: _OutputConfig | None = None
@@ -190,8 +181,9 @@ def counted(raw: bytes) -> ChatRequest:
 def _wanted(body: _Body) -> Wanted:
     if not body.messages:
         raise BadBody("messages must not be empty")
+    declared = body.tools or ()
     asked = openai_parts.offered(
-        openai_parts.tools(tool for tool in body.tools or () if isinstance(tool, _Tool)),
+        openai_parts.tools(anthropic_tools.offered(declared, _said(body.messages))),
         _forced(body.tool_choice),
         where="tool_choice",
         none=body.tool_choice is not None and body.tool_choice.type == "none",
@@ -206,8 +198,17 @@ def _wanted(body: _Body) -> Wanted:
         max_output_tokens=body.max_tokens,
     )
     refuse_many_images(request.messages)
-    dropped = ("tools",) if any(isinstance(tool, _Other) for tool in body.tools or ()) else ()
+    dropped = ("tools",) if any(isinstance(tool, anthropic_tools.ServerTool) for tool in declared) else ()
     return Wanted(request=request, stream=body.stream, forced_tool=asked.forced_tool, dropped=dropped)
+
+
+def _said(messages: Iterable[_Message]) -> Iterator[object]:
+    """Yield the blocks of a conversation; a tool's result is followed by its own."""
+    for message in messages:
+        for block in message.content:
+            yield block
+            if isinstance(block, _ToolResult):
+                yield from block.content
 
 
 def _forced(choice: _ToolChoice | None) -> str | None:
@@ -250,7 +251,8 @@ def _is_billing(block: object) -> bool:
 
 
 def _of_system(blocks: Sequence[object], _called: CalledTools) -> Iterator[Message]:
-    yield Message("system", _text(blocks))
+    if text := _text(blocks):  # there is none where only tools are changed
+        yield Message("system", text)
 
 
 def _of_assistant(blocks: Sequence[object], called: CalledTools) -> Iterator[Message]:

@@ -52,9 +52,9 @@ class Piece(NamedTuple):
 
 def speech(model: Model, ask: Ask) -> Iterator[Piece]:
     """Return what ``model`` says to ``ask``; the bound of num_predict is the answer's, not the speaker's."""
-    if calls := tool_calls(model, ask):
-        return (Piece("call", call, CALL_TOKENS) for call in calls)
-    return chain(_thinking(model, ask), (Piece("text", token) for token in _text(model, ask)))
+    calls = tool_calls(model, ask)
+    said = (Piece("text", token) for token in _text(model, ask))
+    return chain(_thinking(model, ask), (Piece("call", call, CALL_TOKENS) for call in calls) if calls else said)
 
 
 def thinks(model: Model, ask: Ask) -> bool:
@@ -69,7 +69,8 @@ def tool_calls(model: Model, ask: Ask) -> list[dict[str, Any]]:
         return []
     count = 1 if script.calls is None else script.calls
     tools = _named(script.tool, ask.tools) if script.tool else ask.tools
-    return [_call(tools[(done * count + index) % len(tools)], index, script.seed + done) for index in range(count)]
+    dice = Random(script.seed * 1000 + len(ask.messages))  # noqa: S311 ids in a test's answer, no secrets
+    return [_call(tools[(done * count + index) % len(tools)], index, dice) for index in range(count)]
 
 
 def _named(name: str, tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -147,10 +148,10 @@ def _own_text(model: Model, ask: Ask) -> str:
     return SELF
 
 
-def _call(tool: Mapping[str, Any], index: int, seed: int) -> dict[str, Any]:
+def _call(tool: Mapping[str, Any], index: int, dice: Random) -> dict[str, Any]:
+    """Return a call; its id is another in each turn, or agents would take it for one that they have seen."""
     function = tool.get("function")
     function = function if isinstance(function, dict) else {}
-    random = Random(seed * 1000 + index)  # noqa: S311 an id in a test's answer, not a secret
-    call_id = "call_" + "".join(random.choice(ascii_lowercase + digits) for _ in range(8))
+    call_id = "call_" + "".join(dice.choice(ascii_lowercase + digits) for _ in range(8))
     arguments = example(function.get("parameters") or {"type": "object"})
     return {"id": call_id, "function": {"index": index, "name": function.get("name", ""), "arguments": arguments}}
