@@ -14,7 +14,7 @@ const require = createRequire(`${folder}/`);
 const ai = await import(require.resolve("ai"));
 const { createAnthropic } = await import(require.resolve("@ai-sdk/anthropic"));
 const api = `${baseURL}/api/ui/chat`;
-const anthropic = createAnthropic({ baseURL: `${baseURL}/v1`, apiKey: "of nobody" });
+const anthropic = createAnthropic({ baseURL: `${baseURL}/v1`, apiKey: process.env.API_KEY ?? "of nobody" });
 globalThis.AI_SDK_LOG_WARNINGS = false; // stdout is the answer's
 
 // What useChat keeps in React, kept in an object.

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 
 const [folder, baseURL] = process.argv.slice(2);
 const { Anthropic } = createRequire(`${folder}/`)("@anthropic-ai/sdk");
-const client = new Anthropic({ baseURL, apiKey: "of nobody", timeout: 20_000, maxRetries: 2 });
+const client = new Anthropic({ baseURL, apiKey: process.env.API_KEY ?? "of nobody", timeout: 20_000, maxRetries: 2 });
 
 async function asked(how, given, events) {
   if (how === "count") return await client.messages.countTokens(given);

@@ -7,6 +7,7 @@ Run by an environment that has the client (tests/client_environment.py), so it i
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ import anthropic
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
+KEY = os.environ.get("API_KEY", "of nobody")
 EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 MESSAGE: TypeAdapter[Any] = TypeAdapter(Message)
 
@@ -65,7 +67,7 @@ def _told(exc: Exception) -> dict[str, Any]:
 
 def main() -> None:
     """Make them all by one client; it repeats nothing but what says that it may be repeated."""
-    client = anthropic.Anthropic(base_url=sys.argv[1], api_key="of nobody", timeout=20, max_retries=2)
+    client = anthropic.Anthropic(base_url=sys.argv[1], api_key=KEY, timeout=20, max_retries=2)
     json.dump([made(client, call) for call in json.load(sys.stdin)], sys.stdout)
 
 

@@ -5,11 +5,14 @@ Run by an environment that has the client (tests/client_environment.py), so it i
 """
 
 import json
+import os
 import sys
 from typing import Any
 
 import openai
 from langchain_openai import ChatOpenAI
+
+KEY = os.environ.get("API_KEY", "of nobody")
 
 
 def made(url: str, call: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def made(url: str, call: dict[str, Any]) -> dict[str, Any]:
     chat = ChatOpenAI(
         model=model,
         base_url=f"{url}/v1",
-        api_key="of nobody",
+        api_key=KEY,
         timeout=20,
         max_retries=2,
         stream_usage=True,

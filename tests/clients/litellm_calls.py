@@ -13,12 +13,14 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would fetch its prices
 
 import litellm
 
+KEY = os.environ.get("API_KEY", "of nobody")
+
 
 def made(url: str, call: dict[str, Any]) -> dict[str, Any]:
     outcome: dict[str, Any] = {"text": "", "thinking": "", "calls": [], "finish": None, "usage": None, "pieces": 0}
     outcome["error"] = None
-    given = {**call["arguments"], "model": f"hosted_vllm/{call['arguments']['model']}"}
-    place = {"api_base": f"{url}/v1", "api_key": "of nobody", "timeout": 20, "max_retries": 2}
+    given = {**call["arguments"], "model": f"{call.get('provider', 'hosted_vllm')}/{call['arguments']['model']}"}
+    place = {"api_base": f"{url}/v1", "api_key": KEY, "timeout": 20, "max_retries": 2}
     try:
         if call["how"] == "whole":
             _take(litellm.completion(**given, **place), outcome)

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 
 const [folder, url] = process.argv.slice(2);
 const { default: OpenAI } = await import(pathToFileURL(createRequire(`${folder}/`).resolve("openai")));
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "of nobody", timeout: 20_000, maxRetries: 2 });
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: process.env.API_KEY ?? "of nobody", timeout: 20_000, maxRetries: 2 });
 const LEAVES_AFTER = 4;
 
 function takeCompletion(completion, outcome) {

@@ -7,6 +7,7 @@ Run by an environment that has the client (tests/client_environment.py), so it i
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -16,6 +17,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+KEY = os.environ.get("API_KEY", "of nobody")
 LEAVES_AFTER = 4
 BEYOND_THE_TYPES = {"keepalive"}
 
@@ -121,7 +123,7 @@ def _told(exc: Exception) -> dict[str, Any]:
 
 def main() -> None:
     """Make them all by one client; it repeats nothing but what says that it may be repeated."""
-    client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="of nobody", timeout=20, max_retries=2)
+    client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key=KEY, timeout=20, max_retries=2)
     json.dump([made(client, call) for call in json.load(sys.stdin)], sys.stdout)
 
 

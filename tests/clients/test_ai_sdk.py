@@ -3,8 +3,7 @@
 The newest, and that of a year before.
 """
 
-import json
-import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,10 @@ from tests.chain import Chain
 from tests.client_environment import node, packages
 from tests.clients.calls import PNG
 from tests.clients.outcome import Row
+from tests.clients.programs import Making, beside_each_other, made
 from tests.eventually import eventually
 
 HERE: Final = Path(__file__).parent
-ASK_TIMEOUT_S: Final = 50.0
 CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 CITY_SAID: Final = {"city": "Reykjavík", "people": 3}
 CLOCK: Final = {"type": "function", "function": {"name": "clock", "parameters": CITY}}
@@ -120,19 +119,28 @@ CASES: Final = [
 Outcomes = dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=["javascript", "javascript_old"])
+LOCKS: Final = ("javascript", "javascript_old")
+
+
+@pytest.fixture(scope="module", params=LOCKS)
 def lock(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def outcomes(lock: str, chain: Chain) -> Outcomes:
+def making(chain: Chain) -> Iterator[Making]:
+    def make(lock: str) -> list[dict[str, Any]]:
+        command = [str(node()), str(HERE / "ai_sdk_calls.mjs"), str(packages(lock)), chain.gateway.url]
+        return made(command, [case.asked(lock) for case in CASES])
+
+    with beside_each_other(LOCKS, make) as making:
+        yield making
+
+
+@pytest.fixture(scope="module")
+def outcomes(lock: str, making: Making) -> Outcomes:
     """What came of every call, by one process of node."""
-    command = [str(node()), str(HERE / "ai_sdk_calls.mjs"), str(packages(lock)), chain.gateway.url]
-    calls = json.dumps([case.asked(lock) for case in CASES])
-    done = subprocess.run(command, input=calls, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    return {case.name: outcome for case, outcome in zip(CASES, json.loads(done.stdout), strict=True)}
+    return {case.name: outcome for case, outcome in zip(CASES, making[lock].result(), strict=True)}
 
 
 def facts(outcome: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 For Python and JavaScript, the newest and those of a year before (of the API version before, with the other header).
 """
 
-import json
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +15,10 @@ from tests.chain import Chain
 from tests.client_environment import environment_of, node, packages
 from tests.clients.calls import PNG
 from tests.clients.outcome import Row
+from tests.clients.programs import Making, beside_each_other, made
 from tests.eventually import eventually
 
 HERE: Final = Path(__file__).parent
-ASK_TIMEOUT_S: Final = 50.0
 CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 CLOCK: Final = {"name": "clock", "description": "Tell the time", "input_schema": CITY}
 THINKING: Final = {"type": "enabled", "budget_tokens": 1024}
@@ -125,33 +123,21 @@ CASES: Final = [
 ]
 
 
-def _of_python(lock: str) -> Callable[[Chain, str], str]:
-    def made(chain: Chain, calls: str) -> str:
-        return _output([str(environment_of(lock)), str(HERE / "anthropic_calls.py"), chain.gateway.url], calls)
-
-    return made
+def _of_python(lock: str) -> Callable[[], list[str]]:
+    return lambda: [str(environment_of(lock)), str(HERE / "anthropic_calls.py")]
 
 
-def _of_javascript(lock: str) -> Callable[[Chain, str], str]:
-    def made(chain: Chain, calls: str) -> str:
-        program, folder = str(HERE / "anthropic_calls.mjs"), str(packages(lock))
-        return _output([str(node()), program, folder, chain.gateway.url], calls)
-
-    return made
+def _of_javascript(lock: str) -> Callable[[], list[str]]:
+    return lambda: [str(node()), str(HERE / "anthropic_calls.mjs"), str(packages(lock))]
 
 
-def _output(command: Sequence[str], calls: str) -> str:
-    done = subprocess.run(command, input=calls, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-CLIENTS: Final[dict[str, Callable[[Chain, str], str]]] = {
+CLIENTS: Final[dict[str, Callable[[], list[str]]]] = {
     "Python": _of_python("anthropic"),
     "Python, a year old": _of_python("anthropic-old"),
     "JavaScript": _of_javascript("javascript"),
     "JavaScript, a year old": _of_javascript("javascript_old"),
 }
+"""What runs each of them, but for the server's address."""
 FIRST_SEEDS: Final = {client: 500 + 100 * number for number, client in enumerate(CLIENTS)}
 GROUPS: Final = list(dict.fromkeys(case.group for case in CASES))
 
@@ -165,11 +151,19 @@ Outcomes = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def outcomes(client: str, chain: Chain) -> Outcomes:
+def making(chain: Chain) -> Iterator[Making]:
+    def make(client: str) -> list[dict[str, Any]]:
+        calls = [case.asked(seed_of(case, client)) for case in CASES]
+        return made([*CLIENTS[client](), chain.gateway.url], calls)
+
+    with beside_each_other(CLIENTS, make) as making:
+        yield making
+
+
+@pytest.fixture(scope="module")
+def outcomes(client: str, making: Making) -> Outcomes:
     """What came of every call, by one process of the client."""
-    calls = [case.asked(seed_of(case, client)) for case in CASES]
-    told = json.loads(CLIENTS[client](chain, json.dumps(calls)))
-    return {case.name: outcome for case, outcome in zip(CASES, told, strict=True)}
+    return {case.name: outcome for case, outcome in zip(CASES, making[client].result(), strict=True)}
 
 
 def seed_of(case: Case, client: str) -> int:

@@ -1,12 +1,11 @@
-"""OpenAI's own clients, unmodified, for Python (newest, and a year old) and JavaScript: the right object or exception.
+"""OpenAI's own clients, unmodified, for Python and JavaScript, newest and a year old: the right object or exception.
 
 They validate each chunk and event by the types that they publish. Bugs that others have, by their number in the design:
 1, 2, 4, 8, 9, 12, 14, 15, 20, 21, 22, 23.
 """
 
 import json
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,38 +15,30 @@ from tests.chain import Chain
 from tests.client_environment import environment_of, node, packages
 from tests.clients.openai_cases import APIS, CASES, Case, facts
 from tests.clients.outcome import Row
+from tests.clients.programs import Making, beside_each_other, made
 from tests.eventually import eventually
 
 HERE: Final = Path(__file__).parent
-ASK_TIMEOUT_S: Final = 55.0
 Outcomes = dict[str, dict[str, Any]]
-HELPER_FORGETS: Final = ("JavaScript", "thinking", "chat")
-"""Its `.stream()` keeps the last piece alone of a field that is not OpenAI's, as `reasoning_content`."""
+HELPER_FORGETS: Final = ("thinking", "chat")
+"""Of JavaScript: its `.stream()` keeps the last piece alone of a field that is not OpenAI's, as `reasoning_content`."""
 
 
-def _of_python(lock: str) -> Callable[[Chain, str], str]:
-    def made(chain: Chain, calls: str) -> str:
-        return _output([str(environment_of(lock)), str(HERE / "openai_calls.py"), chain.gateway.url], calls)
-
-    return made
+def _of_python(lock: str) -> Callable[[], list[str]]:
+    return lambda: [str(environment_of(lock)), str(HERE / "openai_calls.py")]
 
 
-def _of_javascript(chain: Chain, calls: str) -> str:
-    program, folder = str(HERE / "openai_calls.mjs"), str(packages("openai_javascript"))
-    return _output([str(node()), program, folder, chain.gateway.url], calls)
+def _of_javascript(lock: str) -> Callable[[], list[str]]:
+    return lambda: [str(node()), str(HERE / "openai_calls.mjs"), str(packages(lock))]
 
 
-def _output(command: Sequence[str], calls: str) -> str:
-    done = subprocess.run(command, input=calls, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-CLIENTS: Final[dict[str, Callable[[Chain, str], str]]] = {
+CLIENTS: Final[dict[str, Callable[[], list[str]]]] = {
     "Python": _of_python("openai"),
     "Python, a year old": _of_python("openai-old"),
-    "JavaScript": _of_javascript,
+    "JavaScript": _of_javascript("openai_javascript"),
+    "JavaScript, a year old": _of_javascript("openai_javascript_old"),
 }
+"""What runs each of them, but for the server's address."""
 
 
 def seed(client: str, case: Case) -> int:
@@ -61,11 +52,19 @@ def client(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def outcomes(client: str, chain: Chain) -> Outcomes:
+def making(chain: Chain) -> Iterator[Making]:
+    def make(client: str) -> list[dict[str, Any]]:
+        calls = [case.asked(seed(client, case)) for case in CASES]
+        return made([*CLIENTS[client](), chain.gateway.url], calls)
+
+    with beside_each_other(CLIENTS, make) as making:
+        yield making
+
+
+@pytest.fixture(scope="module")
+def outcomes(client: str, making: Making) -> Outcomes:
     """What came of every call, by one process of the client."""
-    calls = json.dumps([case.asked(seed(client, case)) for case in CASES])
-    told = json.loads(CLIENTS[client](chain, calls))
-    return {case.title: outcome for case, outcome in zip(CASES, told, strict=True)}
+    return {case.title: outcome for case, outcome in zip(CASES, making[client].result(), strict=True)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
@@ -87,7 +86,7 @@ def test_what_is_streamed_is_what_the_whole_answer_says(name: str, api: str, cli
     whole, stream, helper = (said(outcomes[f"{name}, {api} {how}"]) for how in ("whole", "stream", "helper"))
     if outcomes[f"{name}, {api} whole"]["error"] is not None:
         return
-    if (client, name, api) == HELPER_FORGETS:
+    if client.startswith("JavaScript") and (name, api) == HELPER_FORGETS:
         helper = (helper[0], whole[1], helper[2])
 
     assert stream == helper == whole
