@@ -24,7 +24,7 @@ test: export PYTHONASYNCIODEBUG = 1
 test: $(DEVELOPMENT) ## the suite, but for what is left to the CI; and that every pure module is covered to its last branch
 	@$(PYTHON) -m tests.suite "$(CI_ONLY)"
 
-clients: $(DEVELOPMENT) ## clients made for other servers, unmodified, at the gateway: first installs them, 400 MB
+clients: $(DEVELOPMENT) ## clients made for other servers, unmodified, at the gateway: first installs them, 3 GB
 	@$(PYTHON) -m tests.client_environment
 	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not ($(CI_ONLY))" tests/clients
 
