@@ -58,7 +58,7 @@ def asked(chain: Chain, work: Path, home: Path, *more: str) -> Events:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.strip().split("\n")]
 
 
 def blocks(events: Events, role: str) -> list[dict[str, Any]]:
