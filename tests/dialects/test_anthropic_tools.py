@@ -1,4 +1,7 @@
-"""Which tools the model is offered, whatever an agent keeps back, finds, adds and takes away."""
+"""Which tools the model is offered, whatever an agent keeps back, finds, adds and takes away.
+
+Of services/dialects/anthropic_tools.py, by the reader that asks it.
+"""
 
 from typing import Any, Final
 
