@@ -36,6 +36,7 @@ def stream_finished(stream: Stream, record: StreamRecord, model: str) -> None:
         model_raw_len=len(stream.model),
         outcome=outcome_of(record.reason),
         attempts=stream.attempts,
+        **({} if stream.tools is None else {"turns": stream.turns}),
         **({} if stream.server is None else {"server": stream.server, "provider": stream.provider}),
         **record.log_fields(),
         usage_source="none" if record.output_tokens is None else "usage",

@@ -43,8 +43,8 @@ def answer_request(question: Question) -> UpstreamRequest:
         "max_tokens": length if length is not None and length > 0 else DEFAULT_MAX_TOKENS,
         **_conversation(turns_of(request)),
     }
-    if isinstance(request, ChatRequest) and request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+    if isinstance(request, ChatRequest):
+        body |= _tools(request)
     thinking = _thinking(question.model, request.think, body["max_tokens"])
     if thinking.get("type") == "enabled" and _goes_on_unsealed(body["messages"]):
         thinking = {}
@@ -136,6 +136,16 @@ def _thoughts(turn: Turn) -> Iterator[dict[str, Any]]:
         elif isinstance(signature := seal.get("signature"), str):
             yield {"type": "thinking", "thinking": thoughts[at : at + length], "signature": signature}
         at += length
+
+
+def _tools(request: ChatRequest) -> dict[str, Any]:
+    """Return the tools; of a conversation with calls they must be declared, even where none may be called any more."""
+    if request.tools:
+        return {"tools": [_tool(tool) for tool in request.tools]}
+    called = dict.fromkeys(call.name for message in request.messages for call in message.tool_calls or ())
+    if not called:
+        return {}
+    return {"tools": [_tool(Tool(name)) for name in called], "tool_choice": {"type": "none"}}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

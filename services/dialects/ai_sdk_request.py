@@ -14,13 +14,13 @@ from pydantic import Discriminator, Field, Tag
 
 from services.dialects import seals
 from services.dialects.ai_sdk import PROVIDER
-from services.dialects.foreign import Wanted
+from services.dialects.foreign import Wanted, read_foreign
 from services.dialects.history import joined, picture
 from services.wire import bodies
 from services.wire.events import Signature
 from services.wire.hop import Chat
 from services.wire.request import BadBody, CalledTool, Message, refuse_many_images
-from services.wire.validation import Part, read, validated
+from services.wire.validation import Part, validated
 
 _MAX_MESSAGE_ID: Final = 256
 
@@ -126,7 +126,7 @@ def asked(raw: bytes) -> Wanted:
     Raises:
         BadBody: with the first fault found.
     """
-    given = read(raw)
+    given = read_foreign(raw)
     chat = validated(_Chat, given, extra="ignore")
     if not chat.messages:
         raise BadBody("messages must not be empty")

@@ -18,13 +18,13 @@ from pydantic_core import PydanticCustomError
 from services.dialects import anthropic_tools, openai_parts, seals
 from services.dialects.anthropic import ThinkingSeal
 from services.dialects.forced_tool import ANY_TOOL
-from services.dialects.foreign import Wanted
+from services.dialects.foreign import Wanted, read_foreign
 from services.dialects.history import CalledTools, joined
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.pictures import is_picture
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
-from services.wire.validation import Part, read, validated
+from services.wire.validation import Part, validated
 
 _BILLING: Final = "x-anthropic-billing-header:"
 """Claude Code puts it first into its system prompt. It changes with each turn: no prefix of a prompt would be known."""
@@ -167,7 +167,7 @@ def messages(raw: bytes) -> Wanted:
     Raises:
         BadBody: with the first fault found.
     """
-    body = validated(_Body, read(raw), extra="ignore")
+    body = validated(_Body, read_foreign(raw), extra="ignore")
     if body.max_tokens is None:
         raise BadBody("max_tokens is required")
     return _wanted(body)
@@ -175,7 +175,7 @@ def messages(raw: bytes) -> Wanted:
 
 def counted(raw: bytes) -> ChatRequest:
     """Read the body of ``POST /v1/messages/count_tokens``, likewise; it need not say how long an answer may be."""
-    return _wanted(validated(_Body, read(raw), extra="ignore")).request
+    return _wanted(validated(_Body, read_foreign(raw), extra="ignore")).request
 
 
 def _wanted(body: _Body) -> Wanted:

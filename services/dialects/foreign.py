@@ -14,7 +14,8 @@ from services.dialects.dialect import Dialect, DialectName, WholeDialect
 from services.wire import native
 from services.wire.events import ApiError, Code, ToolCall
 from services.wire.hop import Chat
-from services.wire.request import ChatRequest
+from services.wire.request import BadBody, ChatRequest
+from services.wire.validation import read
 
 HEARTBEAT_S: Final = 15.0
 """Agents show a warning after twenty seconds of silence."""
@@ -31,6 +32,19 @@ _MAY_REPEAT: Final = frozenset(
 """Refusals of the moment. All others are told not to be repeated: the SDKs ask three times, and the proxy has asked the
 model server three times before."""
 _ID_CHARACTERS: Final = 24
+_SERVER_TOOLS: Final = "server_tools"
+
+
+def read_foreign(raw: bytes) -> dict[str, Any]:
+    """Return the object in ``raw``.
+
+    Raises:
+        BadBody: it is none, or asks for tools of the server: these languages know no call that somebody else runs.
+    """
+    given = read(raw)
+    if given.get(_SERVER_TOOLS):
+        raise BadBody(f"{_SERVER_TOOLS} is not offered here: ask POST /api/chat/stream", param=_SERVER_TOOLS)
+    return given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

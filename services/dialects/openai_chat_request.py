@@ -11,12 +11,12 @@ from pydantic_core import PydanticCustomError
 
 from services.dialects import openai_parts
 from services.dialects.forced_tool import ANY_TOOL
-from services.dialects.foreign import Wanted
+from services.dialects.foreign import Wanted, read_foreign
 from services.dialects.history import CalledTools, ExtraContent, arguments_of, joined, picture, seal_of
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
-from services.wire.validation import Part, read, validated
+from services.wire.validation import Part, validated
 
 _ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _NOT_OFFERED: Final = ("logprobs", "audio", "functions", "web_search_options")
@@ -127,7 +127,7 @@ def chat(raw: bytes) -> Wanted:
     Raises:
         BadBody: with the first fault found.
     """
-    given = read(raw)
+    given = read_foreign(raw)
     _refuse_what_is_not_offered(given)
     body = validated(ChatCompletion, given, extra="ignore")
     tools = openai_parts.tools(one.function for one in body.tools or () if one.type == "function")

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from services.dialects import openai_parts
 from services.dialects.forced_tool import ANY_TOOL
-from services.dialects.foreign import Wanted
+from services.dialects.foreign import Wanted, read_foreign
 from services.dialects.history import CalledTools, ExtraContent, arguments_of, joined, picture, seal_of
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
@@ -26,7 +26,7 @@ from services.wire.request import (
     demand_model,
     refuse_many_images,
 )
-from services.wire.validation import Part, read, validated
+from services.wire.validation import Part, validated
 
 _STORED: Final = ("previous_response_id", "conversation", "background", "prompt")
 _TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
@@ -120,7 +120,7 @@ def responses(raw: bytes) -> Wanted:
     Raises:
         BadBody: with the first fault found.
     """
-    given = read(raw)
+    given = read_foreign(raw)
     for name in _STORED:
         if given.get(name):
             raise BadBody(f"{name} is not offered: {_STORE_FALSE}", param=name)

@@ -1,5 +1,6 @@
 """Tools that run in the middle of an answer: one stream of calls, results and turns, from model server to reader."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -10,7 +11,7 @@ import pytest
 from tests.behaviour.connections import calls_of, gateway_beside, sample, told
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.script import scripted
-from tests.chain import Chain, running_chain
+from tests.chain import Chain, Server, running_chain
 from tests.eventually import soon
 from tests.reader import Answer, Client, Reading
 
@@ -63,7 +64,8 @@ def idle(chain: Chain) -> bool:
 
 @asynccontextmanager
 async def in_a_tool(client: Client, tool: str, **fields: Any) -> AsyncIterator[Reading]:
-    body = {"model": calling(tool=tool), "message": "hi", "server_tools": [tool], **fields}
+    said = {"messages": [{"role": "user", "content": "hi"}]}
+    body = {"model": calling(tool=tool), **said, "server_tools": [tool], **fields}
     async with client.open("POST", "/api/chat/stream", body) as reading:
         await reading.until_tokens(1)
         yield reading
@@ -192,6 +194,26 @@ async def test_a_gateway_that_dies_in_the_middle_of_a_tool_costs_no_answer(clien
         answer = await again.until_end()
 
     assert (kinds(answer)[-3:], answer.reason) == (["tool_result", "token", "done"], "stop")
+
+
+@pytest.mark.parametrize("second", [False, True])
+async def test_a_proxy_that_drains_lets_tools_go_on_to_its_deadline_and_a_second_signal_ends_them_at_once(
+    second: bool, chain: Chain
+) -> None:
+    settings = {**chain.proxy_environ, "SLUICE_PROXY_DRAIN_S": "30" if second else "0.5"}
+    ending = Server("tests.behaviour.tooled_proxy", settings)
+    try:
+        async with Client(ending.url) as client, in_a_tool(client, "hanging") as reading:
+            ending.signal(signal.SIGTERM)
+            await soon(lambda: ending.events("draining"), "the drain begins")
+            if second:
+                ending.signal(signal.SIGTERM)
+            answer = await reading.until_end()
+        assert ending.wait() == int(second)
+    finally:
+        ending.stop()
+
+    assert second or answer.reason == "shutting_down"
 
 
 async def test_the_whole_answer_and_the_snapshot_say_what_the_answer_adds_to_a_conversation(

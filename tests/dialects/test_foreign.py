@@ -2,13 +2,15 @@
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from services.dialects import ai_sdk_request, anthropic_request, openai_chat_request, openai_responses_request
 from services.dialects.dialect import heartbeat_period_s
 from services.dialects.estimate import TOKENS_PER_IMAGE, input_tokens
-from services.dialects.foreign import HEARTBEAT_S, refusal_head, shown_id
+from services.dialects.foreign import HEARTBEAT_S, Wanted, refusal_head, shown_id
 from services.dialects.gathering import Gathering
 from services.dialects.ollama import OllamaLines
 from services.dialects.openai_chat import OpenAiChunks
@@ -16,7 +18,7 @@ from services.dialects.openai_error import refusal
 from services.dialects.seed import SeedFrames
 from services.wire.events import RULES, ApiError, Code, Failed
 from services.wire.native import NativeFrames
-from services.wire.request import ChatRequest, Message, Tool
+from services.wire.request import BadBody, ChatRequest, Message, Tool
 from tests.dialects.speech import STREAM_ID, TOLD, wanted
 
 MAY_REPEAT = {
@@ -27,6 +29,20 @@ MAY_REPEAT = {
     Code.SHUTTING_DOWN,
     Code.REQUEST_TIMEOUT,
 }
+
+
+@pytest.mark.parametrize(
+    "parse",
+    [openai_chat_request.chat, openai_responses_request.responses, anthropic_request.messages, ai_sdk_request.asked],
+)
+def test_tools_of_the_server_are_refused_by_name(parse: Callable[[bytes], Wanted]) -> None:
+    said = {"role": "user", "content": "hi"}
+    body = {"model": "m", "messages": [said], "input": "hi", "max_tokens": 5, "server_tools": True}
+
+    with pytest.raises(BadBody, match="server_tools is not offered here") as refused:
+        parse(json.dumps(body).encode())
+
+    assert refused.value.param == "server_tools"
 
 
 def test_a_shown_id_is_the_same_in_a_replay_and_no_key_to_the_stream() -> None:

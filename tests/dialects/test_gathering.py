@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -93,6 +95,31 @@ def test_it_says_nothing_and_keeps_an_end_that_is_in_no_log() -> None:
 
     assert gathering.open(STARTED) + gathering.status(Status(Phase.LOADING)) + gathering.close(end) == b""
     assert isinstance(gathering.end, Failed)
+
+
+def test_a_whole_answer_with_tools_of_the_server_has_what_it_adds_to_a_conversation() -> None:
+    events: list[Numbered] = [
+        (1, replace(STARTED, tools=("clock",))),
+        (2, replace(CALL, runs_here=True)),
+        (3, RESULT),
+        (4, Token("noon")),
+        (5, ToolCall("call_2", "theirs", {})),
+    ]
+    _, _, body = NativeObject().whole(events, replace(END, turns=2))
+    whole = orjson.loads(body)
+
+    assert (whole["tools"], whole["turns"]) == (["clock"], 2)
+    assert [call["id"] for call in whole["message"]["tool_calls"]] == ["call_2"]
+    assert whole["messages"][1:] == [
+        {"role": "tool", "content": "12:00", "tool_name": "clock", "tool_call_id": "call_1"},
+        {"role": "assistant", "content": "noon", "tool_calls": [
+            {"id": "call_2", "function": {"name": "theirs", "arguments": {}}},
+        ]},
+    ]  # fmt: skip
+
+
+def test_a_result_is_counted_in_bytes_too() -> None:
+    assert gathered((2, RESULT)).bytes == len("12:00")
 
 
 def test_a_whole_answer_of_nothing_names_no_model() -> None:

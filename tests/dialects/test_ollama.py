@@ -67,6 +67,18 @@ def lines_of(kind: Kind, *events: Numbered) -> list[dict[str, Any]]:
     return [json.loads(line) for line in dialect.frames(events).split(b"\n") if line]
 
 
+def test_calls_that_ran_at_the_server_are_not_told_and_count_for_nothing() -> None:
+    ran = ToolCall("call_1", "clock", {}, runs_here=True)
+    result = ToolResult("call_1", "clock", ok=True, content="12:00", duration_ms=1)
+    events: list[Numbered] = [EVENTS[0], (2, ran), (3, result), (4, ToolCall("call_2", "theirs", {}))]
+
+    (line,) = lines_of("chat", *events)
+    _, _, whole = OllamaObject("chat", "llama3.2", lambda: MOMENT).whole(events, ended())
+
+    for message in (line["message"], json.loads(whole)["message"]):
+        assert [call["function"] for call in message["tool_calls"]] == [{"index": 0, "name": "theirs", "arguments": {}}]
+
+
 def test_chat_is_told_line_by_line_in_ollama_s_shape() -> None:
     head = {"model": "llama3.2", "created_at": NOW}
 

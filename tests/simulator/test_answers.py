@@ -12,7 +12,7 @@ from services.simulator.prose import prose
 from services.simulator.recordings import load_all
 from services.simulator.script import Script
 from services.simulator.simulator import Simulator
-from services.simulator.speech import STORY, thoughts
+from services.simulator.speech import AFTER_RESULT, STORY, thoughts
 from services.simulator.steps import Line, MakerStep, Wait
 from services.simulator.validation import Ask
 from tests.simulator.reader import HELLO, Seen, ask, chat, generate, post
@@ -203,6 +203,30 @@ async def test_each_offered_tool_is_called_with_arguments_that_its_schema_allows
         {"index": 1, "name": "pay", "arguments": {"to": "bob", "sums": [1.5]}},
     ]
     assert all(call["id"].startswith("call_") and len(call["id"]) == 13 for call in calls)
+
+
+async def test_calls_come_in_as_many_rounds_as_are_wanted_each_with_the_next_tool(simulator: Simulator) -> None:
+    tools = [*WEATHER, {"type": "function", "function": {"name": "pay"}}]
+    messages: list[dict[str, Any]] = list(HELLO)
+    called = []
+    for _ in range(2):
+        seen = await ask(simulator, chat("tooler:rounds=2", tools=tools, messages=messages))
+        (call,) = [call for line in seen.lines for call in line["message"].get("tool_calls", [])]
+        called.append(call)
+        messages += [{"role": "assistant", "content": "", "tool_calls": [call]}, {"role": "tool", "content": "ok"}]
+    last = await ask(simulator, chat("tooler:rounds=2", tools=tools, messages=messages))
+
+    assert [call["function"]["name"] for call in called] == ["get_weather", "pay"]
+    assert called[0]["id"] != called[1]["id"]
+    assert last.text == AFTER_RESULT
+
+
+async def test_a_tool_is_called_by_the_name_that_is_wanted_offered_or_not(simulator: Simulator) -> None:
+    for name, arguments in (("rocket", {}), ("get_weather", {"city": "Reykjavík", "days": 3})):
+        seen = await ask(simulator, chat(f"tooler:tool={name}", tools=WEATHER))
+
+        (call,) = [call for line in seen.lines for call in line["message"].get("tool_calls", [])]
+        assert (call["function"]["name"], call["function"]["arguments"]) == (name, arguments)
 
 
 @pytest.mark.parametrize(

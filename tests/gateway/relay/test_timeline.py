@@ -139,3 +139,21 @@ def test_a_call_that_was_cut_off_took_until_the_end() -> None:
 
     assert timeline.upstream_s == 10.5
     assert timeline.added_total_s is None
+
+
+def test_the_speed_of_an_answer_of_several_turns_is_within_its_turns() -> None:
+    """A tool that took a minute is nobody's slow token, and no gap."""
+    timeline, gaps = ConnectionTimeline(accepted=0.0), []
+    for turn in ((10.0, 11.0, 12.0), (70.0, 71.0, 72.0)):
+        for moment in turn:
+            gap_s = timeline.content_came(moment, True)
+            gaps.append(gap_s)
+            if gap_s is None:
+                timeline.turn_spoke(moment)
+        timeline.turn_over()
+        timeline.turn_over()  # a result of each of two calls
+
+    assert gaps == [None, 1.0, 1.0, None, 1.0, 1.0]
+    assert (timeline.max_gap_s, timeline.between_s) == (1.0, 58.0)
+    assert timeline.tokens_per_s(6, None) == 5 / 4.0
+    assert ConnectionTimeline(accepted=0.0).tokens_per_s(6, None) is None

@@ -131,6 +131,14 @@ def test_tools_are_offered_with_a_schema_each() -> None:
     ]
 
 
+def test_tools_that_were_called_are_declared_where_none_may_be_called_any_more() -> None:
+    said = asked_body("anthropic", question(messages=LOOP))
+
+    assert [one["name"] for one in said["tools"]] == ["clock", "look"]
+    assert said["tool_choice"] == {"type": "none"}
+    assert body().keys().isdisjoint({"tools", "tool_choice"})
+
+
 @pytest.mark.parametrize(
     ("without", "names"),
     [("temperature", ("options.temperature",)), ("thinking", ()), ("stop_sequences", ("options.stop",))],

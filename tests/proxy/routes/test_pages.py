@@ -4,7 +4,7 @@ import orjson
 
 from proxy.routes.pages import row_of, snapshot_of
 from proxy.streams.log import RUN_BYTES
-from services.wire.events import FinishReason, Signature, Thinking, Token, ToolCall
+from services.wire.events import Approval, FinishReason, Signature, Thinking, Token, ToolCall, ToolResult
 from tests.proxy.stage import STREAM_ID, a_stream
 
 
@@ -45,6 +45,30 @@ async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
         "bytes": 7,
         "last": 6,
     }
+    assert orjson.dumps(page)
+
+
+async def test_a_snapshot_of_an_answer_with_tools_has_results_and_what_it_adds_to_a_conversation() -> None:
+    async with a_stream() as stage:
+        stage.stream.tools = ("clock",)
+        stage.stream.log.append(ToolCall("call_1", "clock", {}, runs_here=True, needs_approval=True))
+        result = ToolResult("call_1", "clock", ok=False, content="No.", duration_ms=0, approval=Approval.REFUSED)
+        stage.stream.log.append(result)
+        stage.say("Sorry.")
+        page = snapshot_of(stage.stream)
+
+    call = {"call_id": "call_1", "name": "clock", "arguments": {}}
+    assert page["tool_calls"] == [{**call, "runs": "server", "approval": "needed"}]
+    assert page["tool_results"] == [
+        {"call_id": "call_1", "name": "clock", "ok": False, "content": "No.", "duration_ms": 0, "approval": "refused"}
+    ]
+    assert page["messages"] == [
+        {"role": "assistant", "content": "", "tool_calls": [
+            {"id": "call_1", "function": {"name": "clock", "arguments": {}}},
+        ]},
+        {"role": "tool", "content": "No.", "tool_name": "clock", "tool_call_id": "call_1"},
+        {"role": "assistant", "content": "Sorry."},
+    ]  # fmt: skip
     assert orjson.dumps(page)
 
 

@@ -81,6 +81,25 @@ def test_the_greediest_is_who_has_more_even_when_the_newcomer_is_in(
     assert entered(*came.split()).greediest_but(owner) == displaced
 
 
+def test_who_has_an_answer_already_stands_before_all_others_first_come_first_served() -> None:
+    line = entered("a1", "a2", "b1")
+    for name in ("a3", "c1"):
+        line.enter_first(name)
+
+    assert list(line) == ["a3", "c1", "a1", "b1", "a2"]
+    assert (len(line), line.position_of_new("c"), line.position_of_new("a")) == (5, 5, 6)
+    assert line.leave("c", "c1")
+    assert not line.leave("c", "c1")
+    assert served(line) == ["a3", "a1", "b1", "a2"]
+
+
+def test_nobody_loses_a_place_that_an_answer_needs_to_go_on() -> None:
+    line: FairLine[str] = FairLine()
+    line.enter_first("a1")
+
+    assert line.greediest_but("b") is None
+
+
 OWNERS = st.sampled_from("abcd")
 
 
