@@ -85,7 +85,7 @@ class ToolRow {
     const button = (/** @type {string} */ kind, /** @type {string} */ key, /** @type {boolean} */ approve) =>
       h("button", { type: "button", class: `text-button ${kind}`, onclick: (/** @type {MouseEvent} */ event) => isOff(event) || void decide(approve) }, t(key));
     const buttons = [button("primary", "toolAllow", true), button("", "toolRefuse", false)];
-    return h("div", { class: "approval", role: "group", "aria-label": t("toolAskLabel", { name: tool.name }) }, words, ...buttons);
+    return h("div", { class: "approval", role: "group", "aria-label": t("toolAskLabel", { name: tool.name }) }, words, h("div", { class: "decide" }, buttons));
   }
 }
 
