@@ -1,16 +1,20 @@
 """Tools that run beside the model server, as a person sees them: switched on, asked about, drawn, failed."""
 
-import asyncio
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Request, Route, expect
+import pytest
+from playwright.async_api import Browser, BrowserContext, expect
 
+from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
 from tests.browser.rules import violations
-from tests.browser.scripted import STREAM, answer, frames, requests
+from tests.browser.scripted import answer, frames, requests
 from tests.browser.visit import Visit
+from tests.chain import Server
 
 MODEL: Final = {"name": "tooler:latest", "capabilities": ["completion", "tools"], "default": True, "loaded": True}
 DONE: Final = {"type": "done", "finish_reason": "stop", "usage": None, "timing": {"ttft_ms": 100, "total_ms": 2000}}
@@ -91,81 +95,109 @@ async def test_calls_and_text_stand_in_their_order_and_results_are_text(context:
     assert visit.complaints == []
 
 
-class Waiting:
-    """A gateway whose stream waits for a person's word, and goes on when it has it."""
-
-    def __init__(self, status: int = 202) -> None:
-        self.said: list[bool] = []
-        self._status = status
-        self._came = asyncio.Event()
-
-    async def decided(self, route: Route, request: Request) -> None:
-        if request.method == "POST":
-            self.said.append(json.loads(request.post_data or "{}")["approve"])
-            self._came.set()
-        headers = {
-            "Access-Control-Allow-Origin": "*",
-            "Access-Control-Allow-Headers": "*",
-            "Access-Control-Allow-Methods": "*",
-        }
-        await route.fulfill(status=self._status if request.method == "POST" else 204, headers=headers, body="{}")
-
-    async def followed(self, route: Route, _: Request) -> None:
-        await self._came.wait()
-        allowed = self.said[-1]
-        came = (
-            result(1, "door", "open", approval="given")
-            if allowed
-            else result(1, "door", "No.", ok=False, approval="refused")
-        )
-        body = frames(called(1, "door", approval="needed"), came, token("Done."), DONE)
-        headers = {"Content-Type": "text/event-stream", "Access-Control-Allow-Origin": "*", "X-Stream-Id": STREAM}
-        await route.fulfill(status=200, headers=headers, body=body)
+@pytest.fixture(scope="module")
+def tooled(up: PageChain) -> Iterator[str]:
+    """The page in front of a proxy that has tools: clock, weather, failing, hanging; oven and alarm ask before."""
+    proxy = Server("tests.behaviour.tooled_proxy", up.chain.proxy_environ)
+    up.chain.servers.append(proxy)
+    gateway = up.chain.another_gateway(PROXY_URL=proxy.url, TOOLS="*")
+    with up.another_page(gateway.url) as page:
+        yield page.url
 
 
-async def asked_for_a_word(context: BrowserContext, up: PageChain, waiting: Waiting) -> Visit:
-    needed = called(1, "door", approval="needed")
-    visit = await at_a_gateway_with_tools(context, up, needed)
-    await visit.page.route(f"**/api/chat/stream/{STREAM}?after=*", waiting.followed)
-    await visit.page.route("**/tools/call_1", waiting.decided)
-    await visit.ask("open the door")
-    await expect(visit.answer.locator(".tool")).to_contain_text("The model wants to run door.")
+async def asking(url: str, context: BrowserContext, **script: Any) -> Visit:
+    """Ask a model that calls tools."""
+    visit = await Visit.to(url, context)
+    await visit.choose(scripted("tooler", tokens=3, **script).name)
+    await visit.page.evaluate("() => window.sluice.models.dispatchEvent(new Event('chosen'))")
+    await visit.page.get_by_role("button", name="Let the model use tools").click()
+    await visit.ask("go on")
     return visit
 
 
-async def test_a_tool_that_needs_a_word_is_allowed_by_keyboard(context: BrowserContext, up: PageChain) -> None:
-    waiting = Waiting()
-    visit = await asked_for_a_word(context, up, waiting)
-    await expect(visit.page.locator("#status")).to_have_text("The model wants to run door.")
+async def asked_about_the_oven(url: str, context: BrowserContext) -> Visit:
+    visit = await asking(url, context, tool="oven")
+    await expect(visit.answer.locator(".tool")).to_contain_text("The model wants to run oven.")
+    return visit
+
+
+async def test_two_tools_side_by_side_and_the_time_they_took_are_shown(context: BrowserContext, tooled: str) -> None:
+    visit = await asking(tooled, context, calls=2)
+    await visit.finished()
+
+    await expect(visit.answer.locator(".tool-name")).to_have_text(["clock", "weather"])
+    await expect(visit.answer.locator(".tool.ok")).to_have_count(2)
+    await visit.answer.locator(".tool summary").first.click()
+    await expect(visit.answer.locator(".tool").first).to_contain_text("clock of Reykjavík")
+    record = await visit.record()
+    assert (record["done"]["turns"], record["status"]) == (2, "sent")
+    assert "tools_ms" in record["done"]["timing"]
+    await visit.answer.get_by_role("button", name="Where did the time go?").click()
+    panel = visit.page.get_by_role("dialog", name="Where did the time go?")
+    await expect(panel).to_contain_text("clock, weather, hanging, failing, oven, alarm")
+
+
+async def test_a_tool_that_fails_says_so_and_the_answer_goes_on(context: BrowserContext, tooled: str) -> None:
+    visit = await asking(tooled, context, tool="failing")
+    await visit.finished()
+
+    await expect(visit.answer.locator(".tool-state")).to_have_text(re.compile("^Failed"))
+    await expect(visit.text).not_to_be_empty()
+
+
+async def test_a_tool_that_hangs_is_left_when_the_answer_is_stopped(context: BrowserContext, tooled: str) -> None:
+    visit = await asking(tooled, context, tool="hanging")
+    await expect(visit.answer.locator(".tool.running")).to_have_count(1)
+    await visit.page.keyboard.press("Escape")
+
+    await expect(visit.answer.locator(".tool-state")).to_have_text("the answer ended before it")
+    await expect(visit.answer).to_contain_text("Stopped.")
+
+
+async def test_a_tool_that_needs_a_word_is_allowed_by_keyboard(context: BrowserContext, tooled: str) -> None:
+    visit = await asked_about_the_oven(tooled, context)
+    await expect(visit.page.locator("#status")).to_have_text("The model wants to run oven.")
     await expect(visit.answer.locator(".tool details")).to_have_attribute("open", "")
-    allow = visit.answer.get_by_role("group", name="May door run?").get_by_role("button", name="Allow")
+    allow = visit.answer.get_by_role("group", name="May oven run?").get_by_role("button", name="Allow")
 
     await allow.focus()
     await visit.page.keyboard.press("Enter")
     await visit.finished()
 
-    assert waiting.said == [True]
-    await expect(visit.answer.locator(".tool-state")).to_have_text("4 ms")
+    await expect(visit.answer.locator(".tool.ok")).to_have_count(1)
+    assert (await visit.record())["tools"][0]["approval"] == "given"
     await expect(visit.answer.locator(".tool summary")).to_be_focused()  # the button is gone
 
 
-async def test_a_tool_that_was_refused_says_so(context: BrowserContext, up: PageChain) -> None:
-    waiting = Waiting()
-    visit = await asked_for_a_word(context, up, waiting)
-
+async def test_a_tool_that_was_refused_and_one_that_nobody_allowed_say_so(context: BrowserContext, tooled: str) -> None:
+    visit = await asked_about_the_oven(tooled, context)
     await visit.answer.get_by_role("button", name="Refuse").click()
     await visit.finished()
-
-    assert waiting.said == [False]
     await expect(visit.answer.locator(".tool-state")).to_have_text("Refused")
-    await expect(visit.text).to_have_text("Done.")
+
+    await visit.choose(scripted("tooler", tokens=3, tool="alarm").name)
+    await visit.ask("and the alarm?")
+    await visit.finished()
+    await expect(visit.answer.locator(".tool-state")).to_have_text("Nobody allowed it in time")
+
+
+async def test_what_another_tab_allows_runs_here_too(context: BrowserContext, tooled: str) -> None:
+    visit = await asked_about_the_oven(tooled, context)
+    other = await Visit.to(tooled, context)
+    await other.page.locator(".entry .open").click()
+
+    await other.answer.get_by_role("button", name="Allow").click()
+    await visit.finished()
+
+    for one in (visit, other):
+        await expect(one.answer.locator(".tool.ok")).to_have_count(1)
 
 
 async def test_a_question_about_a_tool_breaks_no_rule_in_light_and_dark(
-    browser: Browser, up: PageChain, axe: Path
+    browser: Browser, tooled: str, axe: Path
 ) -> None:
     context = await browser.new_context(bypass_csp=True)
-    visit = await asked_for_a_word(context, up, Waiting())
+    visit = await asked_about_the_oven(tooled, context)
     found = []
     for scheme in ("light", "dark"):
         await visit.page.emulate_media(color_scheme=scheme)
