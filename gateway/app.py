@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from aiohttp import web
 
+from gateway.conversations.keeping import Keeping
 from gateway.errors import answer
 from gateway.guard.guard import Guard
 from gateway.guard.keys import BadKeysFile
@@ -97,6 +98,10 @@ class GatewayService:
         )
         self._show_keys()
         self._store = conversation_store(settings, self.metrics.store_away)
+        self._keeping: Keeping | None = None
+        if self._store is not None:
+            most_characters = settings.history_chars
+            self._keeping = Keeping(self._store.answers, self._proxies, most_characters=most_characters)
         self._hops = Hops(self._proxies, self.metrics, self._departures)
         self._catalog = Catalog(self._proxies, settings.default_model)
         self.connections = ClientConnections(
@@ -145,6 +150,8 @@ class GatewayService:
         self._operations.start()
         if self._store is not None:
             await self._store.start()
+        if self._keeping is not None:
+            self._keeping.start()
         if self._keys is not None:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
             self._tasks.spawn(self._keep_limits(), "limits")
@@ -170,6 +177,8 @@ class GatewayService:
         await self._operations.close()
         await self._tasks.close()
         await self._limiter.close()
+        if self._keeping is not None:
+            await self._keeping.close()
         if self._store is not None:
             await self._store.close()
         await self._departures.finish(DEPARTURES_S)
@@ -203,7 +212,9 @@ class GatewayService:
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        NativeRoutes(responder, self._proxies, self._catalog, self._limiter, tools).add_routes(app.router)
+        limiter = self._limiter
+        native_routes = NativeRoutes(responder, self._proxies, self._catalog, limiter, tools, keeping=self._keeping)
+        native_routes.add_routes(app.router)
         ConversationRoutes(self._store, self._proxies).add_routes(app.router)
         OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)

@@ -108,6 +108,12 @@ class GatewaySettings(ProcessSettings):
     keep_days: int = Field(
         0, ge=0, le=36_500, description="days after its last message that a conversation is kept; 0 = until deleted"
     )
+    history_chars: int = Field(
+        32_000,
+        ge=0,
+        le=10_000_000,
+        description="characters of a kept conversation, the newest, that go to the model with a message; 0 = none",
+    )
     key_metrics: bool = Field(
         False, description="true = llm_key_tokens_total counts by the ids of the first 200 keys; false = in one sum"
     )

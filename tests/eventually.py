@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 WITHIN_S: Final = 5.0  # of one step of a test, on a busy machine
@@ -33,4 +33,13 @@ async def soon(condition: Callable[[], Any], what: str = "condition", *, within_
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         await asyncio.sleep(PAUSE_S)
+    return result
+
+
+async def soon_told(ask: Callable[[], Awaitable[Any]], what: str = "answer", *, within_s: float = WITHIN_S) -> Any:
+    """Do as :func:`soon` does, for a condition that has to be asked for."""
+    deadline = time.monotonic() + within_s
+    while not (result := await ask()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        await asyncio.sleep(10 * PAUSE_S)
     return result

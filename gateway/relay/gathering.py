@@ -1,6 +1,9 @@
-"""Where the frames of a whole answer go: nowhere, since a dialect keeps its events on the way."""
+"""Where the frames of a whole answer go: nowhere, since a dialect keeps its events on the way; within a time."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 
 from services.dialects.gathering import Gathering
 
@@ -35,3 +38,17 @@ class GatheringSink:
 
     def abort(self) -> None:
         """Nothing was sent."""
+
+
+@contextlib.contextmanager
+def late_after(accepted: float, within_s: float | None, late: Callable[[], object]) -> Iterator[None]:
+    """Call ``late`` once so many seconds have passed since a request was accepted; not after this block."""
+    if within_s is None:
+        yield
+        return
+    left_s = within_s - (time.monotonic() - accepted)
+    timer = asyncio.get_running_loop().call_later(left_s, late)
+    try:
+        yield
+    finally:
+        timer.cancel()

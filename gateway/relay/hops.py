@@ -11,7 +11,7 @@ from gateway.errors import DISCONNECTED, UNAVAILABLE, refused_by_proxy
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Head, Hop
 from gateway.relay.proxies import ELSEWHERE, Proxies
-from gateway.relay.upstream import HopFollower, Upstream
+from gateway.relay.upstream import HopFollower, RepeatKey, Upstream
 from services.http.client import TransportError
 from services.http.connection import HttpCall, ResponseEnd
 from services.runtime.tasks import Tasks
@@ -45,19 +45,19 @@ class Hops:
         self._tasks = tasks
 
     async def start(
-        self, connection: ClientConnection, request: ModelRequest, leave: str, *, key: str | None = None
+        self, connection: ClientConnection, request: ModelRequest, leave: str, *, key: RepeatKey | None = None
     ) -> Hop:
         """Start a stream at the first proxy that takes it. Once headers came a second generation is never started.
 
         Args:
             leave: what this client's leaving means, "cancel" or "continue".
-            key: the client's Idempotency-Key; the proxy joins a repeated one to its stream.
+            key: by which the client may repeat it: the proxy joins a repeated one to its stream.
 
         Raises:
             ApiError: by the proxy, or because there is none.
         """
         model, refusals = request.model or "", list[ApiError]()
-        for proxy in self._proxies.in_turn(model, connection.principal.owner, key):
+        for proxy in self._proxies.in_turn(model, connection.principal.owner, key.name if key else None):
             if refusals:
                 self._metrics.hop_repeated("elsewhere")
             self._proxies.asked(proxy, model)
@@ -124,7 +124,7 @@ class Hops:
             log.warning("stream.not_stopped", stream_id=connection.stream_id, how=failed.how)
 
     async def _start_at(
-        self, proxy: Upstream, connection: ClientConnection, request: ModelRequest, leave: str, key: str | None
+        self, proxy: Upstream, connection: ClientConnection, request: ModelRequest, leave: str, key: RepeatKey | None
     ) -> Hop:
         def ask(hop: Hop, follower: HopFollower, fresh: bool) -> Awaitable[HttpCall]:
             return proxy.start(request, leave, follower, hop, key=key, fresh=fresh)

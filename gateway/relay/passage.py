@@ -67,11 +67,24 @@ class Passed:
             self.ended()
 
 
+class Keeper(Protocol):
+    """Who keeps the answer that passes: its end waits a moment for them."""
+
+    async def stored(self) -> bool:
+        """Hear that the end is here, and say whether it was written, in a moment at the most."""
+        ...
+
+
 class Passage(Protocol):
     """A client's frames, made of a hop's bytes."""
 
     passed: Passed
     can_resume: bool
+
+    @property
+    def holds_end(self) -> bool:
+        """Whether the end is here and its frame is still to come, by :meth:`held_end`."""
+        ...
 
     def passes(self, data: bytes, now: float) -> bool:
         """Take in a read of the hop if it is for the client as it came; on the token path.
@@ -88,6 +101,10 @@ class Passage(Protocol):
         """
         ...
 
+    async def held_end(self) -> bytes:
+        """Return the frame of the end that is held."""
+        ...
+
     def close(self, failed: Failed) -> bytes:
         """Return the frame of an end that no proxy said."""
         ...
@@ -99,12 +116,20 @@ class PassThrough:
     Args:
         began: whether this connection began the stream: only then it is known how long the first token took here.
         start_fields: the gateway's own fields of `start`.
+        keeper: who says in the end's frame whether it was written.
     """
 
     can_resume = True
 
     def __init__(
-        self, position: int, meter: ContentMeter, *, request_id: str, began: bool, start_fields: Mapping[str, Any]
+        self,
+        position: int,
+        meter: ContentMeter,
+        *,
+        request_id: str,
+        began: bool,
+        start_fields: Mapping[str, Any],
+        keeper: Keeper | None = None,
     ) -> None:
         self.passed = Passed(position)
         self._meter = meter
@@ -112,6 +137,13 @@ class PassThrough:
         self._request_id = request_id
         self._began = began
         self._start_fields = start_fields
+        self._keeper = keeper
+        self._held: ControlFrame | None = None
+
+    @property
+    def holds_end(self) -> bool:
+        """Whether the end is here and waits for who keeps it."""
+        return self._held is not None
 
     def passes(self, data: bytes, now: float) -> bool:
         """Whether ``data`` is exactly one frame of text, as nearly every read is: it is noted."""
@@ -133,8 +165,18 @@ class PassThrough:
                 if answers or b"event: thinking\n" in run:
                     self._meter.content_came(now, answers=answers)
                 frames.append(run)
+            elif run.is_end and self._keeper is not None:
+                self._held = run
             else:
                 frames.append(self._rewritten(run))
+
+    async def held_end(self) -> bytes:
+        """Return the end's frame once its keeper has written it, or in a moment."""
+        assert self._keeper is not None
+        assert self._held is not None
+        self._held.data["stored"] = await self._keeper.stored()
+        frame, self._held = self._held, None
+        return self._rewritten(frame)
 
     def close(self, failed: Failed) -> bytes:
         """Return the one terminal frame that is in no log."""
@@ -161,6 +203,8 @@ class Translated:
         end: how it ended: the proxy's own word, or that of :meth:`close`.
     """
 
+    holds_end = False
+
     def __init__(self, position: int, meter: ContentMeter, dialect: Dialect) -> None:
         self.passed = Passed(position)
         self.can_resume = dialect.can_resume
@@ -182,6 +226,10 @@ class Translated:
                 if run.event == "tool_result":
                     self._meter.timeline.turn_over()
                 frames.extend(self._said(number, event) for number, event in decoded(run.id, run.event, run.data))
+
+    async def held_end(self) -> bytes:
+        """Nothing is held."""
+        return b""
 
     def close(self, failed: Failed) -> bytes:
         """Return the dialect's own words for it."""

@@ -191,6 +191,8 @@ class Relay:
         except HopBroken:
             self.violations += 1
             self._hop.break_off()
+        if self._passage.holds_end:
+            self._wake.set()
         return frames
 
     def _pass_on(self, frames: bytes, now: float, framed: bytes = b"") -> None:
@@ -223,12 +225,19 @@ class Relay:
             raise self._failure
         if self.end_reason is not None:
             return
-        if self._hop.is_over:
+        if self._passage.holds_end:
+            await self._let_end_pass()
+        elif self._hop.is_over:
             await self._follow_again()
         elif self._paused_at is not None and self._sink is not None:
             await self._sink.drain()
             self._stop_blocking()
             self._hop.resume()
+
+    async def _let_end_pass(self) -> None:
+        end = await self._passage.held_end()
+        if self.end_reason is None:  # else it was cut meanwhile
+            self._pass_on(end, time.monotonic())
 
     async def _follow_again(self) -> None:
         """A hop ended without the stream's end: follow again, once; or say so. Slowness is the client's own."""

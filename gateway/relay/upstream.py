@@ -11,7 +11,7 @@ from services.http.client import Connections, HttpClient, HttpResponse, Transpor
 from services.http.connection import HttpCall, HttpRequest, ResponseReader
 from services.runtime.settings import Origin
 from services.wire import body_writer
-from services.wire.hop import HOP, HOP_VERSION, Chat
+from services.wire.hop import ASKED_AS, HOP, HOP_VERSION, Chat
 from services.wire.request import ModelRequest
 from services.wire.trace import Trace
 
@@ -71,6 +71,19 @@ class HopFollower:
         return {**own, **_owned(self.owner), **chat, **trace}
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatKey:
+    """A client's Idempotency-Key; ``asked_as`` tells its request from another where it is sent on as a longer one."""
+
+    name: str
+    asked_as: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a hop that say it."""
+        return {"Idempotency-Key": self.name, **({ASKED_AS: self.asked_as} if self.asked_as else {})}
+
+
 class Upstream:
     """Calls of one proxy, by its ``name`` among those of this gateway."""
 
@@ -85,14 +98,14 @@ class Upstream:
         follower: HopFollower,
         reader: ResponseReader,
         *,
-        key: str | None = None,
+        key: RepeatKey | None = None,
         fresh: bool = False,
     ) -> HttpCall:
         """Ask for a new stream; ``reader`` hears the hop.
 
         Args:
             leave: what this client's leaving means, "cancel" or "continue".
-            key: the client's Idempotency-Key.
+            key: by which the client may repeat it.
             fresh: on a new connection.
 
         Raises:
@@ -101,7 +114,7 @@ class Upstream:
         headers = {**follower.headers, "Content-Type": "application/json", "Sluice-Leave": leave}
         headers |= _turning(follower.line)
         if key is not None:
-            headers["Idempotency-Key"] = key
+            headers |= key.headers
         request = HttpRequest("POST", PATHS[asked.kind], headers, body_writer.written(asked))
         return await self._client.open(request, reader, fresh=fresh)
 

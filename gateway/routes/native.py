@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import orjson
 from aiohttp import web
 
+from gateway.conversations.keeping import Keeping
 from gateway.errors import GONE, UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
 from gateway.limits.limiter import Limiter
@@ -22,6 +23,7 @@ from services.http.client import TransportError
 from services.wire import bodies
 from services.wire.events import ApiError, Code, Failed
 from services.wire.ids import is_stream_id, position_of
+from services.wire.request import Asked, ModelRequest, idempotency_key
 from services.wire.server_tools import approval_of
 
 T = TypeVar("T")
@@ -39,13 +41,21 @@ class NativeRoutes:
     """What the gateway answers in its native dialect."""
 
     def __init__(
-        self, responder: RelayResponder, proxies: Proxies, catalog: Catalog, limiter: Limiter, tools: OfferedTools
+        self,
+        responder: RelayResponder,
+        proxies: Proxies,
+        catalog: Catalog,
+        limiter: Limiter,
+        tools: OfferedTools,
+        *,
+        keeping: Keeping | None = None,
     ) -> None:
         self._responder = responder
         self._proxies = proxies
         self._limiter = limiter
         self._catalog = catalog
         self._tools = tools
+        self._keeping = keeping
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve the table of PROTOCOL.md."""
@@ -81,7 +91,8 @@ class NativeRoutes:
             if hop is None:
                 connection.reason = None
                 return web.Response(status=204, headers={"X-Stream-Id": stream_id})
-            return await self._responder.carry(request, connection, hop, position=position)
+            kept = None if self._keeping is None else self._keeping.of_stream(stream_id)
+            return await self._responder.carry(request, connection, hop, position=position, kept=kept)
 
         return await self._responder.connected(request, "chat", work)
 
@@ -131,12 +142,33 @@ class NativeRoutes:
         async def start(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
                 asked = await self._responder.read_request(request, connection, parse)
+                if self._keeping is not None and asked.wishes.turn is not None:
+                    return await self._go_on(self._keeping, request, connection, asked)
                 hop = await self._responder.started(request, connection, asked)
                 return await self._responder.carry(request, connection, hop, position=0)
 
             return await self._responder.connected(request, kind, work)
 
         return start
+
+    async def _go_on(
+        self, keeping: Keeping, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]
+    ) -> web.StreamResponse:
+        """Answer a message with what was said before it, and keep both, if the conversation is one that is kept."""
+        key = idempotency_key(request.headers.get("Idempotency-Key"))
+        turn = await keeping.prepare(connection.principal.owner, asked, key)
+        if turn is None:
+            hop = await self._responder.started(request, connection, asked)
+            return await self._responder.carry(request, connection, hop, position=0)
+        longer = asked._replace(request=turn.request)
+        hop = await self._responder.started(request, connection, longer, asked_as=turn.asked_as)
+        stream_id = hop.head.result().headers.get("x-stream-id", "")
+        kept = keeping.keep(turn, connection, stream_id) if connection.began else keeping.of_stream(stream_id)
+        try:
+            return await self._responder.carry(request, connection, hop, position=0, kept=kept)
+        finally:
+            if kept is not None and connection.began:
+                kept.left()
 
     async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
         answer = await _asked(self._proxies.of(stream_id).snapshot(stream_id, owner))

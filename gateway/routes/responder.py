@@ -1,25 +1,26 @@
 """How a request becomes a connection with a stream, and is served: the same for every route."""
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from gateway.conversations.kept_answer import KeptAnswer
 from gateway.errors import named
 from gateway.guard.guard import PRINCIPAL
 from gateway.limits.limiter import Limiter
 from gateway.limits.place import Place, note_rate
 from gateway.relay.connection import ClientConnection, ClientConnections, spent_by
 from gateway.relay.content_meter import ContentMeter
-from gateway.relay.gathering import GatheringSink
+from gateway.relay.gathering import GatheringSink, late_after
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
 from gateway.relay.passage import Passage, PassThrough, Translated
 from gateway.relay.relay import Relay, RelaySink
+from gateway.relay.upstream import RepeatKey
 from gateway.routes.catalog import Catalog
 from gateway.routes.offered_tools import OfferedTools
 from gateway.settings import GatewaySettings
@@ -153,27 +154,35 @@ class RelayResponder:
         return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=settings.body_timeout_s, came=came)
 
     async def started(
-        self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest], *, lenient: bool = False
+        self,
+        request: web.Request,
+        connection: ClientConnection,
+        asked: Asked[ModelRequest],
+        *,
+        lenient: bool = False,
+        asked_as: str | None = None,
     ) -> Hop:
         """Let the connection in, as far as the limits of its key go, and start its stream.
 
         Args:
             lenient: an Idempotency-Key that has not our form is none.
+            asked_as: what tells a repeated request from another, where it is not all that the proxy is asked.
 
         Raises:
             ApiError, BadBody: there is no stream.
         """
         idempotency = idempotency_key(request.headers.get("Idempotency-Key"), lenient=lenient)
         self._connections.admit(connection, new_stream=True)
-        key = connection.principal.key
-        model = asked.request.model or await self._catalog.default(key.allows)
-        key.demand(model)
+        rights = connection.principal.key
+        model = asked.request.model or await self._catalog.default(rights.allows)
+        rights.demand(model)
         connection.model, connection.leave = model, asked.wishes.on_disconnect
-        most = min(self._settings.max_output_tokens, key.max_output_tokens or self._settings.max_output_tokens)
+        most = min(self._settings.max_output_tokens, rights.max_output_tokens or self._settings.max_output_tokens)
         completed = await self._tools.allowed(asked.request.completed(model, most), connection.principal)
         limited, place = await self._limited(request, connection, completed)
         connection.timeline.admitted = time.monotonic()
-        hop = await self._hops.start(connection, limited, connection.leave, key=idempotency)
+        key = RepeatKey(idempotency, asked_as) if idempotency else None
+        hop = await self._hops.start(connection, limited, connection.leave, key=key)
         headers = hop.head.result().headers
         connection.began = connection.asks = "sluice-joined" not in headers
         self._limiter.began(place, headers.get("x-stream-id", ""), model, joined=not connection.began)
@@ -205,15 +214,30 @@ class RelayResponder:
         return asked.completed(asked.model, place.demand()), place
 
     async def carry(
-        self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int
+        self,
+        request: web.Request,
+        connection: ClientConnection,
+        hop: Hop,
+        *,
+        position: int,
+        kept: KeptAnswer | None = None,
     ) -> web.StreamResponse:
-        """Send the headers, then let native frames pass until the stream's end or the connection's."""
+        """Send the headers, then let native frames pass until the stream's end or the connection's.
+
+        Args:
+            kept: who keeps the answer.
+        """
         meter = self._meter(connection, hop)
-        own = {"request_id": connection.request_id, "heartbeat_s": plain(self._settings.heartbeat_s)}
+        own: dict[str, Any] = {"request_id": connection.request_id, "heartbeat_s": plain(self._settings.heartbeat_s)}
         if connection.conversation_id is not None:
             own["conversation_id"] = connection.conversation_id
         passage = PassThrough(
-            position, meter, request_id=connection.request_id, began=connection.began, start_fields=own
+            position,
+            meter,
+            request_id=connection.request_id,
+            began=connection.began,
+            start_fields={**own, **(kept.told if kept else {})},
+            keeper=kept,
         )
         relay = self._relay(connection, passage, meter)
         try:
@@ -280,7 +304,7 @@ class RelayResponder:
         relay = self._relay(connection, Translated(0, meter, through(gathering)), meter)
         relay.attach(hop)
         sink = GatheringSink(gathering, lambda: relay.cut(ConnectionEnd.SLOW_CLIENT))
-        with _after(connection, within_s, lambda: relay.fail(TOO_LATE)):
+        with late_after(connection.timeline.accepted, within_s, lambda: relay.fail(TOO_LATE)):
             await self._run(relay, connection, hop, sink)
         if connection.reason in set(ConnectionEnd) or gathering.end is TOO_LATE:  # nobody can come back to it
             self._hops.client_left(connection, hop, unseen=True)
@@ -370,17 +394,3 @@ class RelayResponder:
         if (place := connection.place) is not None:  # given back before its end leaves: who reads that may ask at once
             passage.passed.ended = lambda: self._limiter.ended(place, spent_by(relay))
         return relay
-
-
-@contextlib.contextmanager
-def _after(connection: ClientConnection, within_s: float | None, late: Callable[[], object]) -> Iterator[None]:
-    """Call ``late`` once so many seconds have passed since the connection's request came; not after this block."""
-    if within_s is None:
-        yield
-        return
-    left_s = within_s - (time.monotonic() - connection.timeline.accepted)
-    timer = asyncio.get_running_loop().call_later(left_s, late)
-    try:
-        yield
-    finally:
-        timer.cancel()

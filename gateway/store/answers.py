@@ -4,11 +4,11 @@ begin ─▶ the question's row, and the answer's: streaming, with a lease ─�
 lease ran out ─▶ sweep: another gateway takes the row over
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Insert, Table, Update, and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, Insert, Table, Update, and_, case, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,7 @@ from gateway.store.refusals import Conflict, NotFound
 from gateway.store.rows import Answer, NewTurn, Orphan, Status, StoredMessage, StoredPath, without_nul
 from gateway.store.schema import conversations, messages, now_ms
 
-LEASE_MS: Final = 10_000
+LEASE_S: Final = 10.0
 MOST_MESSAGES: Final = 10_000
 """Of one conversation, branches included."""
 MOST_SWEPT: Final = 100
@@ -120,9 +120,9 @@ class Answers:
 
         return await self._database.write(final if answer.is_final else partial)
 
-    async def renew(self, keeper: str) -> None:
-        """Let the leases of ``keeper`` live for ten seconds from now."""
-        await self._lease(keeper, LEASE_MS)
+    async def renew(self, keeper: str, message_ids: Collection[str]) -> None:
+        """Let the leases of these answers of ``keeper`` live for ten seconds from now; others of it run out."""
+        await self._lease(keeper, int(LEASE_S * 1000), messages.c.id.in_(message_ids))
 
     async def release(self, keeper: str) -> None:
         """Let whoever sweeps next take over what ``keeper`` holds."""
@@ -135,7 +135,7 @@ class Answers:
             lost = and_(messages.c.status == Status.STREAMING, messages.c.lease < now_ms())
             some = select(messages.c.number).where(lost).limit(MOST_SWEPT).with_for_update(skip_locked=True)
             taken = update(messages).where(messages.c.number.in_(some), lost)
-            taken = taken.values(keeper=keeper, lease=now_ms() + LEASE_MS)
+            taken = taken.values(keeper=keeper, lease=now_ms() + int(LEASE_S * 1000))
             told = [getattr(messages.c, name) for name in _OF_ORPHAN]
             rows = (await connection.execute(taken.returning(*told))).all()
             return tuple(Orphan(*(value or "" for value in row)) for row in rows)
@@ -160,9 +160,9 @@ class Answers:
 
         return await self._database.read(work)
 
-    async def _lease(self, keeper: str, ms: int) -> None:
+    async def _lease(self, keeper: str, ms: int, *which: ColumnElement[bool]) -> None:
         async def work(connection: AsyncConnection) -> None:
-            own = update(messages).where(messages.c.status == Status.STREAMING, messages.c.keeper == keeper)
+            own = update(messages).where(messages.c.status == Status.STREAMING, messages.c.keeper == keeper, *which)
             await connection.execute(own.values(lease=now_ms() + ms))
 
         await self._database.write(work)
@@ -196,7 +196,7 @@ def _beginning(turn: NewTurn, answer: Answer) -> Mapping[str, Any]:
     row = {**_place(turn, turn.answer_id, turn.answer_parent, "assistant"), "model": turn.model}
     if answer.is_final:
         return row
-    lease = {"keeper": turn.keeper, "lease": now_ms() + LEASE_MS, "asked_as": turn.asked_as}
+    lease = {"keeper": turn.keeper, "lease": now_ms() + int(LEASE_S * 1000), "asked_as": turn.asked_as}
     return {**row, "stream_id": turn.stream_id, "leave": turn.leave, **lease}
 
 

@@ -1,4 +1,4 @@
-"""Why something of a conversation cannot be had, as its client is told."""
+"""Why something of a conversation cannot be had, as its client is told. Pure."""
 
 from typing import Final
 

@@ -14,7 +14,7 @@ from services.dialects.ollama import NDJSON
 from services.dialects.seed import SeedFrames
 from services.http import edge
 from services.wire.events import ApiError, Code, Failed
-from services.wire.hop import Chat
+from services.wire.hop import ASKED_AS, Chat
 from services.wire.ids import position_of
 from services.wire.native import NativeFrames
 from services.wire.request import idempotency_key
@@ -27,6 +27,7 @@ _MALFORMED: Final = Failed(Code.INVALID_REQUEST, "A Sluice header has not the fo
 ANONYMOUS: Final = "anonymous"
 """The owner of every stream until keys exist."""
 _FOLLOWER: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _OWNER: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -42,12 +43,15 @@ def caller_of(request: web.Request) -> Caller:
     leave = headers.get("Sluice-Leave")
     key = idempotency_key(headers.get("Idempotency-Key"))
     line = headers.get("Sluice-Line", owner)
+    asked_as = headers.get(ASKED_AS, "")
     well_formed = (not follower or is_follower(follower)) and _OWNER.fullmatch(owner) and _OWNER.fullmatch(line)
+    if asked_as and not _FINGERPRINT.fullmatch(asked_as):
+        raise ApiError(_MALFORMED)
     if not well_formed or leave not in {None, Leave.CANCEL, Leave.CONTINUE}:
         raise ApiError(_MALFORMED)
     left, request_id = Leave(leave or Leave.DIRECT), request[edge.REQUEST_ID]
     chat = _chat_of(headers)
-    return Caller(request_id, owner, left, follower, key or "", trace_of(headers), line, chat)
+    return Caller(request_id, owner, left, follower, key or "", trace_of(headers), line, chat, asked_as)
 
 
 def is_hop(request: web.Request) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 from proxy.streams.stream import Stream
 from services.wire.body_writer import message_json
-from services.wire.event_data import call_data, result_data, skipped
+from services.wire.event_data import call_data, done_data, error_object, result_data, skipped
+from services.wire.events import Finished, Terminal
 from services.wire.said_messages import messages_of
 
 
@@ -46,4 +47,15 @@ def snapshot_of(stream: Stream) -> dict[str, Any]:
         page["text_from"] = held.text_from
     if held.thinking_from:
         page["thinking_from"] = held.thinking_from
+    if stream.log.end is not None:
+        page["end"] = _end_of(stream.log.end, stream.caller.request_id)
     return page
+
+
+def _end_of(end: Terminal, request_id: str) -> dict[str, Any]:
+    """Return how it ended, as its last frame says it: who keeps the answer needs no frame."""
+    if not isinstance(end, Finished):
+        return error_object(end, request_id)
+    told = ("finish_reason", "usage", "timing", "served_by")
+    done = done_data(end)
+    return {name: done[name] for name in told}

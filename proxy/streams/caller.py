@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from services.wire import body_writer
 from services.wire.hop import Chat
+from services.wire.request import Asked, ModelRequest
 from services.wire.trace import Trace
 
 CANCEL_GRACE_S: Final = 5.0
@@ -24,8 +26,8 @@ class Caller:
     """Who asks: a gateway's word for its client, or a direct client.
 
     ``owner`` is whose streams they are, ``line`` as whom they take turns in a waiting line: two, where many are nobody.
-    ``key`` is the client's Idempotency-Key, "" if it has none; ``chat`` is None for who comes back by a
-    stream's id.
+    ``key`` is the client's Idempotency-Key, "" if it has none, and ``asked_as`` what tells its request from another
+    where its gateway has put a history before it; ``chat`` is None for who comes back by a stream's id.
     """
 
     request_id: str
@@ -36,6 +38,11 @@ class Caller:
     trace: Trace | None = None
     line: str = ""
     chat: Chat | None = None
+    asked_as: str = ""
+
+    def fingerprint(self, asked: Asked[ModelRequest]) -> bytes:
+        """Return what tells this request from another under the same key."""
+        return bytes.fromhex(self.asked_as) if self.asked_as else body_writer.fingerprint(asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from proxy.streams.stream import Stream
 from proxy.streams.timeline import StreamTimeline
 from services.dialects.dialect import Dialect
 from services.runtime.tasks import Tasks
-from services.wire import body_writer
 from services.wire.events import ApiError, Code, Failed, Phase, Status, shutting_down
 from services.wire.ids import SECRET_BYTES, is_stream_id, new_stream_id
 from services.wire.request import Asked, ModelRequest
@@ -149,7 +148,7 @@ class Streams:
         stream = self._by_key.get((caller.owner, caller.key)) if caller.key else None
         if stream is None or not stream.is_repeatable or stream.id not in self._streams:
             return None
-        if stream.fingerprint != body_writer.fingerprint(asked):
+        if stream.fingerprint != caller.fingerprint(asked):
             failed = Failed(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for another request.")
             raise ApiError(failed)
         return stream

@@ -45,7 +45,6 @@ from proxy.streams.presence import Meaning, Presence
 from proxy.streams.status_throttle import StatusThrottle
 from proxy.streams.timeline import StreamTimeline
 from services.dialects.dialect import Dialect
-from services.wire import body_writer
 from services.wire.events import (
     Completion,
     ConnectionEnd,
@@ -93,7 +92,7 @@ class Stream:
         self.id = stream_id
         self.caller = caller
         self.request, self.wishes = asked
-        self.fingerprint = body_writer.fingerprint(asked) if caller.key else b""
+        self.fingerprint = caller.fingerprint(asked) if caller.key else b""
         self.model: str = asked.request.model
         self.log = stream_log
         self.timeline = timeline

@@ -35,6 +35,7 @@ from services.wire.request import (
     conversation,
     demand_content,
     demand_model,
+    next_turn,
     refuse_many_images,
     refuse_tools_beside_format,
 )
@@ -241,13 +242,18 @@ class _GatewayBody(Body):
 
 
 class GatewayChat(_GatewayBody):
-    """The gateway's chat body: ``message`` and ``system`` are short for messages."""
+    """The gateway's chat body: ``message``, with ``images``, and ``system`` are short for messages.
+
+    ``parent`` is a message of a conversation that is kept, "" for none.
+    """
 
     messages: Annotated[list[_GatewayMessage], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
     tools: _Tools | None = None
     server_tools: ServerToolNames | None = None
     message: str | None = None
+    images: _Images | None = None
     system: str | None = None
+    parent: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{0,64}$")] | None = None
 
 
 class GatewayGenerate(_GatewayBody, _Generate):
@@ -262,12 +268,21 @@ def gateway_chat(raw: bytes, *, stream: bool = True) -> Asked[ModelRequest]:
     """
     body = validated(GatewayChat, read(raw), extra="forbid")
     given = None if body.messages is None else _messages(body.messages)
-    messages = conversation(body.system, body.message, given)
+    images = None if body.images is None else tuple(body.images)
+    turn = next_turn(
+        conversation_id=body.conversation_id,
+        message=body.message,
+        images=images,
+        system=body.system,
+        parent=body.parent,
+        messages=given,
+    )
+    messages = conversation(body.system, body.message, given, images=images, turn=turn)
     refuse_many_images(messages)
     tools = server_tools(body.server_tools, attended=stream)
     request = ChatRequest(messages=messages, tools=_tools(body.tools), server_tools=tools, **_shared(body))
     refuse_tools_beside_format(request)
-    return Asked(request, _wishes(body, stream=stream))
+    return Asked(request, replace(_wishes(body, stream=stream), turn=turn))
 
 
 def gateway_generate(raw: bytes, *, stream: bool = True) -> Asked[ModelRequest]:

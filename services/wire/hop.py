@@ -9,6 +9,9 @@ HOP: Final = "Sluice-Hop"
 HOP_VERSION: Final = "1"
 """Raised when a gateway and a proxy of the version before it would misunderstand each other; new fields do not.
 docs/upgrading.md says which may meet."""
+ASKED_AS: Final = "Sluice-Asked"
+"""What tells a client's own request from another, in 64 hexadecimal digits: its gateway has put a history before it,
+which is another one when it is asked again."""
 SAID_MAX: Final = 16
 """Versions that are told once: more are no gateways of ours."""
 _CHAT: Final = "Sluice-Chat"

@@ -205,13 +205,35 @@ class EmbedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NextTurn:
+    """How a conversation goes on that a gateway keeps: it knows what was said before.
+
+    Attributes:
+        message: what the user says now; None where a message is answered anew.
+        parent: the message that it follows, or that is answered anew; "" is none, None the newest one.
+    """
+
+    conversation_id: str
+    message: str | None = None
+    images: tuple[str, ...] | None = None
+    system: str | None = None
+    parent: str | None = None
+
+    @property
+    def is_anew(self) -> bool:
+        """Whether a message is answered anew: its parent, for nothing is said."""
+        return bool(self.parent) and self.message is None and self.images is None
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """What a client wants besides the answer, which no model server is asked.
 
     Attributes:
         stream: the shape of the answer, None if it has no wish.
         on_disconnect: what its leaving means.
-        conversation_id: echoed and no more.
+        conversation_id: echoed, and no more without ``turn``.
+        turn: what a conversation goes on with, should the gateway keep it.
         order: what a request that says nothing asks for in its client's language: the model in memory, or out of it.
         dropped: fields that were sent and are not offered, from a closed list, sorted, options as ``options.<name>``.
         let_through: those of them that the operator allows, by the same names: they go on to a model server of their
@@ -221,6 +243,7 @@ class Wishes:
     stream: bool | None = None
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     conversation_id: str | None = None
+    turn: NextTurn | None = None
     order: Literal["load", "unload"] | None = None
     dropped: tuple[str, ...] = ()
     let_through: Mapping[str, Any] = field(default_factory=dict)
@@ -268,21 +291,54 @@ def demand_model(model: str | None) -> str:
     return model
 
 
-def conversation(system: str | None, message: str | None, messages: tuple[Message, ...] | None) -> tuple[Message, ...]:
+def conversation(
+    system: str | None,
+    message: str | None,
+    messages: tuple[Message, ...] | None,
+    *,
+    images: tuple[str, ...] | None = None,
+    turn: NextTurn | None = None,
+) -> tuple[Message, ...]:
     """Return the turns of a chat in short form: ``message`` stands for one of the user, ``system`` goes in front.
+
+    Args:
+        images: those of ``message``.
+        turn: where one is answered anew nothing is said.
 
     Raises:
         BadBody: both forms at once, no word of the user, or too many turns.
     """
-    if message is not None and messages is not None:
+    if (message is not None or images is not None) and messages is not None:
         raise BadBody("Send either message or messages, not both")
-    turns = messages or (Message("user", message),)
-    if not any(turn.role == "user" and (turn.content or turn.images) for turn in turns):
+    anew = turn is not None and turn.is_anew
+    turns = messages or (() if anew else (Message("user", message, images=images),))
+    if not anew and not any(turn.role == "user" and (turn.content or turn.images) for turn in turns):
         raise BadBody("Message is required")
     instructed = (Message("system", system), *turns) if system else turns
     if len(instructed) > MAX_MESSAGES:
         raise BadBody(f"messages and system together must be at most {MAX_MESSAGES}")
     return instructed
+
+
+def next_turn(
+    *,
+    conversation_id: str | None,
+    message: str | None,
+    images: tuple[str, ...] | None,
+    system: str | None,
+    parent: str | None,
+    messages: tuple[Message, ...] | None,
+) -> NextTurn | None:
+    """Return how a conversation goes on that may be kept; None where the client brings all of it itself.
+
+    Raises:
+        BadBody: a parent is named, and no conversation that has it.
+    """
+    if conversation_id is not None and messages is None:
+        return NextTurn(conversation_id, message, images, system, parent)
+    if parent is not None:
+        raise BadBody("parent goes with a conversation_id, and without messages")
+    return None
 
 
 def refuse_many_images(messages: tuple[Message, ...]) -> None:

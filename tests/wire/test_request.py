@@ -16,6 +16,7 @@ from services.wire.request import (
     GenerateRequest,
     Message,
     ModelRequest,
+    NextTurn,
     Sampling,
     Wishes,
     demand_content,
@@ -74,7 +75,8 @@ def test_the_fields_between_client_and_gateway_stay_there() -> None:
     asked = gateway_chat(message="hi", on_disconnect="continue", conversation_id="c_8f.~-", stream=True)
 
     assert sent(asked) == {"messages": [USER]}
-    assert asked.wishes == Wishes(stream=True, on_disconnect="continue", conversation_id="c_8f.~-")
+    turn = NextTurn("c_8f.~-", "hi")
+    assert asked.wishes == Wishes(stream=True, on_disconnect="continue", conversation_id="c_8f.~-", turn=turn)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gateway.relay import hops
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Hop
 from gateway.relay.hops import Hops
-from gateway.relay.upstream import HopFollower
+from gateway.relay.upstream import HopFollower, RepeatKey
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code
 from services.wire.request import ChatRequest, Message
@@ -47,7 +47,9 @@ class Gateway:
         self.connection.proxy = self.proxies.of(STREAM_ID)
 
     def starts(self, key: str | None = None) -> "asyncio.Task[Hop]":
-        return self.tasks.spawn(self.hops.start(self.connection, ASKED, "continue", key=key), "start")
+        return self.tasks.spawn(
+            self.hops.start(self.connection, ASKED, "continue", key=RepeatKey(key) if key else None), "start"
+        )
 
     def follows(self, position: int = 3) -> "asyncio.Task[Hop | None]":
         return self.tasks.spawn(self.hops.follow(self.connection, position), "follow")

@@ -5,6 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.relay.connection import ClientConnection
+from gateway.relay.upstream import RepeatKey
 from services.http.client import TransportError
 from services.wire.events import ApiError, Code
 from services.wire.request import ChatRequest, Message
@@ -24,7 +25,7 @@ async def started(known: Behind, model: str = "tiny", key: str | None = None) ->
     """Start a stream, and return the name of the proxy that took it."""
     connection = a_connection()
     asked = ChatRequest(model=model, messages=(Message("user", "hi"),))
-    await known.hops.start(connection, asked, "cancel", key=key)
+    await known.hops.start(connection, asked, "cancel", key=RepeatKey(key) if key else None)
     assert connection.proxy is not None
     return connection.proxy.name
 

@@ -118,7 +118,7 @@ async def test_a_row_whose_lease_is_given_back_is_taken_over_once(store: Store) 
     (orphan,) = taken
     assert (orphan.message_id, orphan.conversation_id, orphan.owner) == (begun.answer_id, name, OWNER)
     assert (orphan.stream_id, orphan.leave, orphan.content) == (begun.stream_id, "continue", "h")
-    await store.answers.renew("another")
+    await store.answers.renew("another", [begun.answer_id])
     assert not await store.answers.save(Answer(begun.answer_id, Status.STREAMING), KEEPER)
 
 

@@ -4,7 +4,17 @@ import orjson
 
 from proxy.routes.pages import row_of, snapshot_of
 from proxy.streams.log import RUN_BYTES
-from services.wire.events import Approval, FinishReason, Signature, Thinking, Token, ToolCall, ToolResult
+from services.wire.events import (
+    Approval,
+    Code,
+    Failed,
+    FinishReason,
+    Signature,
+    Thinking,
+    Token,
+    ToolCall,
+    ToolResult,
+)
 from tests.proxy.stage import STREAM_ID, a_stream
 
 
@@ -34,6 +44,10 @@ async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
         stage.stream.finish(FinishReason.CANCELLED)
         page = snapshot_of(stage.stream)
 
+    assert orjson.dumps(page)
+    end = page.pop("end")
+    assert (end["finish_reason"], end["usage"]) == (FinishReason.CANCELLED, None)
+    assert end.keys() == {"finish_reason", "usage", "timing", "served_by"}
     assert page == {
         "stream_id": STREAM_ID,
         "status": "finished",
@@ -45,7 +59,15 @@ async def test_a_snapshot_is_the_whole_answer_while_all_of_it_is_held() -> None:
         "bytes": 7,
         "last": 6,
     }
-    assert orjson.dumps(page)
+
+
+async def test_a_snapshot_of_what_failed_has_its_error() -> None:
+    async with a_stream() as stage:
+        stage.say("Hel")
+        stage.stream.fail(Failed(Code.UPSTREAM_ERROR, "words"))
+        page = snapshot_of(stage.stream)
+
+    assert (page["status"], page["text"], page["end"]["error"]["code"]) == ("failed", "Hel", Code.UPSTREAM_ERROR)
 
 
 async def test_a_snapshot_of_an_answer_with_tools_has_results_and_what_it_adds_to_a_conversation() -> None:

@@ -1,0 +1,195 @@
+"""The conversations of this gateway's people: read before a model is asked, and kept while it answers."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import structlog
+
+from gateway.conversations.history import MOST_ROWS
+from gateway.conversations.kept_answer import KeptAnswer, KeptStream
+from gateway.conversations.pending import PendingWrites
+from gateway.conversations.turn import PreparedTurn, prepared
+from gateway.conversations.writer import AnswerRows, Writer
+from gateway.relay.connection import ClientConnection
+from gateway.relay.proxies import Proxies
+from gateway.store.ids import is_conversation_id, new_message_id
+from gateway.store.refusals import StoreUnavailable
+from gateway.store.rows import ANONYMOUS, Answer, NewTurn, Orphan, Status, StoredPath
+from services.runtime.tasks import Tasks
+from services.wire import body_writer
+from services.wire.request import Asked, ChatRequest, ModelRequest, NextTurn
+
+log = structlog.get_logger()
+
+READ_S: Final = 2.0
+"""How long a request waits for its history; then it is refused before a model is asked."""
+RENEW_S: Final = 3.0
+SWEEP_S: Final = 5.0
+CLOSE_S: Final = 2.0
+"""How long rows may take to be written when a gateway stops; another one takes over what is left."""
+
+
+class Rows(AnswerRows, Protocol):
+    """What is asked of the database."""
+
+    async def path(self, owner: str, conversation_id: str, leaf: str | None, most: int) -> StoredPath:
+        """Return the newest messages of the path to ``leaf``, or to the current one."""
+        ...
+
+    async def renew(self, keeper: str, message_ids: Collection[str]) -> None:
+        """Let the leases of these live on."""
+        ...
+
+    async def release(self, keeper: str) -> None:
+        """Let others take over at once."""
+        ...
+
+    async def sweep(self, keeper: str) -> tuple[Orphan, ...]:
+        """Take over what nobody keeps any more."""
+        ...
+
+
+class Keeping:
+    """Prepares turns, and keeps answers.
+
+    Args:
+        most_characters: of the history that goes with a message.
+    """
+
+    def __init__(self, rows: Rows, proxies: Proxies, *, most_characters: int) -> None:
+        self._rows = rows
+        self._proxies = proxies
+        self._most_characters = most_characters
+        self._keeper = secrets.token_hex(16)
+        self._pending = PendingWrites()
+        self._writer = Writer(rows, self._pending, self._keeper)
+        self._kept: dict[str, KeptAnswer] = {}  # by the answer's id
+        self._of_stream: dict[str, KeptAnswer] = {}
+        self._tasks = Tasks()
+        self._answers = Tasks()
+
+    def start(self) -> None:
+        """Begin to write, to renew leases, and to look for answers that nobody keeps."""
+        self._tasks.spawn(self._writer.run(), "conversations written")
+        self._tasks.spawn(_every(RENEW_S, self._renew), "leases")
+        self._tasks.spawn(_every(SWEEP_S, self._sweep), "sweep")
+
+    async def close(self) -> None:
+        """Save what there is of the answers that go on, and leave them to others."""
+        kept = tuple(self._kept.values())
+        await self._answers.close()
+        await self._tasks.close()
+        await asyncio.gather(*(one.save_now() for one in kept))
+        await self._writer.finish(CLOSE_S)
+        try:
+            await self._rows.release(self._keeper)
+        except StoreUnavailable as away:
+            log.warning("conversations.not_released", why=away.why)
+
+    # --- a turn
+
+    async def prepare(self, owner: str, asked: Asked[ModelRequest], key: str | None) -> PreparedTurn | None:
+        """Read what was said before; None for what is no turn of a conversation that is kept.
+
+        Args:
+            owner: "" where nobody is known.
+            key: by which the request may be repeated.
+
+        Raises:
+            ApiError, BadBody: there is no such conversation, it cannot be read, or it does not go on so.
+        """
+        turn, request = asked.wishes.turn, asked.request
+        if turn is None or not is_conversation_id(turn.conversation_id) or not isinstance(request, ChatRequest):
+            return None  # a client's own label
+        owner = owner or ANONYMOUS
+        unwritten, above = self._pending.unwritten(owner, turn.conversation_id, turn.parent)
+        try:
+            async with asyncio.timeout(READ_S):
+                path = await self._rows.path(owner, turn.conversation_id, above, MOST_ROWS)
+        except TimeoutError:
+            raise StoreUnavailable("TimeoutError") from None
+        path = self._pending.over(path)
+        return prepared(
+            owner,
+            turn,
+            replace(path, messages=(*path.messages, *unwritten)),
+            request,
+            user_id=new_message_id(),
+            most_characters=self._most_characters,
+            asked_as=None if key is None else asked_as(key, asked, turn),
+        )
+
+    def keep(self, turn: PreparedTurn, connection: ClientConnection, stream_id: str) -> KeptAnswer:
+        """Keep the answer that a connection has begun, to its end."""
+        stream = KeptStream(stream_id, connection.principal.owner, connection.leave)
+        answer = Answer(new_message_id(), Status.STREAMING)
+        self._writer.begin(
+            NewTurn(
+                owner=turn.owner,
+                conversation_id=turn.conversation_id,
+                user=turn.user,
+                answer_id=answer.id,
+                answer_parent=turn.answer_parent,
+                stream_id=stream.id,
+                leave=stream.leave,
+                model=connection.model,
+                system=turn.system,
+                keeper=self._keeper,
+                asked_as=turn.asked_as,
+                asked_at=time.time(),
+            )
+        )
+        told = {"history": turn.history.told, "message_id": answer.id, "parent": turn.answer_parent}
+        return self._keep(answer, stream, is_read=True, told=told)
+
+    def of_stream(self, stream_id: str) -> KeptAnswer | None:
+        """Return the answer that is kept here of a stream, if one is."""
+        return self._of_stream.get(stream_id)
+
+    # --- what nobody may forget
+
+    def _keep(
+        self, answer: Answer, stream: KeptStream, *, is_read: bool, told: Mapping[str, Any] | None = None
+    ) -> KeptAnswer:
+        kept = KeptAnswer(answer, stream, self._proxies, self._writer, is_read=is_read, told=told or {})
+        self._kept[kept.id] = self._of_stream[kept.stream_id] = kept
+        self._answers.spawn(kept.keep(), "answer kept").add_done_callback(lambda _task: self._forget(kept))
+        return kept
+
+    def _forget(self, kept: KeptAnswer) -> None:
+        self._kept.pop(kept.id, None)
+        self._of_stream.pop(kept.stream_id, None)
+
+    async def _renew(self) -> None:
+        if self._kept:
+            await self._rows.renew(self._keeper, tuple(self._kept))
+
+    async def _sweep(self) -> None:
+        for orphan in await self._rows.sweep(self._keeper):
+            if orphan.message_id not in self._kept:
+                log.info("conversation.taken_over", stream_id=orphan.stream_id)
+                known = Answer(orphan.message_id, Status.STREAMING, orphan.content, orphan.thinking)
+                owner = "" if orphan.owner == ANONYMOUS else orphan.owner
+                self._keep(known, KeptStream(orphan.stream_id, owner, orphan.leave), is_read=False)
+
+
+def asked_as(key: str, asked: Asked[ModelRequest], turn: NextTurn) -> str:
+    """Return what tells a client's own request from another, before a history is put before it."""
+    told = (key, turn.conversation_id, "newest" if turn.parent is None else turn.parent)
+    return hashlib.sha256(body_writer.fingerprint(asked) + "\n".join(told).encode()).hexdigest()
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreUnavailable:
+            continue  # whoever writes tells of it
+        except Exception as exc:
+            log.exception("conversations.broken", error_type=type(exc).__name__)

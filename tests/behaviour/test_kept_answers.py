@@ -1,0 +1,239 @@
+"""Messages of a conversation that is kept: what the model is sent, and which rows there are afterwards.
+
+gateway/conversations/keeping.py and gateway/conversations/kept_answer.py, as a client meets them.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.behaviour.script import Scripted, scripted
+from tests.chain import Chain, running_chain
+from tests.eventually import soon_told
+from tests.reader import Answer, Client
+
+HERE: Final = "/api/conversations"
+PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SLOW: Final = 50
+"""Tokens a second."""
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    file = tmp_path_factory.mktemp("kept") / "conversations.db"
+    gateway = {"DATABASE": f"sqlite:///{file}", "HISTORY_CHARS": "4000"}
+    with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
+        yield chain
+
+
+@pytest.fixture
+async def client(chain: Chain) -> AsyncIterator[Client]:
+    async with Client(chain.gateway.url) as client:
+        yield client
+
+
+async def asked(client: Client, method: str, path: str, body: object = None) -> dict[str, Any]:
+    async with client.open(method, path, body) as reading:
+        answer = await reading.until_end()
+    assert answer.status < 300, answer.body
+    told: dict[str, Any] = json.loads(answer.body)
+    return told
+
+
+async def new_conversation(client: Client, **settings: object) -> str:
+    return str((await asked(client, "POST", HERE, settings))["id"])
+
+
+async def said(client: Client, conversation: str, model: Scripted, **body: Any) -> Answer:
+    sent = {"model": model.name, "conversation_id": conversation, **body}
+    async with client.open("POST", "/api/chat/stream", sent) as reading:
+        return await reading.until_end()
+
+
+async def answered(client: Client, conversation: str, model: Scripted, **body: Any) -> Answer:
+    answer = await said(client, conversation, model, **body)
+    assert answer.status == 200, answer.body
+    return answer
+
+
+async def rows_of(client: Client, conversation: str) -> list[dict[str, Any]]:
+    return list((await asked(client, "GET", f"{HERE}/{conversation}/messages"))["messages"])
+
+
+async def settled(client: Client, conversation: str) -> list[dict[str, Any]]:
+    """Return the rows once none streams."""
+
+    async def rows() -> list[dict[str, Any]] | None:
+        found = await rows_of(client, conversation)
+        return None if any(row["status"] == "streaming" for row in found) else found
+
+    found: list[dict[str, Any]] = await soon_told(rows, "no row streams", within_s=20)
+    return found
+
+
+async def test_a_message_and_its_answer_are_kept_and_the_next_one_goes_with_both(chain: Chain, client: Client) -> None:
+    conversation = await new_conversation(client, system="be brief")
+    first, second = scripted("viewer"), scripted("viewer")
+
+    answers = [await answered(client, conversation, first, message="one", images=[PICTURE])]
+    answers.append(await answered(client, conversation, second, message="two"))
+
+    rows = await rows_of(client, conversation)
+    assert [(row["role"], row["content"], row["status"]) for row in rows] == [
+        ("user", "one", "sent"),
+        ("assistant", first.text, "sent"),
+        ("user", "two", "sent"),
+        ("assistant", second.text, "sent"),
+    ]
+    assert [row["parent"] for row in rows] == [None, *(row["id"] for row in rows[:-1])]
+    starts = [answer.data[0] for answer in answers]
+    assert [start["history"] for start in starts] == [{"sent": 0, "left_out": 0}, {"sent": 2, "left_out": 0}]
+    assert [(start["parent"], start["message_id"]) for start in starts] == [
+        (rows[0]["id"], rows[1]["id"]),
+        (rows[2]["id"], rows[3]["id"]),
+    ]
+    assert [answer.end and answer.end["stored"] for answer in answers] == [True, True]
+    assert rows[1]["served_by"] == answers[0].data[-1]["served_by"]
+    (call,) = chain.calls(second.name)
+    assert [message["role"] for message in call["body"]["messages"]] == ["system", "user", "assistant", "user"]
+    assert [message["content"] for message in call["body"]["messages"]] == ["be brief", "one", first.text, "two"]
+    assert call["body"]["messages"][1]["images"] == [PICTURE]
+
+
+async def test_what_does_not_fit_is_left_out_and_told(client: Client) -> None:
+    conversation = await new_conversation(client)
+    await answered(client, conversation, scripted(tokens=900), message="tell me all")
+
+    answer = await answered(client, conversation, scripted(), message="more")
+
+    assert answer.data[0]["history"] == {"sent": 0, "left_out": 2}
+
+
+async def test_an_answer_is_given_anew_and_a_question_edited_as_siblings(client: Client) -> None:
+    conversation = await new_conversation(client)
+    models = [scripted() for _ in range(3)]
+    await answered(client, conversation, models[0], message="one")
+    question, _ = await rows_of(client, conversation)
+
+    anew = await answered(client, conversation, models[1], parent=question["id"])
+    edited = await answered(client, conversation, models[2], message="one, better", parent="")
+
+    rows = await rows_of(client, conversation)
+    assert [(row["role"], row["content"], row["parent"]) for row in rows] == [
+        ("user", "one", None),
+        ("assistant", models[0].text, question["id"]),
+        ("assistant", models[1].text, question["id"]),
+        ("user", "one, better", None),
+        ("assistant", models[2].text, edited.data[0]["parent"]),
+    ]
+    assert anew.data[0]["history"] == edited.data[0]["history"] == {"sent": 0, "left_out": 0}
+    assert (await asked(client, "GET", f"{HERE}/{conversation}"))["current"] == edited.data[0]["message_id"]
+
+
+async def test_a_message_while_the_newest_answer_streams_is_a_conflict_and_a_repeated_one_joins(client: Client) -> None:
+    conversation = await new_conversation(client)
+    model, key = scripted(tokens=200, rate=SLOW), {"Idempotency-Key": "a" * 32}
+    body = {"model": model.name, "conversation_id": conversation, "message": "one"}
+    async with client.open("POST", "/api/chat/stream", body, key) as reading:
+        await reading.until_tokens(1)
+        await soon_told(lambda: rows_of(client, conversation), "the rows are written")
+
+        refused = await said(client, conversation, scripted(), message="two")
+        async with client.open("POST", "/api/chat/stream", body, key) as again:
+            joined = await again.until_end()
+        answer = await reading.until_end()
+
+    assert (refused.status, refused.error["code"]) == (409, "conflict")
+    assert (joined.stream_id, joined.text) == (answer.stream_id, model.text)
+    assert joined.data[0]["message_id"] == answer.data[0]["message_id"]
+    assert len(await settled(client, conversation)) == 2
+
+
+async def test_a_request_repeated_after_its_answer_joins_it_and_keeps_nothing_twice(client: Client) -> None:
+    conversation = await new_conversation(client)
+    model, key = scripted(), {"Idempotency-Key": "b" * 32}
+    body = {"model": model.name, "conversation_id": conversation, "message": "one"}
+
+    streams = []
+    for _ in range(2):
+        async with client.open("POST", "/api/chat/stream", body, key) as reading:
+            streams.append((await reading.until_end()).stream_id)
+
+    assert streams[0] == streams[1]
+    assert len(await rows_of(client, conversation)) == 2
+
+
+@pytest.mark.parametrize(
+    ("leave", "status"), [("cancel", "stopped"), ("continue", "sent")], ids=["stopped", "followed_to_its_end"]
+)
+async def test_an_answer_whose_reader_left_is_kept_as_far_as_it_came(client: Client, leave: str, status: str) -> None:
+    conversation = await new_conversation(client)
+    model = scripted(tokens=100, rate=SLOW)
+    body = {"model": model.name, "conversation_id": conversation, "message": "one", "on_disconnect": leave}
+    async with client.open("POST", "/api/chat/stream", body) as reading:
+        shown = (await reading.until_tokens(5)).text
+
+    _, answer = await settled(client, conversation)
+
+    assert answer["status"] == status
+    assert answer["content"].startswith(shown)
+    assert leave == "cancel" or answer["content"] == model.text
+    assert "stream_id" not in answer
+
+
+async def test_an_answer_that_failed_is_kept_with_its_text_and_its_code(client: Client) -> None:
+    conversation = await new_conversation(client)
+    model = scripted(tokens=20, fault="cut", at=10)
+
+    answer = await answered(client, conversation, model, message="one")
+
+    assert answer.end is not None
+    assert answer.end["stored"] is True
+    row = (await rows_of(client, conversation))[-1]
+    assert (row["status"], row["error"]["code"], row["content"]) == ("failed", answer.reason, answer.text)
+
+
+async def test_what_is_refused_before_its_stream_leaves_nothing(client: Client) -> None:
+    conversation = await new_conversation(client)
+
+    refused = await said(client, conversation, Scripted("no-such-model", []), message="one")
+
+    assert (refused.status, await rows_of(client, conversation)) == (404, [])
+
+
+async def test_a_clients_own_label_and_its_own_messages_are_not_kept(client: Client) -> None:
+    conversation = await new_conversation(client)
+    messages = [{"role": "user", "content": "hi"}]
+
+    label = await answered(client, "mine", scripted(), message="hi")
+    own = await answered(client, conversation, scripted(), messages=messages)
+
+    for answer in (label, own):
+        assert answer.end is not None
+        assert "stored" not in answer.end
+        assert "history" not in answer.data[0]
+    assert await rows_of(client, conversation) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"conversation_id": "cv_" + "A" * 26, "message": "hi"}, 404),
+        ({"message": "hi", "parent": "ms_" + "A" * 26}, 404),
+        ({"parent": "ms_" + "A" * 26}, 404),
+        ({"parent": "not an id"}, 400),
+        ({"parent": ""}, 400),
+        ({"message": ""}, 400),
+    ],
+)
+async def test_what_is_no_turn_of_ones_own_conversation_is_refused(
+    client: Client, body: dict[str, Any], status: int
+) -> None:
+    sent = {"model": scripted().name, "conversation_id": await new_conversation(client), **body}
+
+    async with client.open("POST", "/api/chat/stream", sent) as reading:
+        answer = await reading.until_end()
+
+    assert answer.status == status
