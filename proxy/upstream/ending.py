@@ -53,6 +53,7 @@ def ending_of(
         return Ending(asked[0].failed.failed)
     tried = _tried(route, history, standings, name_of)
     words = asked[0].failed.failed.message.removeprefix(AI_UNAVAILABLE) if asked else _NOBODY
+    words = words if words.endswith((".", "!", "?")) else f"{words}."  # a model server's own may have none
     words = f"{words} Tried {', '.join(f'{one.server} ({one.code})' for one in tried)}."
     return Ending(Failed(Code.UPSTREAM_UNAVAILABLE, AI_UNAVAILABLE + words, tried=tried), wait_s)
 

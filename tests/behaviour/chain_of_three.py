@@ -141,13 +141,15 @@ stopped = ["stopped", "groq", "gemini"]
 def seen(answer: Any) -> str:
     """Return what a client saw of an answer, in a line."""
     phases = [f"{data['phase']} {data.get('server', '')}".strip() for data in answer.data if "phase" in data]
-    if answer.status != 200:
-        return f"{answer.status} {answer.error['code']}: {answer.error['message']}"
-    return ", ".join([*dict.fromkeys(phases), repr(answer.text)])
+    error = answer.error if answer.status != 200 else (answer.end or {}).get("error")
+    said = f"{answer.status} {error['code']}: {error['message']}" if error else repr(answer.text)
+    return ", ".join([*dict.fromkeys(phases), said])
 
 
 async def _main() -> None:
-    simulator = Server("services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0"})
+    simulator = Server(
+        "services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0", "SLUICE_SIMULATOR_SCRIPT": "rate=0"}
+    )
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

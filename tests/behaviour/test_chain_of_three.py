@@ -17,7 +17,9 @@ BROKEN = "sim:status=500"
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[str]:
-    server = Server("services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0"})
+    server = Server(
+        "services.simulator", {"SLUICE_SIMULATOR_LISTEN": "127.0.0.1:0", "SLUICE_SIMULATOR_SCRIPT": "rate=0"}
+    )
     yield server.url
     server.stop()
 

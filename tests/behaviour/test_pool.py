@@ -1,15 +1,19 @@
 """A pool of equal Ollamas: shares, loads and who is asked, on real sockets (proxy/upstream/warming.py, too)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from proxy.upstream.breaker import FAILURES_IN_A_ROW
 from services.runtime.tasks import Tasks
+from tests.behaviour.pool_of_three import EMPTY, EVERYWHERE, ONCE, WARM, Case, outcome_of, three_simulators
 from tests.behaviour.several_servers import Answer, Asked, ModelServer, Proxy, a_proxy, ollama_spoken, said, serving
+from tests.chain import Server
 from tests.eventually import soon
 from tests.reader import Client
 
@@ -143,3 +147,32 @@ async def test_a_cold_server_is_passed_by_and_loads_the_model_meanwhile(tmp_path
 
     assert asked == "gpu1"
     assert [one.path for one in cold.questions()] == ["/api/generate"]
+
+
+# --- three simulators, one of them slow
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[Mapping[str, Server]]:
+    with three_simulators() as started:
+        yield started
+
+
+async def test_a_slow_equal_gets_the_smallest_share(tmp_path: Path, simulators: Mapping[str, Server]) -> None:
+    """U17; how small it is pool_of_three.py prints."""
+    out = await outcome_of(tmp_path, simulators, replace(EVERYWHERE, times=90))
+
+    assert out.shares["slow"] < min(out.shares["fast1"], out.shares["fast2"])
+    assert out.loads == {}
+
+
+@pytest.mark.parametrize(
+    ("case", "answers", "loads"), [(ONCE, "fast2", False), (EMPTY, "fast2", True), (WARM, "fast2", True)]
+)
+async def test_a_model_is_loaded_at_one_and_nothing_that_is_kept_warm_is_driven_out(
+    tmp_path: Path, simulators: Mapping[str, Server], case: Case, answers: str, *, loads: bool
+) -> None:
+    out = await outcome_of(tmp_path, simulators, replace(case, times=12))
+
+    assert {name for name, count in out.shares.items() if count} == {answers}
+    assert set(out.loads) == ({answers} if loads else set())

@@ -43,6 +43,12 @@ def test_the_smallest_wait_that_is_known_is_told(waits: tuple[float | None, ...]
     assert ending(*history).wait_s == expected
 
 
+def test_words_of_a_server_without_a_full_stop_get_one() -> None:
+    told = ending(past("a", Failed(Code.UPSTREAM_ERROR, "it crashed"), "500"))
+
+    assert told.failed.message == "AI unavailable. it crashed. Tried A (5xx)."
+
+
 def test_a_server_that_nobody_asked_may_be_the_one_that_can_be_asked_first() -> None:
     """All that is known counts: also when a breaker lets somebody try."""
     told = ending(past("a", GONE, "429", wait_s=20.0), b=Standing("open", 12.0), c=Standing("marked"))
