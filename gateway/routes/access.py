@@ -10,7 +10,7 @@ ACCESS: Final[dict[str, Demand]] = {
     "/api/chat": Scope.CHAT,
     "/api/chat/stream/{id}": Scope.CHAT,
     "/api/chat/stream/{id}/cancel": Scope.CHAT,
-    "/api/chat/stream/{id}/tools/{call}": Scope.TOOLS,
+    "/api/chat/stream/{id}/tools/{call_id}": Scope.TOOLS,
     "/api/chat/streams": Scope.STREAMS,
     "/api/conversations": Scope.CONVERSATIONS,
     "/api/conversations/{id}": Scope.CONVERSATIONS,

@@ -64,7 +64,7 @@ class NativeRoutes:
         router.add_post("/api/chat", self.whole)
         router.add_get("/api/chat/stream/{id}", self.follow, allow_head=False)
         router.add_post("/api/chat/stream/{id}/cancel", self.cancel)
-        router.add_post("/api/chat/stream/{id}/tools/{call}", self.approve)
+        router.add_post("/api/chat/stream/{id}/tools/{call_id}", self.approve)
         router.add_get("/api/chat/streams", self.running, allow_head=False)
         router.add_get("/api/models", self.models, allow_head=False)
 
@@ -108,8 +108,8 @@ class NativeRoutes:
         return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 
     async def approve(self, request: web.Request) -> web.StreamResponse:
-        """POST /api/chat/stream/{id}/tools/{call}: a person's word about a call that waits for one."""
-        stream_id, call_id = _stream_id(request), request.match_info["call"]
+        """POST /api/chat/stream/{id}/tools/{call_id}: a person's word about a call that waits for one."""
+        stream_id, call_id = _stream_id(request), request.match_info["call_id"]
         approve = approval_of(await self._responder.body_of(request, limit_bytes=APPROVAL_BYTES))
         if not _CALL_ID.fullmatch(call_id):
             raise ApiError(_NO_SUCH_CALL)

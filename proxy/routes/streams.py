@@ -41,7 +41,7 @@ class StreamRoutes:
         router.add_get("/api/streams", self.running)
         router.add_get("/api/streams/{id}", self.follow, allow_head=False)  # it would begin to follow
         router.add_delete("/api/streams/{id}", self.stop)
-        router.add_post("/api/streams/{id}/tools/{call}", self.approve)
+        router.add_post("/api/streams/{id}/tools/{call_id}", self.approve)
         router.add_get("/api/chats/{chat}", self.find_chat)
         router.add_delete("/api/followers/{follower}", self.depart)
 
@@ -88,9 +88,9 @@ class StreamRoutes:
         return web.Response(status=200 if was_over else 202)
 
     async def approve(self, request: web.Request) -> web.StreamResponse:
-        """POST /api/streams/{id}/tools/{call}: a person's word about a call that waits for one."""
+        """POST /api/streams/{id}/tools/{call_id}: a person's word about a call that waits for one."""
         stream = self._streams.find(request.match_info["id"], caller_of(request).owner)
-        call_id = request.match_info["call"]
+        call_id = request.match_info["call_id"]
         approve = approval_of(await edge.read_body(request, limit_bytes=APPROVAL_BYTES, patience_s=BODY_S))
         heard = Heard.NOT_AWAITED if stream.approvals is None else stream.approvals.say(call_id, approve=approve)
         if heard is Heard.NOT_AWAITED:

@@ -22,7 +22,10 @@ from services.wire.events import (
     Failed,
     FinishReason,
     Phase,
+    Signature,
     Status,
+    Thinking,
+    Token,
     ToolCall,
     ToolResult,
 )
@@ -88,8 +91,10 @@ class ToolTurns:
         self._began_at = stream.log.last  # the number behind which the turn's events stand
         self._chunks_before = 0
         self._to_run: list[PlannedCall] = []
+        self._called: list[ToolCall] = []  # in the turn; a small log may have lost them when they are sent on
+        self._had: list[ToolResult] = []
         self._phases: dict[str, Status] = {}  # of the calls that wait or run, by their ids
-        stream.log.on_call = self._called
+        stream.log.on_call = self._named
 
     def first(self) -> ModelRequest:
         """Return what is asked first."""
@@ -117,16 +122,19 @@ class ToolTurns:
         for task in running:
             task.result()
         log = self._stream.log
-        said, self._began_at = log.held(self._began_at), log.last
-        return self._rounds.next(said)
+        words = [one for one in log.held(self._began_at) if isinstance(one, Token | Thinking | Signature)]
+        following = self._rounds.next([*words, *self._called, *self._had])
+        self._began_at, self._called, self._had = log.last, [], []
+        return following
 
     def close(self) -> None:
         """The stream is over."""
         self._stream.log.on_call = None
         self._approvals.end()
 
-    def _called(self, call: ToolCall) -> ToolCall:
+    def _named(self, call: ToolCall) -> ToolCall:
         named = self._rounds.named(call)
+        self._called.append(named)
         if named.needs_approval:
             self._approvals.expect(named.call_id)
         return named
@@ -152,6 +160,7 @@ class ToolTurns:
         self._phases.pop(call.call_id, None)
         text = self._rounds.fitted(outcome.text)
         result = ToolResult(call.call_id, call.name, outcome.ok, text, round(took_s * 1000, 1), approval)
+        self._had.append(result)
         self._stream.log.append(result, len(text.encode()))
         self._stream.deliver()
         self._show_phase()

@@ -28,7 +28,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/api/generate/stream": {"model": MODEL, "prompt": "hi"},
     "/api/chat": {"model": MODEL, **SAID},
     "/api/chat/stream/{id}/cancel": {},
-    "/api/chat/stream/{id}/tools/{call}": {"approve": True},
+    "/api/chat/stream/{id}/tools/{call_id}": {"approve": True},
     "/ollama/api/chat": {"model": MODEL, **SAID},
     "/ollama/api/generate": {"model": MODEL, "prompt": "hi"},
     "/ollama/api/embed": {"model": MODEL, "input": "hi"},
@@ -84,7 +84,7 @@ async def client(guarded: Guarded) -> AsyncIterator[Client]:
 
 
 async def asked(client: Client, path: str, headers: dict[str, str]) -> Answer:
-    address = path.replace("{id}", STREAM).replace("{call}", "call_1")
+    address = path.replace("{id}", STREAM).replace("{call_id}", "call_1")
     if path in BODIES:
         return await client.ask(address, BODIES[path], headers)
     return await client.get(address, headers)

@@ -110,8 +110,9 @@ class ProducerStage:
         request: ModelRequest = REQUEST,
         adapter: AdapterFor = OllamaAdapter,
         toolbox: Toolbox | None = None,
+        log_bytes: int = 1 << 20,
     ) -> None:
-        self.scene = StreamStage(Leave.CANCEL, request=request)
+        self.scene = StreamStage(Leave.CANCEL, request=request, log_bytes=log_bytes)
         self.stream = self.scene.stream
         self.tasks = self.scene.tasks
         self.noted = Noted()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -85,6 +85,7 @@ class ScriptedTransport(Transport):
         self._attempts = list(attempts)
         self.opened: list[ListConnection] = []
         self.fresh: list[bool] = []
+        self.bodies: list[Mapping[str, Any]] = []
         self.open_when_asked: list[int] = []
         self.connecting_given_up = 0
         self.loaded: list[str] | None = None
@@ -105,7 +106,8 @@ class ScriptedTransport(Transport):
         trace: Trace | None = None,  # noqa: ARG002 its headers are the transport's own to write
         fresh: bool,
     ) -> HttpCall:
-        assert orjson.loads(asked.body)["stream"] is True
+        self.bodies.append(orjson.loads(asked.body))
+        assert self.bodies[-1]["stream"] is True
         self.fresh.append(fresh)
         self.open_when_asked.append(self.open_connections)
         attempt = self._attempts.pop(0) if len(self._attempts) > 1 else self._attempts[0]

@@ -299,6 +299,20 @@ async def test_a_finished_stream_holds_nothing_of_what_was_said() -> None:
     assert stage.stream.request == ChatRequest(model=MODEL)
 
 
+async def test_a_turn_goes_back_though_a_small_log_has_lost_its_calls_to_a_long_result() -> None:
+    long = "x" * 4000
+    async with produced(
+        calls("clock"), ANSWERS, toolbox=clock(clock=Outcome(True, long)), request=WITH_TOOLS, log_bytes=2048
+    ) as stage:
+        await stage.begin()
+        await stage.over()
+
+        said = stage.transport.bodies[1]["messages"]
+        assert [(one["role"], len(one.get("tool_calls", []))) for one in said[1:]] == [("assistant", 1), ("tool", 0)]
+        assert said[2]["content"] == long
+        assert stage.end == "stop"
+
+
 # --- what is offered
 
 
