@@ -142,7 +142,8 @@ def _served_by(numbers: Mapping[str, Any]) -> list[str]:
     told = numbers.get("served_by")
     told = told if isinstance(told, dict) else {}
     names = dict.fromkeys(told[key] for key in ("provider", "server", "model") if isinstance(told.get(key), str))
-    dropped, attempts = told.get("dropped"), number_at(told, "attempts") or 0
+    dropped, turns = told.get("dropped"), number_at(numbers, "turns") or 1
+    attempts = (number_at(told, "attempts") or 0) - (turns - 1)  # each turn is asked once at least
     rows = [
         ("by", " · ".join(filter(None, names))),
         ("tries", f"{attempts:.0f}" if attempts > 1 else ""),

@@ -1,4 +1,4 @@
-"""A picture of the terminal chat with a key, to be looked at: ``python -m tests.termchat.pictures <folder>``."""
+"""Pictures of the terminal chat, with a key and with tools: ``python -m tests.termchat.pictures <folder>``."""
 
 import asyncio
 import html
@@ -37,6 +37,20 @@ def talk(folder: Path, key: str, url: str) -> Iterator[str]:
             yield f"<b>$ sluice {' '.join(arguments).replace(str(file), 'key')}</b>\n{shown(somebody)}"
 
 
+def with_tools(url: str) -> Iterator[str]:
+    """Allow a tool, and refuse another."""
+    for word in "yn":
+        with person("--tools", "--model", "tooler:tool=oven", url=url) as somebody:
+            somebody.enter("Turn the oven on in Reykjavík.")
+            somebody.sees("[y/n]")
+            somebody.type(f"{word}\r")
+            somebody.sees_prompt()
+            if word == "y":
+                somebody.enter("/stats")
+                somebody.sees_prompt()
+            yield f"<b>$ sluice --tools --model tooler:tool=oven</b>\n{shown(somebody)}"
+
+
 def shown(somebody: Person) -> str:
     """Return the screen as HTML, without the prompt that waits at its end."""
     rows = ["".join(map(marked, row)).rstrip() for row in somebody.cells]
@@ -58,11 +72,20 @@ async def main(folder: Path) -> None:
         key = keys.add(models='["sim"]')
         with running_chain(simulator={"SCRIPT": "rate=200,tokens=60"}, gateway=keys.settings) as chain:
             screens = await asyncio.to_thread(lambda: list(talk(Path(kept), key, chain.gateway.url)))
+    await take(screens, folder / "terminal-key.png")
+    with running_chain(
+        simulator={"SCRIPT": "rate=60"}, gateway={"TOOLS": "*"}, proxy_module="tests.behaviour.tooled_proxy"
+    ) as chain:
+        screens = await asyncio.to_thread(lambda: list(with_tools(chain.gateway.url)))
+    await take(screens, folder / "terminal-tool.png")
+
+
+async def take(screens: list[str], path: Path) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = await browser.new_page(viewport={"width": 960, "height": 400}, device_scale_factor=1.5)
         await page.set_content(PAGE.format("\n\n".join(screens)))
-        await page.locator("pre").screenshot(path=folder / "terminal-key.png")
+        await page.locator("pre").screenshot(path=path)
         await browser.close()
 
 

@@ -112,6 +112,11 @@ def test_the_time_of_tools_is_a_line_where_some_were_asked_for() -> None:
     ]
 
 
+def test_turns_are_no_tries() -> None:
+    assert wording.stats({"served_by": {"attempts": 2}, "turns": 2}) == []
+    assert wording.stats({"served_by": {"attempts": 3}, "turns": 2}) == ["tries       2"]
+
+
 def test_which_tools_there_are_is_said_with_whether_they_may_be_used() -> None:
     assert wording.tools(["clock", "door\x1b"], on=True) == "on: clock, door␛"
     assert wording.tools(True, on=False) == "off: those that the gateway allows"

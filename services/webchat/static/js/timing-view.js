@@ -106,7 +106,7 @@ function servedBy(answer) {
   return {
     by: [...new Set([provider, server, model])].filter(Boolean).join(" · "),
     elsewhere: isOwn ? "" : [server || provider, model === answer.model ? "" : `(${model})`].filter(Boolean).join(" "),
-    attempts: Number(told.attempts) || 0,
+    attempts: (Number(told.attempts) || 0) - ((Number(answer.done?.turns) || 1) - 1), // each turn is asked once at least
     dropped: Array.isArray(told.dropped) ? told.dropped.map(String) : [],
   };
 }
