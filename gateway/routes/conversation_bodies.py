@@ -5,14 +5,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from gateway.store.ids import is_message_id
+from gateway.store.limits import MOST_SYSTEM, MOST_TITLE
 from gateway.store.rows import without_nul
 from gateway.store.words import MOST_CHARACTERS
 from services.wire.bodies import ModelName, Options, Think
 from services.wire.request import BadBody
 from services.wire.validation import Part, read, validated
 
-MOST_TITLE: Final = 200
-MOST_SYSTEM: Final = 100_000
 _RESET: Final = ("model", "system", "think", "options")
 """What null takes back: the request's own, or the gateway's default, holds again."""
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from gateway.guard.guard import PRINCIPAL
+from gateway.routes.body_budget import BodyBudget
 from gateway.routes.conversation_bodies import changed_settings, new_settings, search_of
 from gateway.store.ids import is_conversation_id, is_message_id
+from gateway.store.importing import VERSION, imported
+from gateway.store.limits import FILE_BYTES
 from gateway.store.refusals import NotFound
 from gateway.store.rows import ANONYMOUS
 from services.http import edge
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 BODY_BYTES: Final = 1 << 20
 """A system prompt and some numbers."""
+FILES_AT_ONCE: Final = 2
 PATIENCE_S: Final = 10.0
 _NONE: Final = "This gateway keeps no conversations: its operator sets SLUICE_GATEWAY_DATABASE."
 
@@ -34,11 +41,14 @@ class ConversationRoutes:
     def __init__(self, store: Store | None, proxies: Proxies) -> None:
         self._kept = store
         self._proxies = proxies
+        self._budget = BodyBudget(FILES_AT_ONCE * FILE_BYTES)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve the table of PROTOCOL.md."""
         router.add_get("/api/conversations", self.listed, allow_head=False)
         router.add_post("/api/conversations", self.create)
+        router.add_get("/api/conversations/export", self.export, allow_head=False)
+        router.add_post("/api/conversations/import", self.take_in)
         router.add_get("/api/conversations/{id}", self.one, allow_head=False)
         router.add_patch("/api/conversations/{id}", self.change)
         router.add_delete("/api/conversations/{id}", self.delete)
@@ -84,6 +94,22 @@ class ConversationRoutes:
         self._store.was_deleted()
         return web.Response(status=204)
 
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/conversations/export: all of one's own, a piece at a time, each as it can be taken in."""
+        piece = await self._store.transfer.piece(owner_of(request), request.query.get("after"))
+        head = {"sluice_export": VERSION, "exported_at": int(time.time() * 1000)}
+        name = {"Content-Disposition": 'attachment; filename="conversations.json"'}
+        return edge.json_response({**head, "conversations": piece.conversations, "next": piece.next}, headers=name)
+
+    async def take_in(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/conversations/import: what such a file has and is not there yet."""
+        owner, store = owner_of(request), self._store
+        with self._budget.reading() as came:  # held until it is written: a file is many times its size in rows
+            raw = await json_body(request, FILE_BYTES, came)
+            brought = await asyncio.to_thread(imported, raw, owner)
+            told = await store.transfer.take_in(owner, brought)
+        return edge.json_response({**asdict(told.conversations), "messages": asdict(told.messages)})
+
     @property
     def _store(self) -> Store:
         if self._kept is None:
@@ -103,15 +129,15 @@ def owner_of(request: web.Request) -> str:
     return request[PRINCIPAL].owner or ANONYMOUS
 
 
-async def json_body(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body that is said to be JSON.
+async def json_body(request: web.Request, limit_bytes: int, came: Callable[[int], None] = lambda _size: None) -> bytes:
+    """Read a body that is said to be JSON; ``came`` is told of its pieces.
 
     Raises:
         web.HTTPException: it is not, is too long, or did not come in time.
     """
     if not edge.is_json(request):
         raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
-    return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=PATIENCE_S)
+    return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=PATIENCE_S, came=came)
 
 
 def _named(request: web.Request) -> str:

@@ -7,20 +7,18 @@ lease ran out ─▶ sweep: another gateway takes the row over
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import ColumnElement, Insert, Table, Update, and_, case, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.conversations import changed, demand_own
 from gateway.store.database import Database
+from gateway.store.limits import MOST_MESSAGES
 from gateway.store.refusals import Conflict, NotFound
-from gateway.store.rows import Answer, NewTurn, Orphan, Status, StoredMessage, StoredPath, without_nul
+from gateway.store.rows import Answer, NewTurn, Orphan, Status, StoredMessage, StoredPath, size_of, without_nul
 from gateway.store.schema import conversations, messages, now_ms
 
 LEASE_S: Final = 10.0
-MOST_MESSAGES: Final = 10_000
-"""Of one conversation, branches included."""
 MOST_SWEPT: Final = 100
 MOST_WATCHED: Final = 500
 TITLE_CHARACTERS: Final = 80
@@ -224,13 +222,8 @@ def _said(answer: Answer) -> dict[str, Any]:
         "usage": answer.usage,
         "timing": answer.timing,
         "served_by": answer.served_by,
-        "bytes": size_of(content + thinking, answer.tools, answer.tool_calls),
+        "bytes": size_of(content, thinking, answer.tools, answer.tool_calls),
     }
-
-
-def size_of(text: str, *more: object) -> int:
-    """Return how much of a page a message takes: characters of its text, bytes of the rest."""
-    return len(text) + sum(len(orjson.dumps(one)) for one in more if one)
 
 
 def _gone_on_with(turn: NewTurn) -> Update:

@@ -11,17 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.store import cursor
 from gateway.store.database import Database
 from gateway.store.ids import new_conversation_id
+from gateway.store.limits import MOST_CONVERSATIONS, PAGE, PAGE_BYTES
 from gateway.store.refusals import Conflict, NotFound
 from gateway.store.rows import Status
 from gateway.store.schema import conversations, messages
 from gateway.store.shapes import conversation_of, message_of
 from services.wire.request import BadBody
 
-PAGE: Final = 50
-PAGE_BYTES: Final = 8 << 20
-"""Of messages, text and images: a page of them ends early rather than be longer, but holds one."""
-MOST_CONVERSATIONS: Final = 10_000
-"""Of one owner: thirty a day for a year."""
 CHANNEL: Final = "sluice_conversations"
 _LIGHT: Final = [column for column in messages.c if column.name != "turns"]
 

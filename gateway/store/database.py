@@ -1,7 +1,8 @@
 """One SQLite file, or one PostgreSQL: connections, what they may cost, and whose failure is what.
 
 Work is done in a task of its own. Who asked waits for so long and no longer, and may leave: a driver that hangs in a
-thread, or in a socket that nobody answers, holds up nobody but its connection.
+thread, or in a socket that nobody answers, holds up nobody but its connection. PostgreSQL is told to stop then; SQLite
+goes on to its end, which is near.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ WRITE_S: Final = 5.0
 BUSY_S: Final = 4.0
 """How long SQLite waits for another writer, in its own thread."""
 CONNECT_S: Final = 2.0
+CLOSE_S: Final = BUSY_S + 1.0
 CONNECTIONS: Final = {"sqlite": 3, "postgresql": 8}
 """SQLite has one writer at a time, and each connection is a thread. No more wait in line for PostgreSQL than for it."""
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
@@ -133,8 +135,8 @@ class Database:
             raise StoreUnavailable("SQLITE_BUSY")
 
     async def close(self) -> None:
-        """Give every connection back."""
-        await self._tasks.finish(BUSY_S)
+        """Give every connection back, once what is done on it is done."""
+        await self._tasks.finish(CLOSE_S)
         await self._engine.dispose()
 
     async def _in_time(self, seconds: float, work: Callable[[], Awaitable[T]], *, demand_ready: bool = False) -> T:
@@ -159,7 +161,8 @@ class Database:
         except TimeoutError:
             raise StoreUnavailable("TimeoutError") from None
         finally:
-            task.cancel()  # harmless where it is done
+            if not self.is_sqlite:  # whose driver, cancelled within a transaction, may keep the writer's place for ever
+                task.cancel()  # harmless where it is done
 
     async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
         try:

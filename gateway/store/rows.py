@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+
 Json = Mapping[str, Any]
 
 ANONYMOUS: Final = "anonymous"
@@ -117,6 +119,11 @@ class Orphan:
     leave: str
     content: str
     thinking: str
+
+
+def size_of(*parts: object) -> int:
+    """Return how many bytes of a page these parts of a message are: texts, and whatever else there is as JSON."""
+    return sum(len(part.encode() if isinstance(part, str) else orjson.dumps(part)) for part in parts if part)
 
 
 def without_nul(text: str) -> str:

@@ -15,6 +15,7 @@ from gateway.store.migrating import NewerSchema, migrate
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.search import Search
 from gateway.store.tidying import delete_old, forget
+from gateway.store.transfer import Transfer
 from services.runtime.settings import SettingsError
 from services.runtime.tasks import Tasks
 
@@ -56,6 +57,7 @@ class Store:
         self.conversations = Conversations(self.database)
         self.answers = Answers(self.database)
         self.search = Search(self.database)
+        self.transfer = Transfer(self.database)
         self.state = State.STARTING
         self._keep_days = keep_days
         self._told = told

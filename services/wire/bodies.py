@@ -119,7 +119,7 @@ Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whol
 Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
 _Name = Annotated[str, Field(min_length=1)]
 _Image = Annotated[str, AfterValidator(_image)]
-_Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]
+Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARACTERS)]
@@ -165,7 +165,7 @@ class _Message(Part):
     role: Annotated[str, AfterValidator(_role)]
     content: str | None = None
     thinking: str | None = None
-    images: _Images | None = None
+    images: Images | None = None
     tool_calls: Annotated[list[_ToolCall], Field(fail_fast=True)] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
@@ -217,7 +217,7 @@ class _Generate(Body):
     prompt: str | None = None
     system: str | None = None
     suffix: str | None = None
-    images: _Images | None = None
+    images: Images | None = None
 
 
 class HopChat(ChatBody):
@@ -251,7 +251,7 @@ class GatewayChat(_GatewayBody):
     tools: _Tools | None = None
     server_tools: ServerToolNames | None = None
     message: str | None = None
-    images: _Images | None = None
+    images: Images | None = None
     system: str | None = None
     parent: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{0,64}$")] | None = None
 

@@ -110,6 +110,7 @@ PURE: Final = (
     "gateway.limits.scripts",
     "gateway.limits.usage",
     "gateway.store.cursor",
+    "gateway.store.limits",
     "gateway.store.rows",
     "gateway.store.shapes",
     "gateway.store.words",

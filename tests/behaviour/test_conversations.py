@@ -1,6 +1,6 @@
 """Conversations at a real gateway with keys and a SQLite file: whose they are, and what is refused.
 
-gateway/routes/conversations.py, as a client meets it.
+gateway/routes/conversations.py and gateway/routes/conversation_bodies.py, as a client meets them.
 """
 
 import json
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.routes.conversation_bodies import MOST_SYSTEM, MOST_TITLE
 from gateway.store.ids import new_conversation_id
+from gateway.store.limits import MOST_SYSTEM, MOST_TITLE
 from tests.behaviour.keys_on_disk import KeysOnDisk, bearer
 from tests.chain import Chain, Server, running_chain
-from tests.reader import Answer, Client
+from tests.reader import Answer, Client, raw_exchange
 
 HERE: Final = "/api/conversations"
 NO_MESSAGE: Final = "ms_" + "A" * 26
@@ -118,6 +118,8 @@ async def test_a_key_without_the_scope_is_refused(client: Client, people: People
         ("PATCH", "/{own}", {"title": None}, "send one of title"),
         ("PATCH", "/{own}", {"current": "x"}, "current must be the id of one of its messages"),
         ("PATCH", "/{own}", {"current": NO_MESSAGE}, "this message is none of this conversation"),
+        ("POST", "/import", {"sluice_export": 9}, "this is no export of version 1"),
+        ("GET", "/export?after=x", None, "this place is none of this list"),
         ("GET", "?q=" + "x" * 201, None, "q must have at most 200 characters"),
         ("GET", "?before=x", None, "this place is none of this list"),
         ("GET", "/{own}/messages?before=x", None, "before must be the id of one of its messages"),
@@ -142,6 +144,29 @@ async def test_what_is_no_id_of_ours_is_none_of_one_s_conversations(client: Clie
         answer: Answer = await reading.until_end()
 
     assert (answer.status, answer.error["code"]) == (404, "not_found")
+
+
+async def test_a_file_goes_out_and_comes_in_again(client: Client, people: People) -> None:
+    kept = await made(client, people.grace, title="to be moved")
+
+    status, piece = await asked(client, "GET", f"{HERE}/export", people.grace)
+    assert (status, piece["sluice_export"], piece["next"]) == (200, 1, None)
+    assert (await asked(client, "DELETE", f"{HERE}/{kept['id']}", people.grace))[0] == 204
+    status, told = await asked(client, "POST", f"{HERE}/import", people.grace, piece)
+
+    assert (status, told["imported"], told["messages"]) == (200, 1, {"imported": 0, "skipped": 0})
+    assert (await asked(client, "GET", f"{HERE}/{kept['id']}", people.grace))[1]["title"] == "to be moved"
+
+
+async def test_a_file_of_100_mb_is_refused_before_it_has_come(people: People) -> None:
+    gateway = people.chain.gateway
+    head = f"POST {HERE}/import HTTP/1.1\r\nHost: localhost\r\nAuthorization: {people.ada['Authorization']}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100000000\r\nConnection: close\r\n\r\n"
+
+    told = await raw_exchange("127.0.0.1", gateway.port, head.encode())
+
+    assert told.startswith(b"HTTP/1.1 413 ")
+    assert b'"payload_too_large"' in told
 
 
 async def test_health_says_that_conversations_are_kept_and_the_log_has_nothing_of_them(

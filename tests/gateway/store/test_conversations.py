@@ -1,7 +1,9 @@
+"""Whose conversations there are, and their messages: gateway/store/conversations.py."""
+
 import pytest
 
-from gateway.store.conversations import MOST_CONVERSATIONS, PAGE
 from gateway.store.ids import is_conversation_id, new_conversation_id, new_message_id
+from gateway.store.limits import MOST_CONVERSATIONS, PAGE
 from gateway.store.refusals import NotFound
 from gateway.store.store import Store
 from services.wire.request import BadBody

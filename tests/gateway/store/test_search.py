@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.store.conversations import PAGE
+from gateway.store.limits import PAGE
 from gateway.store.search import INDEXED_CHARACTERS
 from gateway.store.store import Store
 from services.wire.request import BadBody
