@@ -128,8 +128,6 @@ def asked(raw: bytes) -> Wanted:
     """
     given = read_foreign(raw)
     chat = validated(_Chat, given, extra="ignore")
-    if not chat.messages:
-        raise BadBody("messages must not be empty")
     rest = validated(bodies.HopChat, {**given, "messages": []}, extra="ignore")
     instructed = (Message("system", chat.system),) if chat.system else ()
     turns = [turn for message in chat.messages for turn in _TELL[message.role](message.parts)]

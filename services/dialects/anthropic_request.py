@@ -179,8 +179,6 @@ def counted(raw: bytes) -> ChatRequest:
 
 
 def _wanted(body: _Body) -> Wanted:
-    if not body.messages:
-        raise BadBody("messages must not be empty")
     declared = body.tools or ()
     asked = openai_parts.offered(
         openai_parts.tools(anthropic_tools.offered(declared, _said(body.messages))),

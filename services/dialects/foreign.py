@@ -36,13 +36,13 @@ _SERVER_TOOLS: Final = "server_tools"
 
 
 def read_foreign(raw: bytes) -> dict[str, Any]:
-    """Return the object in ``raw``.
+    """Return the object in ``raw``, less what is null, false or empty: clients send so what is not set.
 
     Raises:
         BadBody: it is none, or asks for tools of the server: these languages know no call that somebody else runs.
     """
-    given = read(raw)
-    if given.get(_SERVER_TOOLS):
+    given = {name: value for name, value in read(raw).items() if value or (value == 0 and value is not False)}
+    if _SERVER_TOOLS in given:
         raise BadBody(f"{_SERVER_TOOLS} is not offered here: ask POST /api/chat/stream", param=_SERVER_TOOLS)
     return given
 

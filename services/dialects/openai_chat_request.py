@@ -91,9 +91,19 @@ class _ChosenFunction(Part):
     name: str
 
 
+class _AllowedTool(Part):
+    function: _ChosenFunction | None = None
+
+
+class _Allowed(Part):
+    mode: str = "auto"
+    tools: list[_AllowedTool] | None = None
+
+
 class _Chosen(Part):
     type: str
     function: _ChosenFunction | None = None
+    allowed_tools: _Allowed | None = None
 
 
 def _choice(value: object) -> object:
@@ -103,10 +113,8 @@ def _choice(value: object) -> object:
 class ChatCompletion(Part):
     """The body of ``/v1/chat/completions``, as far as it is read."""
 
-    EMPTY_IS_ABSENT = frozenset({"stop"})
-
     model: ModelName | None = None
-    messages: Annotated[list[_Message], Field(min_length=1, max_length=MAX_HOP_MESSAGES, fail_fast=True)]
+    messages: Annotated[list[_Message], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True)]
     stream: bool = False
     stream_options: _StreamOptions | None = None
     max_completion_tokens: openai_parts.MaxTokens | None = None
@@ -132,6 +140,8 @@ def chat(raw: bytes) -> Wanted:
     body = validated(ChatCompletion, given, extra="ignore")
     tools = openai_parts.tools(one.function for one in body.tools or () if one.type == "function")
     choice = body.tool_choice
+    if choice is not None and choice.allowed_tools is not None and (allowed := choice.allowed_tools.tools):
+        tools = openai_parts.among(tools, {one.function and one.function.name for one in allowed})
     asked = openai_parts.offered(
         tools, _forced(choice), where="tool_choice", none=choice is not None and choice.type == "none"
     )
@@ -152,7 +162,7 @@ def chat(raw: bytes) -> Wanted:
 
 
 def _refuse_what_is_not_offered(given: dict[str, Any]) -> None:
-    if given.get("n") not in (None, False, 1):
+    if given.get("n", 1) != 1:
         raise BadBody("n must be 1: one answer is given at a time", param="n")
     modalities = given.get("modalities")
     if isinstance(modalities, list) and "audio" in modalities:
@@ -168,7 +178,8 @@ def _forced(choice: _Chosen | None) -> str | None:
         return None
     if choice.type == "function":
         return choice.function.name if choice.function is not None else None
-    return ANY_TOOL if choice.type == "required" else None
+    mode = choice.type if choice.allowed_tools is None else choice.allowed_tools.mode
+    return ANY_TOOL if mode == "required" else None
 
 
 def _format(wish: _ResponseFormat | None) -> str | dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What both of OpenAI's request bodies have, if under other names: tools, forms of an answer, effort, stops. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from pydantic import Field
@@ -59,6 +59,11 @@ def tools(functions: Iterable[Function | None]) -> tuple[Tool, ...]:
     if len(offered) > bodies.MAX_HOP_TOOLS:
         raise BadBody(f"tools must have at most {bodies.MAX_HOP_TOOLS} items")
     return offered
+
+
+def among(tools: Sequence[Tool], allowed: Container[str | None]) -> tuple[Tool, ...]:
+    """Return the tools that a choice of some of them allows; it may allow others, which are not ours to offer."""
+    return tuple([tool for tool in tools if tool.name in allowed])
 
 
 def offered(tools: Sequence[Tool], name: str | None, *, where: str, none: bool) -> Offered:

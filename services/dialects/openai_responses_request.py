@@ -90,6 +90,8 @@ class _Tool(Part):
 class _Chosen(Part):
     type: str
     name: str | None = None
+    mode: str | None = None
+    tools: list[_Tool] | None = None
 
 
 def _choice(value: object) -> object:
@@ -100,9 +102,7 @@ class Response(Part):
     """The body of ``/v1/responses``, as far as it is read."""
 
     model: ModelName | None = None
-    input: Annotated[
-        list[_Item], Field(min_length=1, max_length=MAX_HOP_MESSAGES, fail_fast=True), BeforeValidator(_items)
-    ]
+    input: Annotated[list[_Item], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True), BeforeValidator(_items)]
     instructions: str | None = None
     stream: bool = False
     max_output_tokens: openai_parts.MaxTokens | None = None
@@ -122,13 +122,16 @@ def responses(raw: bytes) -> Wanted:
     """
     given = read_foreign(raw)
     for name in _STORED:
-        if given.get(name):
+        if name in given:
             raise BadBody(f"{name} is not offered: {_STORE_FALSE}", param=name)
     body = validated(Response, given, extra="ignore")
     functions = [one for one in body.tools or () if one.type == "function"]
     choice = body.tool_choice
+    tools = openai_parts.tools(map(_function, functions))
+    if choice is not None and choice.tools:
+        tools = openai_parts.among(tools, {one.name for one in choice.tools})
     asked = openai_parts.offered(
-        openai_parts.tools(map(_function, functions)),
+        tools,
         _forced(choice),
         where="tool_choice",
         none=choice is not None and choice.type == "none",
@@ -166,7 +169,7 @@ def _forced(choice: _Chosen | None) -> str | None:
         return None
     if choice.type == "function":
         return choice.name
-    return ANY_TOOL if choice.type == "required" else None
+    return ANY_TOOL if "required" in {choice.type, choice.mode} else None
 
 
 def _format(text: dict[str, Any] | None) -> str | dict[str, Any] | None:

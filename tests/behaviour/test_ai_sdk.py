@@ -85,7 +85,7 @@ async def test_an_answer_that_breaks_off_ends_with_an_error(fault: str, client: 
     ("fields", "code", "words"),
     [
         ({"model": "nobody"}, Code.MODEL_NOT_FOUND, "model 'nobody' not found"),
-        ({"messages": []}, Code.INVALID_REQUEST, "messages must not be empty"),
+        ({"messages": []}, Code.INVALID_REQUEST, "messages is required"),
         (
             {"messages": [{"role": "user", "parts": [LINKED]}]},
             Code.INVALID_REQUEST,

@@ -150,7 +150,7 @@ def test_an_assistant_s_message_that_is_the_last_goes_on(role: str, goes_on: str
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"messages": []}, "messages must not be empty"),
+        ({"messages": []}, "messages is required"),
         ({"messages": [message("tool")]}, "messages[0].role must be 'system', 'user' or 'assistant'"),
         ({"messages": [message("user", 5)]}, "messages[0].parts[0] must be an object with a type"),
         ({"messages": [message("user", {"type": 5})]}, "messages[0].parts[0] must be an object with a type"),

@@ -70,6 +70,14 @@ def test_what_is_not_known_here_and_what_is_null_is_as_if_it_were_not_there() ->
     assert wanted(marked, **unknown, tools=None, tool_choice=None, thinking=None, stop_sequences=[]) == wanted()
 
 
+@pytest.mark.parametrize("nothing", [None, False, "", [], {}])
+def test_nothing_said_of_a_field_is_as_if_it_were_not_there(nothing: object) -> None:
+    sampling = ("temperature", "top_p", "top_k", "stop_sequences")
+    fields = {*sampling, "system", "stream", "tools", "tool_choice", "thinking", "output_config"}
+
+    assert wanted(**dict.fromkeys(fields, nothing)) == wanted()
+
+
 def test_the_answer_is_sampled_as_it_is_wished() -> None:
     sampling = {"temperature": 0.5, "top_p": 0.9, "top_k": 40, "stop_sequences": ["END", ""]}
 
@@ -221,7 +229,7 @@ def test_an_agent_s_long_history_and_many_tools_are_taken() -> None:
         ({"model": None}, "model is required"),
         ({"max_tokens": None}, "max_tokens is required"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
-        ({"messages": []}, "messages must not be empty"),
+        ({"messages": []}, "messages is required"),
         ({"messages": [{"role": "tool", "content": "hi"}]}, "messages[0].role must be 'user', 'assistant' or 'system'"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content must be a string or a list of blocks"),
         ({"messages": [user(5)]}, "messages[0].content[0] must be an object with a type"),

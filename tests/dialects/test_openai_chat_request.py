@@ -74,6 +74,18 @@ def test_unknown_fields_are_ignored_and_null_false_and_empty_ones_are_absent() -
     assert asked(**ignored, **absent, presence_penalty=1, tool_choice=None, modalities=["text"]) == asked()
 
 
+@pytest.mark.parametrize("nothing", [None, False, "", [], {}])
+def test_nothing_said_of_a_field_is_as_if_it_were_not_there(nothing: object) -> None:
+    """Whatever its type: programs in front of SDKs write their forms' empty fields."""
+    fields = {
+        *("stream", "stream_options", "max_completion_tokens", "max_tokens", "temperature", "top_p", "seed", "stop"),
+        *("tools", "tool_choice", "response_format", "reasoning_effort", "n", "logprobs", "audio", "functions"),
+    }
+
+    assert asked(**dict.fromkeys(fields, nothing)) == asked()
+    assert asked(temperature=0, seed=0).request.sampling == Sampling(temperature=0.0, seed=0)
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -98,7 +110,7 @@ def test_what_is_not_offered_and_would_change_the_answer_is_refused_by_name(fiel
     [
         ({"model": None}, "model is required"),
         ({"messages": None}, "messages is required"),
-        ({"messages": []}, "messages must not be empty"),
+        ({"messages": []}, "messages is required"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
         ({"messages": picture("https://example.org/a.png")}, "messages[0].content[0].image_url.url"),
@@ -195,6 +207,26 @@ def test_a_forced_tool_is_asked_for_as_a_form_and_the_others_are_offered(
 
     assert wanted.forced_tool == forced
     assert wanted.request.format == (CITY if forced else None)
+    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "offered", "forced"),
+    [
+        ("auto", ["weather", "nobody"], ("weather",), None),
+        ("auto", ["nobody"], None, None),
+        ("required", ["clock"], None, "clock"),
+    ],
+)
+def test_of_the_tools_those_are_offered_that_are_allowed(
+    mode: str, names: list[str], offered: tuple[str, ...] | None, forced: str | None
+) -> None:
+    weather = {"type": "function", "function": {"name": "weather"}}
+    allowed = [{"type": "function", "function": {"name": name}} for name in names] + [{"type": "mcp"}]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}
+    wanted = asked(tools=[CLOCK, weather], tool_choice=choice)
+
+    assert wanted.forced_tool == forced
     assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
 
 

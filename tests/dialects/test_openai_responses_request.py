@@ -62,6 +62,35 @@ def test_unknown_fields_are_ignored_and_null_false_and_empty_ones_are_absent() -
     assert asked(**ignored, **absent, tool_choice=None) == asked()
 
 
+@pytest.mark.parametrize("nothing", [None, False, "", [], {}])
+def test_nothing_said_of_a_field_is_as_if_it_were_not_there(nothing: object) -> None:
+    fields = {
+        *("instructions", "stream", "max_output_tokens", "temperature", "top_p", "tools", "tool_choice", "reasoning"),
+        *("text", "previous_response_id", "conversation", "background", "prompt"),
+    }
+
+    assert asked(**dict.fromkeys(fields, nothing)) == asked()
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "offered", "forced"),
+    [
+        ("auto", ["weather", "nobody"], ("weather",), None),
+        ("auto", ["nobody"], None, None),
+        ("required", ["clock"], None, "clock"),
+    ],
+)
+def test_of_the_tools_those_are_offered_that_are_allowed(
+    mode: str, names: list[str], offered: tuple[str, ...] | None, forced: str | None
+) -> None:
+    allowed = [{"type": "function", "name": name} for name in names] + [{"type": "mcp"}]
+    choice = {"type": "allowed_tools", "mode": mode, "tools": allowed}
+    wanted = asked(tools=[CLOCK, {"type": "function", "name": "weather"}], tool_choice=choice)
+
+    assert wanted.forced_tool == forced
+    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+
+
 def test_a_history_of_items_is_a_conversation() -> None:
     history = [
         {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "be"}]},
@@ -115,7 +144,7 @@ def test_what_would_have_to_be_stored_is_refused_by_name(name: str) -> None:
     [
         ({"model": None}, "model is required"),
         ({"input": None}, "input is required"),
-        ({"input": []}, "input must not be empty"),
+        ({"input": []}, "input is required"),
         ({"input": 5}, "input must be a list"),
         ({"input": [5]}, r"input\[0\] must be an object"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "store:false"),
