@@ -141,7 +141,7 @@ def chat(raw: bytes) -> Wanted:
     tools = openai_parts.tools(one.function for one in body.tools or () if one.type == "function")
     choice = body.tool_choice
     if choice is not None and choice.allowed_tools is not None and (allowed := choice.allowed_tools.tools):
-        tools = openai_parts.among(tools, {one.function and one.function.name for one in allowed})
+        tools = openai_parts.among(tools, {one.function.name for one in allowed if one.function is not None})
     asked = openai_parts.offered(
         tools, _forced(choice), where="tool_choice", none=choice is not None and choice.type == "none"
     )
