@@ -5,7 +5,8 @@
 //
 // chat: a page's chat (AbstractChat, as useChat has it) at /api/ui/chat; each chunk is checked by the SDK's own schema.
 // resume: the same, left in the middle and come back to by another chat of the same id. stop: likewise, and stopped.
-// stream, generate, object: streamText, generateText and generateObject by its Anthropic provider at /v1.
+// stream, generate, object: streamText, generateText and generateObject at /v1, by its providers for Anthropic, for
+// OpenAI (which asks /v1/responses) and for whatever is compatible (/v1/chat/completions); each checks what it is sent.
 import { createRequire } from "node:module";
 import { text } from "node:stream/consumers";
 
@@ -13,8 +14,15 @@ const [folder, baseURL] = process.argv.slice(2);
 const require = createRequire(`${folder}/`);
 const ai = await import(require.resolve("ai"));
 const { createAnthropic } = await import(require.resolve("@ai-sdk/anthropic"));
+const { createOpenAI } = await import(require.resolve("@ai-sdk/openai"));
+const { createOpenAICompatible } = await import(require.resolve("@ai-sdk/openai-compatible"));
 const api = `${baseURL}/api/ui/chat`;
-const anthropic = createAnthropic({ baseURL: `${baseURL}/v1`, apiKey: process.env.API_KEY ?? "of nobody" });
+const place = { baseURL: `${baseURL}/v1`, apiKey: process.env.API_KEY ?? "of nobody" };
+const PROVIDERS = {
+  anthropic: createAnthropic(place),
+  openai: createOpenAI(place),
+  compatible: createOpenAICompatible({ name: "sluice", includeUsage: true, supportsStructuredOutputs: true, ...place }),
+};
 globalThis.AI_SDK_LOG_WARNINGS = false; // stdout is the answer's
 
 // What useChat keeps in React, kept in an object.
@@ -101,20 +109,20 @@ const HOW = {
     await sent;
     return { ...told(chat, seen), stopped, again };
   },
-  async stream({ model, prompt = "hello", tools, ...given }) {
+  async stream({ provider = "anthropic", model, prompt = "hello", tools, ...given }) {
     const errors = [];
     const onError = ({ error }) => errors.push(`${error.name}: ${error.message}`);
-    const result = ai.streamText({ model: anthropic(model), prompt, tools: made(tools), onError, ...given });
+    const result = ai.streamText({ model: PROVIDERS[provider](model), prompt, tools: made(tools), onError, ...given });
     const parts = [];
     for await (const part of result.fullStream) parts.push(part.type);
     if (errors.length) return { error: errors[0], parts };
     return { ...(await said(result)), parts, error: null };
   },
-  async generate({ model, prompt = "hello", tools, ...given }) {
-    return { ...(await said(await ai.generateText({ model: anthropic(model), prompt, tools: made(tools), ...given }))), error: null };
+  async generate({ provider = "anthropic", model, prompt = "hello", tools, ...given }) {
+    return { ...(await said(await ai.generateText({ model: PROVIDERS[provider](model), prompt, tools: made(tools), ...given }))), error: null };
   },
-  async object({ model, schema }) {
-    const asked = { model: anthropic(model), prompt: "hello", schema: ai.jsonSchema(schema) };
+  async object({ provider = "anthropic", model, schema }) {
+    const asked = { model: PROVIDERS[provider](model), prompt: "hello", schema: ai.jsonSchema(schema) };
     return { object: (await ai.generateObject(asked)).object, error: null };
   },
 };

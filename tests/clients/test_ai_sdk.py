@@ -1,4 +1,4 @@
-"""The AI SDK, unmodified, at the gateway: a page's chat with resume and stop, and its Anthropic provider.
+"""The AI SDK, unmodified, at the gateway: a page's chat with resume and stop, and its providers for others' servers.
 
 The newest, and that of a year before.
 """
@@ -55,6 +55,31 @@ class Case:
         return {"how": self.how, "arguments": {"model": self.model, **self.fields, **named}}
 
 
+def by_provider(provider: str, seed: int) -> list[Case]:
+    """Return the calls of the SDK's own functions, by one of its providers for others' servers."""
+    tools = {"tools": [TOOL]}
+    called = {"finish": "tool-calls", "inputs": [CITY_SAID]}
+    asked: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
+        ("streamText", "stream", "sim:tokens=8", {}, {"finish": "stop", "output": 9}),
+        ("streamText with tools", "stream", "tooler:calls=2", tools, called | {"inputs": [CITY_SAID] * 2}),
+        ("streamText that fails", "stream", "sim:tokens=9,fault=error,at=3", {}, {"failed": True}),
+        ("streamText cut short", "stream", "sim:tokens=9,fault=truncate,at=3", {}, {"failed": True}),
+        ("generateText", "generate", "sim:tokens=8", {}, {"finish": "stop", "output": 9}),
+        ("generateText with a tool", "generate", "tooler", tools, called),
+        ("generateText of nobody", "generate", "nobody", {}, {"failed": True}),
+        ("generateObject", "object", "sim", {"schema": CITY}, {"object": CITY_SAID}),
+    ]
+    return [
+        Case(f"{name}, {provider}", how, _seeded(model, seed + index), {"provider": provider, **fields}, expected)
+        for index, (name, how, model, fields, expected) in enumerate(asked)
+    ]
+
+
+def _seeded(model: str, seed: int) -> str:
+    """Return a model that nobody else asks, but for the one that is not there."""
+    return model if model == "nobody" else f"{model}{',' if ':' in model else ':'}seed={seed}"
+
+
 CASES: Final = [
     Case(
         "a chat", "chat", "sim:tokens=8,seed=701", {}, {"status": "ready", "parts": ["step-start", "text"], "output": 9}
@@ -95,26 +120,9 @@ CASES: Final = [
         {"messages": 2},
     ),
     Case("a chat that is stopped", "stop", f"{ENDLESS},seed=710", {"id": "stopped-chat-0001"}, {"status": "error"}),
-    Case("streamText", "stream", "sim:tokens=8,seed=711", {}, {"finish": "stop", "output": 9}),
-    Case(
-        "streamText with tools",
-        "stream",
-        "tooler:calls=2,seed=712",
-        {"tools": [TOOL]},
-        {"finish": "tool-calls", "calls": 2},
-    ),
-    Case("streamText that fails", "stream", "sim:tokens=9,fault=error,at=3,seed=713", {}, {"failed": True}),
-    Case("streamText cut short", "stream", "sim:tokens=9,fault=truncate,at=3,seed=714", {}, {"failed": True}),
-    Case("generateText", "generate", "sim:tokens=8,seed=715", {}, {"finish": "stop", "output": 9}),
-    Case(
-        "generateText with a tool",
-        "generate",
-        "tooler:seed=716",
-        {"tools": [TOOL]},
-        {"finish": "tool-calls", "calls": 1},
-    ),
-    Case("generateText of nobody", "generate", "nobody", {}, {"failed": True}),
-    Case("generateObject", "object", "sim:seed=717", {"schema": CITY}, {"object": CITY_SAID}),
+    *by_provider("anthropic", 711),
+    *by_provider("openai", 721),
+    *by_provider("compatible", 731),
 ]
 Outcomes = dict[str, dict[str, Any]]
 
@@ -153,7 +161,7 @@ def facts(outcome: dict[str, Any]) -> dict[str, Any]:
         "parts": [part["type"] for part in message.get("parts", [])],
         "output": usage.get("outputTokens"),
         "finish": outcome.get("finish"),
-        "calls": len(outcome.get("calls") or []),
+        "inputs": [call["input"] for call in outcome.get("calls") or []],
         "object": outcome.get("object"),
         "failed": outcome.get("error") is not None,
     }

@@ -1,4 +1,4 @@
-"""A model server that says nothing for 200 s, as each foreign client meets it: in a time that jumps to what is due next."""
+"""A model server that says nothing for 200 s, as each foreign client meets it: in a time that jumps."""
 
 import asyncio
 import selectors
