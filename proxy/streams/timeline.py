@@ -11,6 +11,7 @@ from services.wire.events import Completion, Timing
 STAGES: Final = (
     *("pre", "admission", "connect", "load", "backend_queue", "prefill", "decode", "tools", "post", "unknown"),
 )
+_OF_ONE_TURN: Final = tuple(stage for stage in STAGES if stage != "tools")
 
 
 @dataclass(slots=True)
@@ -108,7 +109,8 @@ class StreamTimeline(Timeline):
         the silence in which a stream broke is nobody's decode.
         """
         ended = self.ended or self.accepted
-        spent = spread(self.accepted, ended, self._steps(ended, "post" if last_word else "unknown"), STAGES)
+        stages = STAGES if self.later else _OF_ONE_TURN  # in an answer of one turn no tool ran
+        spent = spread(self.accepted, ended, self._steps(ended, "post" if last_word else "unknown"), stages)
         if last_word is not None:
             self._as_it_says(spent, last_word)
         return spent

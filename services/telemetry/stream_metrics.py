@@ -35,6 +35,8 @@ PREPARED_MODELS: Final = 1
 first stream: each costs some 420 samples, and 160 more where both kinds are asked."""
 PREPARED_KIND: Final = "chat"
 """The kind whose series are made with a model's."""
+TOOLS: Final = "tools"
+"""The stage that few streams have: its series begin with the first, or a scrape of many models would be too long."""
 CHUNKS_PER_SAMPLE: Final = 16
 """One chunk in so many is timed on its way through: the others need no second look at the clock."""
 OP: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
@@ -128,6 +130,8 @@ class StreamMetrics(Families):
         self.finished.labels(model, record.reason).inc()
         series = self._series_of(model, record.kind, record.provider)
         series.add(record)
+        if (tools_s := record.stages.get(TOOLS)) is not None:
+            self.stage.child(model, TOOLS).observe(tools_s)
         duration, upstream_duration = series.duration, series.upstream_duration
         if record.failed:
             by_error = (*self._op(record.kind, model, record.provider), record.reason)
@@ -257,7 +261,7 @@ class StreamMetrics(Families):
             gaps=self.gaps.child(*op),
             rate=self.rate.child(model),
             max_gap=self.max_gap.child(model),
-            stages=tuple((stage, self.stage.child(model, stage)) for stage in self._stages),
+            stages=tuple((stage, self.stage.child(model, stage)) for stage in self._stages if stage != TOOLS),
             chunks=self.chunks.labels(model),
             input_tokens=self.tokens.labels(model, "input"),
             output_tokens=self.tokens.labels(model, "output"),

@@ -11,7 +11,8 @@ from services.telemetry.stages import milliseconds
 class StreamRecord:
     """What one tier knows of one stream at its end; times in seconds, None where there is no such number.
 
-    ``stages`` add up to ``duration_s``. ``tokens_per_s`` is what :func:`~services.telemetry.stages.output_rate` says.
+    ``stages`` add up to ``duration_s``; ``tools`` is among them where tools ran.
+    ``tokens_per_s`` is what :func:`~services.telemetry.stages.output_rate` says.
     ``upstream_s`` and ``first_chunk_s`` are of the call to the next server; ``added_*`` is what this tier itself took.
     ``provider`` is whose language the one spoke who was asked last, "" where there is but one.
     ``good`` is the verdict on all that was promised of an answer, None where it is not judged.

@@ -157,3 +157,23 @@ def test_graphics_memory_is_shown_while_a_model_holds_it(metrics: ProxyMetrics) 
     metrics.models_loaded("ollama", {})
 
     assert (held, sample(metrics, name)) == (4 << 30, 0)
+
+
+# --- tools
+
+
+async def test_the_stage_of_tools_is_counted_of_those_streams_alone_that_had_some(metrics: ProxyMetrics) -> None:
+    count = f'llm_stage_duration_seconds_count{{{MODEL},stage="tools"}}'
+    for tools_ran in (False, True):
+        async with a_stream() as stage:
+            stream, timeline = stage.stream, stage.stream.timeline
+            stream.label = metrics.stream_began(stream.model)
+            assert count not in generate_latest(metrics.registry).decode()
+            if tools_ran:
+                timeline.answered = time.monotonic()
+                timeline.next_turn()
+                timeline.tools_ran(time.monotonic())
+            stream.finish(WORD)
+            metrics.stream_finished(record_of(stream), stream.label)
+
+    assert sample(metrics, count) == 1
