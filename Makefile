@@ -45,7 +45,7 @@ chaos: $(DEVELOPMENT) ## faults against real processes: the measured cases, and 
 mutants: $(DEVELOPMENT) ## whether the suite can see a bug: thirty are planted in a copy of the tree, one at a time
 	@$(PYTHON) -m tests.mutants
 
-up: ## docker compose with what this machine has; SIMULATOR=1: without a model, SCALE=1: two of each
+up: ## docker compose with what this machine has; SIMULATOR=1: without a model, SCALE=1: two of each, POSTGRES=1: with a database
 	@sh deploy/compose.sh up
 
 down: ## away with those containers and networks; models, metrics and passwords stay

@@ -31,6 +31,11 @@ if [ -n "${SCALE:-}" ]; then
     export SLUICE_GATEWAY_PROXY_URL=a=http://proxy:8080,b=http://proxy-2:8080
     export SLUICE_GATEWAY_VALKEY_URL=valkey://valkey:6379/0
 fi
+if [ -n "${POSTGRES:-}" ]; then
+    say "POSTGRES: conversations are kept in a database, for all who reach the gateway alike unless they have keys."
+    set -- "$@" --profile postgres
+    export SLUICE_GATEWAY_DATABASE=postgresql://sluice@postgres/sluice SLUICE_WEB_STORE=true
+fi
 if [ -f docker-compose.override.yml ]; then # which Compose reads by itself where no file is named
     set -- "$@" -f docker-compose.override.yml
 fi

@@ -13,7 +13,7 @@ from typing import Final
 
 from deploy.compiling import current_tree
 from deploy.libraries import Fetching
-from deploy.plan import CannotRun, Plan
+from deploy.plan import KEPT, CannotRun, Plan
 from deploy.processes import Processes
 from services.runtime.probe import get
 from services.runtime.settings import Address
@@ -36,6 +36,7 @@ the proxy alone:
 time to first token, tokens per second:
   curl {metrics}/metrics
 
+Conversations: {plan.kept}
 Ctrl-C stops everything.
 
 """
@@ -82,6 +83,7 @@ def main() -> int:
     except CannotRun as exc:
         print(exc, file=sys.stderr)  # noqa: T201 the user reads it
         return 1
+    KEPT.parent.mkdir(mode=0o700, exist_ok=True)
     tree = current_tree()
     processes = Processes(plan.modules, plan.environ, {"proxy": tree, "gateway": tree})
     threading.Thread(target=_announce, args=(plan, processes), daemon=True).start()

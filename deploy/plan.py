@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from services.runtime.listening import CannotListen, Listener, bind
@@ -19,6 +20,8 @@ LISTEN: Final = {
     "SLUICE_WEB_LISTEN": "127.0.0.1:3000",
     "SLUICE_SIMULATOR_LISTEN": "127.0.0.1:11435",
 }
+KEPT: Final = Path(__file__).parents[1] / ".sluice" / "conversations.db"
+"""The conversations of whoever runs the chain here; never in a folder that was compiled, which comes and goes."""
 ASK_TIMEOUT_S: Final = 0.5  # a model server answers /api/version at once, or is not there
 
 T = TypeVar("T")
@@ -64,6 +67,14 @@ class Plan:
         return {**simulator, "proxy": "proxy", "gateway": "gateway", "page": "services.webchat"}
 
     @property
+    def kept(self) -> str:
+        """Where conversations are, in words."""
+        database = self.environ["SLUICE_GATEWAY_DATABASE"]
+        if not database:
+            return "in each browser"
+        return database.removeprefix("sqlite:///") if database.startswith("sqlite:") else "in your database"
+
+    @property
     def model_server(self) -> Origin:
         """Who makes the words."""
         return self.reached.get("SLUICE_SIMULATOR_LISTEN", self.asked)
@@ -96,6 +107,7 @@ def _environment(environ: Mapping[str, str], reached: Mapping[str, Origin]) -> d
         "SLUICE_PROXY_DRAIN_S": "1",
         "SLUICE_WEB_GATEWAY_URL": _names(reached["SLUICE_GATEWAY_LISTEN"])[0],
         "SLUICE_GATEWAY_CORS_ORIGINS": ",".join(_names(reached["SLUICE_WEB_LISTEN"])),
+        **_kept(environ),
         "SLUICE_LOG_FORMAT": "console" if sys.stdout.isatty() else "auto",
         **environ,
     }
@@ -104,6 +116,14 @@ def _environment(environ: Mapping[str, str], reached: Mapping[str, Origin]) -> d
         permits = found.setdefault("SLUICE_PROXY_PERMITS", "8")  # it answers as many at once as one likes
         found.setdefault("SLUICE_SIMULATOR_NUM_PARALLEL", permits)
     return found
+
+
+def _kept(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return where conversations are kept: in a file of the checkout, unless strangers would share it."""
+    is_ours = Address.parse(environ.get("SLUICE_GATEWAY_LISTEN", LISTEN["SLUICE_GATEWAY_LISTEN"])).is_loopback
+    by_default = f"sqlite:///{KEPT}" if is_ours or environ.get("SLUICE_GATEWAY_KEYS_FILE") else ""
+    database = environ.get("SLUICE_GATEWAY_DATABASE", by_default)
+    return {"SLUICE_GATEWAY_DATABASE": database, "SLUICE_WEB_STORE": "true" if database else "false"}
 
 
 def _names(origin: Origin) -> list[str]:

@@ -4,9 +4,10 @@ import socket
 
 import pytest
 
-from deploy.plan import LISTEN, CannotRun, Plan
+from deploy.plan import KEPT, LISTEN, CannotRun, Plan
 from tests.deploy.model_server import ollama
 from tests.documents.declared import settings_of
+from tests.ports import free_port
 
 
 def test_without_a_model_server_the_simulator_takes_its_place(environ: dict[str, str]) -> None:
@@ -53,6 +54,31 @@ def test_a_gateway_opened_to_others_is_asked_where_it_listens(environ: dict[str,
     plan = Plan.of({**environ, "SLUICE_GATEWAY_LISTEN": f"127.0.0.2:{port}"})
 
     assert plan.environ["SLUICE_WEB_GATEWAY_URL"] == f"http://127.0.0.2:{port}"
+
+
+def test_conversations_are_kept_in_the_checkout_and_the_page_is_told(environ: dict[str, str]) -> None:
+    plan = Plan.of(environ)
+
+    assert plan.environ["SLUICE_GATEWAY_DATABASE"] == f"sqlite:///{KEPT}"
+    assert (plan.environ["SLUICE_WEB_STORE"], plan.kept) == ("true", str(KEPT))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"SLUICE_GATEWAY_DATABASE": ""}, ("", "false", "in each browser")),
+        ({"SLUICE_GATEWAY_DATABASE": "postgresql://a/b"}, ("postgresql://a/b", "true", "in your database")),
+        ({"SLUICE_GATEWAY_LISTEN": "0.0.0.0:{}"}, ("", "false", "in each browser")),
+    ],
+)
+def test_conversations_are_kept_where_the_user_says_and_never_shared_with_strangers_by_default(
+    environ: dict[str, str], settings: dict[str, str], kept: tuple[str, str, str]
+) -> None:
+    said = {name: value.format(free_port()) for name, value in settings.items()}
+
+    plan = Plan.of({**environ, **said})
+
+    assert (plan.environ["SLUICE_GATEWAY_DATABASE"], plan.environ["SLUICE_WEB_STORE"], plan.kept) == kept
 
 
 def test_what_the_user_has_set_stays(environ: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +17,13 @@ UP = "Ctrl-C stops everything."
 
 
 @pytest.fixture
-def environ() -> dict[str, str]:
-    """Free addresses, no model server, and a simulator whose answers last a second and a half."""
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Free addresses, no model server, a simulator whose answers last a second and a half, and nobody's own chats."""
     addresses = {name: f"127.0.0.1:{free_port()}" for name in LISTEN}
     nobody = f"http://127.0.0.1:{free_port()}"
-    return {**addresses, "SLUICE_PROXY_OLLAMA_URL": nobody, "SLUICE_SIMULATOR_SCRIPT": "rate=100"}
+    kept = f"sqlite:///{tmp_path / 'conversations.db'}"
+    others = {"SLUICE_PROXY_OLLAMA_URL": nobody, "SLUICE_SIMULATOR_SCRIPT": "rate=100"}
+    return {**addresses, **others, "SLUICE_GATEWAY_DATABASE": kept}
 
 
 @pytest.fixture
