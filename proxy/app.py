@@ -182,6 +182,7 @@ class ProxyService:
             changed=partial(self._models.wedged, one.name),
             cures=one.cure == "unload",
             floor_s=wedge_floor_s,
+            condition=condition,
         )
         models = InstalledModels(transport, self._models.of(one.name), wedges.looked)
 

@@ -97,6 +97,7 @@ class Config:
         local_only: whether nobody beyond the operator's machines is ever asked.
         breaker_open_s: how long a breaker stays open the first time.
         files: all that the servers need.
+        spellings: how the file writes each name of a model, by canonical name.
         is_of_the_environment: whether its one server is the environment's, and has no name of its operator's.
     """
 
@@ -107,6 +108,7 @@ class Config:
     breaker_open_s: float = 30.0
     files: tuple[NamedFile, ...] = ()
     is_of_the_environment: bool = False
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
     def order(self, model: str) -> Order:
         """Return the order in which servers are asked for ``model``."""
@@ -132,7 +134,7 @@ class Config:
 
     @property
     def named_models(self) -> tuple[str, ...]:
-        """The models that orders and servers name, whether or not anybody lists them.
+        """The models that orders and servers name, as they write them, whether or not anybody lists them.
 
         Where nobody of the default order could list any, and they take whatever is asked, it is what they call that:
         else there would be no model to choose, and none to mean where none is named.
@@ -142,4 +144,4 @@ class Config:
         default = [by_name[name] for pool in self.default for name in pool]
         if not any(server.is_ollama for server in default):
             names += [server.models[ANY] for server in default if ANY in server.models]
-        return tuple(dict.fromkeys([*self.chains, *names]))
+        return tuple(dict.fromkeys(self.spellings.get(name, name) for name in (*self.chains, *names)))

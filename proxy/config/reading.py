@@ -77,6 +77,7 @@ class _Reading:
         self._fallbacks = fallbacks
         self._problems: list[tuple[int, str]] = []
         self._files: list[NamedFile] = []
+        self._spellings: dict[str, str] = {}
 
     def config(self) -> Config:
         for name in self._file:
@@ -96,6 +97,7 @@ class _Reading:
             breaker.open_s,
             files=tuple(self._files),
             is_of_the_environment=not self._file.get("server"),
+            spellings=self._spellings,
         )
 
     # --- servers
@@ -140,7 +142,7 @@ class _Reading:
             self._wrong((*path, "cure"), "cure: needs exclusive = true: nothing else may use that Ollama")
         if table.kind != "ollama":
             self._refuse_ollamas(table, path)
-        models = {name if name == ANY else canonical(name): theirs for name, theirs in (table.models or {}).items()}
+        models = {self._spelled(name): theirs for name, theirs in (table.models or {}).items()}
         if table.kind != "ollama" and not models:
             self._wrong(path, 'models: expected, for example { "*" = "the name of a model there" }')
         return self._made(table, merged, url, models)
@@ -199,7 +201,7 @@ class _Reading:
         known = {one["name"]: one for one in self._named_tables()} or {one.name: {"kind": one.kind} for one in servers}
         chains: dict[str, Order] = {}
         for model, value in table.items():
-            order, name = self._order(model, value, known), canonical(model)
+            order, name = self._order(model, value, known), self._spelled(model)
             if name in chains and model != DEFAULT:
                 self._wrong(("chain", model), f"{_quoted(model)}: the same model as another key")
             chains[DEFAULT if model == DEFAULT else name] = order
@@ -231,6 +233,14 @@ class _Reading:
             if len({known[name].get("kind") == "ollama" for name in pool if name in known}) > 1:
                 self._wrong(path, f"{_quoted(model)}: a pool holds Ollamas, or none: the others have no models to load")
         return tuple(tuple(pool) for pool in pools)
+
+    def _spelled(self, model: str) -> str:
+        """Return a model's canonical name, and remember how the file writes it."""
+        if model in {ANY, DEFAULT}:
+            return model
+        name = canonical(model)
+        self._spellings.setdefault(name, model)
+        return name
 
     def _named_tables(self) -> Iterator[Mapping[str, Any]]:
         tables = self._file.get("server", [])

@@ -5,6 +5,7 @@ asked: failing fast would help nobody there.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -160,6 +161,10 @@ class Condition:
             self.hung.add(call.model)
             if len(self.hung) > REMEMBERED_MODELS:
                 self.hung.pop()
+
+    def saw_loaded(self, models: Collection[str]) -> None:
+        """These models are in memory, by canonical name: what hung and was unloaded may be asked again."""
+        self.hung &= set(models)
 
     def spare(self, why: str, wait_s: float | None, now: float) -> None:
         """The server asked to be left alone: by a long ``Retry-After``, or since a quota is spent."""

@@ -118,6 +118,6 @@ def _row(server: ModelServer, checks: KeyChecks, *, is_reached: bool) -> dict[st
         row["why"] = why
     if words := checks.words(server):
         row["key"] = words
-    if hung := sorted({*server.wedged, *server.condition.hung}):
+    if hung := sorted(server.wedged):
         row["wedged_models"] = hung
     return row

@@ -120,6 +120,10 @@ class InstalledModels:
             evicts=evicts and not resident,
         )
 
+    def is_loaded(self, model: str) -> bool:
+        """Return whether ``model`` was in memory when it was last looked at."""
+        return canonical(model) in self._loaded
+
     def capabilities(self, model: str) -> tuple[str, ...]:
         """Return what ``model`` can do; nothing where the list does not say, or may not say it all."""
         return self._capabilities.get(canonical(model), ())

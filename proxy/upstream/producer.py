@@ -300,8 +300,8 @@ class Producer:
         else:
             request = self._stream.caller.request_id
             condition.came_to_nothing(told, outcome.why, now, chance=chance, request=request)
-            if outcome.why == "first_token" and server.holds(self._stream.served_model):
-                condition.waited_in_vain(told)
+            if outcome.why == "first_token":
+                server.waited_in_vain(told, self._stream.served_model)
             if outcome.why == "quota" or (outcome.wait_s or 0.0) > LONGEST_RETRY_AFTER_S:
                 condition.spare("quota" if outcome.why == "quota" else "429", outcome.wait_s, now)
 
@@ -354,7 +354,7 @@ class Producer:
         server, deadlines = walk.step.server, self._deadlines
         total_due = (self._stream.timeline.admitted or now) + deadlines.total_s
         is_ollama = server.config.is_ollama
-        idle_s = (deadlines.idle_s if is_ollama else IDLE_S) * self._patience
+        idle_s = deadlines.idle_s * self._patience if is_ollama else IDLE_S
         if reading.has_finished and reading.last_byte_at is not None:
             due, failed = reading.last_byte_at + FINISH_S, None
         elif not reading.has_content:

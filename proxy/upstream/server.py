@@ -12,7 +12,7 @@ from proxy.providers.provider import Provider
 from proxy.streams.permits import Admission, Place
 from proxy.streams.stream import Stream
 from proxy.upstream.call import UpstreamCall
-from proxy.upstream.condition import DAY_S, Condition
+from proxy.upstream.condition import DAY_S, Condition, Try
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
 from proxy.upstream.pool import Reluctance, Standing
@@ -70,7 +70,7 @@ class ModelServer:
 
     @property
     def wedged(self) -> list[str]:
-        """The models that answer nobody though they should."""
+        """The models that answer nobody though they should, by canonical name."""
         return [] if self.wedges is None else self.wedges.names
 
     @property
@@ -115,8 +115,7 @@ class ModelServer:
         theirs = self.calls(model)
         self.condition.new_day(today())
         passed_by = "marked" if self.key.is_missing else self.condition.passed_by(theirs, now)
-        hangs = canonical(theirs) in {*self.condition.hung, *self.wedged}
-        last: Reluctance = "hung" if hangs else ""
+        last: Reluctance = "hung" if canonical(theirs) in self.wedged else ""
         in_flight = self._running[canonical(model)]
         wait_s = self.condition.wait_s(theirs, now) if passed_by else None
         may_repeat = self.condition.repeats.allows(now)
@@ -145,9 +144,19 @@ class ModelServer:
         """Return the state of the breaker in front of ``model``, as the metric counts it."""
         return int(self.condition.state(self.calls(model), time.monotonic()))
 
+    def waited_in_vain(self, call: Try, model: str) -> None:
+        """A call got no first token in all its time: if its model is in memory, and answers nobody else, it hangs.
+
+        Args:
+            model: as it was asked for there: the server knows that spelling.
+        """
+        if self.wedges is not None and self.holds(model):
+            self.condition.waited_in_vain(call)
+            self.wedges.hangs(model)
+
     def holds(self, model: str) -> bool:
         """Return whether ``model`` (its own name for it) was in memory when it was last looked at."""
-        return self.models is not None and self.models.seen(model).is_resident
+        return self.models is not None and self.models.is_loaded(model)
 
     async def ready(self, model: str) -> None:
         """Return when ``model`` (its own name for it) may be asked for: not while it is being unloaded."""

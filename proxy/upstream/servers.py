@@ -166,7 +166,7 @@ class Servers:
     @property
     def wedged(self) -> list[str]:
         """Models that are loaded somewhere and give content to nobody there."""
-        return sorted({name for server in self for name in (*server.wedged, *server.condition.hung)})
+        return sorted({name for server in self for name in server.wedged})
 
     @property
     def chained(self) -> list[ModelServer]:

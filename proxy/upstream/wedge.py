@@ -134,12 +134,17 @@ class Wedges:
 
     def waiting(self, name: str) -> list[ModelCall]:
         """Return the model's calls without content, the one that waits longest first."""
-        return [call for call in self._models[name].calls if call.content_at is None]
+        model = self._models.get(name)
+        return [] if model is None else [call for call in model.calls if call.content_at is None]
 
-    def take_unload(self, name: str, now: float) -> bool:
-        """Return whether to unload a wedged model now: it helps somebody, and was not done for some time."""
-        model = self._models[name]
-        if not self.waiting(name) or now - model.unloaded_at < UNLOAD_PERIOD_S:
+    def take_unload(self, name: str, now: float, *, gave_up: bool = False) -> bool:
+        """Return whether to unload a wedged model now: it helps somebody, and was not done for some time.
+
+        Args:
+            gave_up: whether somebody waited for it all of a call's time: then nobody need wait for it now.
+        """
+        model = self._models.setdefault(name, _Model())
+        if not (gave_up or self.waiting(name)) or now - model.unloaded_at < UNLOAD_PERIOD_S:
             return False
         model.unloaded_at = now
         return True

@@ -9,6 +9,7 @@ import structlog
 
 from proxy.providers.adapter import AttemptFailed
 from proxy.upstream.call import UpstreamCall
+from proxy.upstream.condition import Condition
 from proxy.upstream.models import Loaded, loaded_models
 from proxy.upstream.transport import Transport
 from proxy.upstream.wedge import FLOOR_S, Wedges
@@ -37,6 +38,7 @@ class WedgeWatch:
         changed: told the names of all wedged models, whenever there is one more or less.
         cures: whether a wedged model is unloaded.
         floor_s: no shorter wait is suspicious.
+        condition: of the server: which of its models hang without having lost a permit.
     """
 
     def __init__(
@@ -47,20 +49,22 @@ class WedgeWatch:
         changed: Callable[[Sequence[str]], None],
         cures: bool = False,
         floor_s: float = FLOOR_S,
+        condition: Condition | None = None,
     ) -> None:
         self._transport = transport
         self._tasks = tasks
         self._changed = changed
         self._cures = cures
         self._wedges = Wedges(floor_s=floor_s)
+        self._condition = condition or Condition()
         self._calls: dict[UpstreamCall, str] = {}
         self._unloading: dict[str, asyncio.Task[Any]] = {}
         self._told: list[str] = []
 
     @property
     def names(self) -> list[str]:
-        """The models that are wedged now."""
-        return self._wedges.names
+        """The models that answer nobody now, by canonical name."""
+        return list(dict.fromkeys([*self._wedges.names, *self._condition.hung]))
 
     def began(self, model: str, call: UpstreamCall) -> None:
         """A call of ``model`` was made."""
@@ -77,21 +81,43 @@ class WedgeWatch:
         if loaded is None:
             return
         now = time.monotonic()
+        self._condition.saw_loaded(loaded)
         for name in self._wedges.look(loaded, now):
-            log.warning("model.wedged", model=name, waiting=len(self._wedges.waiting(name)), cure=self._cures)
+            self._say(name)
         self._tell()
-        for name in self.names if self._cures else ():
-            waiting = [call for call in self._calls_of(name) if call.outcome is None and not call.has_content]
-            if waiting and self._wedges.take_unload(name, now):
-                model = self._calls[waiting[0]]  # as somebody asked for it: the model server knows that spelling
-                for call in waiting:  # now: in the next turn one of them may have an answer
-                    call.give_up(WEDGED)
-                self._unloading[name] = self._tasks.spawn(self._unload(name, model), "unload")
+        for name in self._wedges.names if self._cures else ():
+            if waiting := self._waiting(name):
+                self._cure(name, self._calls[waiting[0]], now)  # as somebody asked: it knows that spelling
+
+    def hangs(self, model: str) -> None:
+        """A call of a loaded model waited all its time, and nobody got content meanwhile."""
+        name = canonical(model)
+        if name not in self._condition.hung:
+            return
+        if name not in self._told:
+            self._say(name)
+        self._tell()
+        if self._cures and name not in self._unloading:
+            self._cure(name, model, time.monotonic(), gave_up=True)
 
     async def unloaded(self, model: str) -> None:
         """Return when ``model`` is not being unloaded: a call that came between would keep it as it is."""
         if (unloading := self._unloading.get(canonical(model))) is not None:
             await asyncio.wait([unloading])
+
+    def _cure(self, name: str, model: str, now: float, *, gave_up: bool = False) -> None:
+        """Unload a model, unless that was done for it within the last minutes: where it does not heal it only costs."""
+        if not self._wedges.take_unload(name, now, gave_up=gave_up):
+            return
+        for call in self._waiting(name):  # now: in the next turn one of them may have an answer
+            call.give_up(WEDGED)
+        self._unloading[name] = self._tasks.spawn(self._unload(name, model), "unload")
+
+    def _say(self, name: str) -> None:
+        log.warning("model.wedged", model=name, waiting=len(self._wedges.waiting(name)), cure=self._cures)
+
+    def _waiting(self, name: str) -> list[UpstreamCall]:
+        return [call for call in self._calls_of(name) if call.outcome is None and not call.has_content]
 
     def _tell(self) -> None:
         if (names := self.names) != self._told:

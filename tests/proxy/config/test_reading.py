@@ -33,7 +33,7 @@ def test_two_servers_and_their_order_are_read() -> None:
     assert config.order("any") == (("gpu1",), ("groq",))
     assert config.order("qwen2.5:3B") == (("gpu1",),)
     assert list(config.chained()) == ["gpu1", "groq"]
-    assert config.named_models == ("qwen2.5:3b",)
+    assert config.named_models == ("Qwen2.5:3b",)
 
 
 def test_a_file_without_a_server_has_the_environment_s() -> None:
@@ -173,7 +173,7 @@ def test_who_is_asked_elsewhere_counts_it(text: str, *, asks: bool) -> None:
     ("text", "names"),
     [
         (GROQ + '[chain]\ndefault = ["groq"]\n', ("llama-3.3-70b",)),
-        (GROQ + CLOUD + '[chain]\ndefault = ["o", "groq"]\n', ("big:latest", "gpt-5-mini", "llama-3.3-70b")),
+        (GROQ + CLOUD + '[chain]\ndefault = ["o", "groq"]\n', ("big", "gpt-5-mini", "llama-3.3-70b")),
         (GPU1 + GROQ + '[chain]\ndefault = ["gpu1", "groq"]\n', ()),
     ],
 )

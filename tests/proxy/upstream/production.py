@@ -17,6 +17,7 @@ from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
 from proxy.tools.toolbox import Toolbox
 from proxy.upstream.all_models import AllModels
+from proxy.upstream.condition import Condition
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
@@ -119,12 +120,14 @@ class ProducerStage:
         self.wedged: list[list[str]] = []
         self.transports = [ScriptedTransport(*each) for each in (attempts, *then)]
         self.transport = self.transports[0]
+        self.conditions = [Condition() for _ in self.transports]
         self.wedges = WedgeWatch(
             self.transport,
             self.tasks,
             changed=lambda names: self.wedged.append(list(names)),
             cures=cures,
             floor_s=wedge_floor_s,
+            condition=self.conditions[0],
         )
         self.servers = [self._server(number, adapter, named=named) for number in range(len(self.transports))]
         self.admissions = [Admission(permits=1, queue_length=8, queue_timeout_s=120) for _ in self.servers]
@@ -158,6 +161,7 @@ class ProducerStage:
             adapter,
             NO_KEY,
             is_named=named,
+            condition=self.conditions[number],
             models=InstalledModels(transport, AllModels(ProxyMetrics()).of("ollama"), looked),
             progress=Progress(transport, self.tasks, looked),
             wedges=self.wedges,

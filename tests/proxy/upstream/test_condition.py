@@ -156,6 +156,15 @@ def test_a_loaded_model_that_gave_nobody_content_meanwhile_hangs_until_it_does()
     assert (hung, condition.hung) == ({canonical("m")}, set())
 
 
+def test_what_hung_may_be_asked_again_when_it_was_unloaded() -> None:
+    condition = Condition()
+    for model in ("m", "other"):
+        condition.waited_in_vain(condition.began(model, 1.0))
+    condition.saw_loaded({canonical("m")})
+
+    assert condition.hung == {canonical("m")}
+
+
 def test_of_models_that_clients_make_up_only_so_many_are_remembered() -> None:
     condition = Condition()
     for number in range(REMEMBERED_MODELS + 10):

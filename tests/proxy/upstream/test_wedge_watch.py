@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.upstream.deadlines import Deadlines
 from services.wire.events import FinishReason
 from tests.eventually import soon
 from tests.proxy.stage import turns
@@ -14,6 +15,7 @@ from tests.proxy.upstream.scripted_transport import Connects
 SILENT = Connects()
 LISTED_AS = f"{MODEL}:latest"
 LOADED = frozenset({LISTED_AS})
+SHORT = Deadlines(first_token_s=0.05, idle_s=30, total_s=30)
 EVERY_WAIT_IS_TOO_LONG_S = 0.0
 
 
@@ -129,3 +131,39 @@ async def test_who_leaves_during_the_unload_gives_everything_back(turns_later: i
         assert stage.end == "cancelled"
         assert len(stage.transport.opened) == 1
         stage.assert_everything_is_given_back()
+
+
+# --- a loaded model that gives somebody no first token in all its time
+
+
+@pytest.mark.parametrize("cures", [True, False])
+async def test_a_loaded_model_that_answers_nobody_in_time_is_said_and_unloaded_where_that_is_allowed(
+    *, cures: bool
+) -> None:
+    """Nobody left it early: no permit was lost, and yet it hangs."""
+    with capture_logs() as lines:
+        async with produced(SILENT, then=[[WHOLE]], cures=cures, deadlines=SHORT) as stage:
+            assert stage.servers[0].models is not None
+            stage.servers[0].models.saw(LOADED, time.monotonic())
+            await stage.begin()
+            await stage.over()
+            await turns(20)
+            named = stage.wedges.names
+
+    events = [entry["event"] for entry in lines if entry["event"].startswith("model.")]
+    assert (stage.text, stage.noted.steps) == ("Hello", ["server-1 -> server-2: first_token"])
+    if cures:
+        assert (stage.transport.unloaded, named) == ([(MODEL, 0)], [])
+        assert (events, stage.wedged) == (["model.wedged", "model.unloaded"], [[LISTED_AS], []])
+    else:
+        assert (stage.transport.unloaded, named) == ([], [LISTED_AS])
+        assert (events, stage.wedged) == (["model.wedged"], [[LISTED_AS]])
+
+
+async def test_one_that_is_being_loaded_does_not_hang() -> None:
+    async with produced(SILENT, then=[[WHOLE]], cures=True, deadlines=SHORT) as stage:
+        await stage.begin()
+        await stage.over()
+        await turns(20)
+
+        assert (stage.text, stage.wedges.names, stage.transport.unloaded) == ("Hello", [], [])
