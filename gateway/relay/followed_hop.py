@@ -46,8 +46,7 @@ class FollowedHop:
 
     def attach(self, hop: Hop) -> None:
         """Read ``hop`` from now on, first what it has brought already."""
-        headers = hop.head.result().headers
-        self._silence_s = HEARTBEATS_MISSED * _seconds(headers.get("sluice-heartbeat", ""))
+        self._silence_s = HEARTBEATS_MISSED * _seconds(hop.headers.get("sluice-heartbeat", ""))
         self._hop, self.is_over = hop, False
         self.heard_at = time.monotonic()
         hop.carry(self._on_bytes, self._ended)

@@ -156,7 +156,7 @@ class Hops:
             self.client_left(connection, hop, unseen=True)
             raise ApiError(DISCONNECTED)
         if head.status not in {200, 204}:
-            raise refused_by_proxy(head.headers, head.body)
+            raise refused_by_proxy(hop.headers, head.body)
         return hop, head
 
     async def _ask_once_more(self, connection: ClientConnection, ask: Open, *, starts: bool) -> tuple[Hop, Head]:

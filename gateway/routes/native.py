@@ -74,6 +74,7 @@ class NativeRoutes:
         async def work(connection: ClientConnection) -> web.StreamResponse:
             asked = await self._responder.read_request(request, connection, partial(bodies.gateway_chat, stream=False))
             hop = await self._responder.started(request, connection, asked)
+            del asked  # as below
             return await self._responder.gather(connection, hop, NativeObject())
 
         return await self._responder.connected(request, "chat", work)
@@ -145,6 +146,7 @@ class NativeRoutes:
                 if self._keeping is not None and asked.wishes.turn is not None:
                     return await self._go_on(self._keeping, request, connection, asked)
                 hop = await self._responder.started(request, connection, asked)
+                del asked  # megabytes perhaps, which the proxy has by now, and an answer may take minutes
                 return await self._responder.carry(request, connection, hop, position=0)
 
             return await self._responder.connected(request, kind, work)

@@ -96,8 +96,9 @@ class OllamaMount:
                     connection.reason = None  # it needs no stream
                     return await self._obeyed(request, asked, asked.wishes.order)
                 hop = await self._responder.started(request, connection, asked)
-                model = asked.request.model or ""
-                if asked.wishes.stream is False:
+                model, streams = asked.request.model or "", asked.wishes.stream is not False
+                del asked  # megabytes perhaps, which the proxy has by now, and an answer may take minutes
+                if not streams:
                     return await self._responder.gather(connection, hop, OllamaObject(kind, model, _now))
                 lines = OllamaLines(kind, model, _now)
                 return await self._responder.translate(request, connection, hop, lines, unbegun=stopped_answer)

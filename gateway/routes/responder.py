@@ -97,7 +97,6 @@ class RelayResponder:
         path, trace = route.canonical if route else "", trace_of(request.headers)
         connection = ClientConnection.begin(request[edge.REQUEST_ID], path, kind, trace, request[PRINCIPAL])
         connection.dialect = dialect
-        connection.reason = Code.INTERNAL
         try:
             return await work(connection)
         except asyncio.CancelledError:
@@ -183,9 +182,8 @@ class RelayResponder:
         connection.timeline.admitted = time.monotonic()
         key = RepeatKey(idempotency, asked_as) if idempotency else None
         hop = await self._hops.start(connection, limited, connection.leave, key=key)
-        headers = hop.head.result().headers
-        connection.began = connection.asks = "sluice-joined" not in headers
-        self._limiter.began(place, headers.get("x-stream-id", ""), model, joined=not connection.began)
+        connection.began = connection.asks = "sluice-joined" not in hop.headers
+        self._limiter.began(place, hop.headers.get("x-stream-id", ""), model, joined=not connection.began)
         return hop
 
     async def followed(self, connection: ClientConnection, position: int) -> Hop | None:
@@ -199,7 +197,7 @@ class RelayResponder:
         connection.timeline.admitted = time.monotonic()
         hop = await self._hops.follow(connection, position)
         if hop is not None:
-            model = hop.head.result().headers.get("sluice-model", "")
+            model = hop.headers.get("sluice-model", "")
             connection.place = self._limiter.follows(connection.principal, connection.stream_id, model)
         return hop
 
@@ -379,9 +377,8 @@ class RelayResponder:
 
     def _meter(self, connection: ClientConnection, hop: Hop) -> ContentMeter:
         """Note whose stream it is, and return who measures it."""
-        headers = hop.head.result().headers
-        connection.stream_id = headers.get("x-stream-id", "")
-        connection.model = connection.model or headers.get("sluice-model", "")
+        connection.stream_id = hop.headers.get("x-stream-id", "")
+        connection.model = connection.model or hop.headers.get("sluice-model", "")
         connection.label = self._metrics.stream_began(connection.model, connection.kind)
         return ContentMeter(
             connection.timeline,

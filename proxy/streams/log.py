@@ -5,7 +5,6 @@ holds some 80,000 tokens and merging is slicing. Event objects are made when som
 """
 
 from array import array
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -105,8 +104,8 @@ class StreamLog:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._runs: deque[_TextRun | _Single] = deque()
-        self._left: dict[TextKind, int] = {Token: 0, Thinking: 0}  # characters that are no longer held
+        self._runs: list[_TextRun | _Single] = []  # an empty deque alone holds 760 bytes
+        self._left_text = self._left_thinking = 0  # characters that are no longer held
         self._open_run: _TextRun | None = None  # the newest, if more text may join it
         self.newest_text: str | None = None  # the newest event, where it is text: as it was told
         self.newest_kind: TextKind = Token
@@ -222,7 +221,7 @@ class StreamLog:
                 case _:
                     assert_never(run.event)
         text, thinking = "".join(parts[Token]), "".join(parts[Thinking])
-        return Snapshot(text, thinking, calls, results, self._left[Token], self._left[Thinking])
+        return Snapshot(text, thinking, calls, results, self._left_text, self._left_thinking)
 
     def check_position(self, position: int) -> None:
         """Refuse a position from which nobody could go on without a gap.
@@ -252,10 +251,14 @@ class StreamLog:
 
     def _make_room(self) -> None:
         while self.size > self._max_bytes and len(self._runs) > 1 and self._runs[0].last <= self.kept_after:
-            oldest = self._runs.popleft()
+            oldest = self._runs.pop(0)
             self.size -= oldest.weight
             if isinstance(oldest, _TextRun):
-                self._left[oldest.kind] += len(oldest.text.decode())
+                characters = len(oldest.text.decode())
+                if oldest.kind is Thinking:
+                    self._left_thinking += characters
+                else:
+                    self._left_text += characters
 
 
 def _pieces(data: bytes) -> list[bytes]:

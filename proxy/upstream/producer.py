@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from proxy.providers.adapter import FINISH_S, AttemptFailed, Outcome
+from proxy.providers.adapter import FINISH_S, Adapter, AttemptFailed, Outcome
 from proxy.streams.stream import Stream
 from proxy.upstream.call import INTERNAL, UpstreamCall
 from proxy.upstream.condition import Try
@@ -253,8 +253,6 @@ class Producer:
         stream, server = self._stream, attempt.server
         self._reading = None
         adapter = server.adapter(server.question(request, stream, without=attempt.without))
-        asked = adapter.request()
-        stream.dropped, self._is_whole = asked.dropped, not asked.streams
         self._outcome = asyncio.get_running_loop().create_future()
         reading = UpstreamCall(
             stream,
@@ -267,8 +265,7 @@ class Producer:
             spoke=lambda: server.condition.has_content(told, time.monotonic()),
         )
         try:
-            trace = stream.caller.trace if server.config.is_local else None  # a stranger has no use for it
-            self._call = call = await server.transport.open(asked, reading, trace=trace, fresh=attempt.fresh)
+            self._call = call = await self._opened(server, adapter, reading, fresh=attempt.fresh)
         except Unreachable as exc:
             return exc.failed
         self._reading = reading
@@ -286,6 +283,17 @@ class Producer:
             call.abort()
         await self._closed(call)
         return outcome
+
+    async def _opened(self, server: ModelServer, adapter: Adapter, reading: UpstreamCall, *, fresh: bool) -> HttpCall:
+        """Send what asks the model; its bytes, megabytes perhaps, are not held while it is waited for.
+
+        Raises:
+            Unreachable: nothing was sent.
+        """
+        stream, asked = self._stream, adapter.request()
+        stream.dropped, self._is_whole = asked.dropped, not asked.streams
+        trace = stream.caller.trace if server.config.is_local else None  # a stranger has no use for it
+        return await server.transport.open(asked, reading, trace=trace, fresh=fresh)
 
     def _judge(self, server: ModelServer, told: Try, outcome: Outcome) -> None:
         """Let the server's condition know how a call came out."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import httptools
@@ -17,6 +18,9 @@ from services.http import chunk
 
 OVERHEAD_BYTES: Final = 65_536
 """Most bytes in a row that are no body: a head, trailers, chunk sizes. Node, nginx and Apache take 8-64 KiB of head."""
+
+REMEMBERED_NAMES: Final = 64
+"""Names of headers: answers have the same few."""
 
 
 class ResponseEnd(StrEnum):
@@ -148,6 +152,12 @@ class HttpCall:
             self.released.set_result(None)
 
 
+@lru_cache(maxsize=REMEMBERED_NAMES)
+def _header_name(name: bytes) -> str:
+    """Return a header's name as readers know it; the same few come with every answer, and are held as often."""
+    return name.decode("latin-1").lower()
+
+
 class HttpConnection:
     """A connection that serves one call at a time.
 
@@ -269,7 +279,7 @@ class HttpConnection:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header; a trailer is not one."""
         if not self._head_came:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self._headers[_header_name(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Note the head of the answer; an interim one (1xx) is passed over."""
@@ -310,7 +320,8 @@ class HttpConnection:
             return
         if self._head_due:
             self._head_due = False
-            call.reader.on_head(self._status, self._headers)
+            headers, self._headers = self._headers, {}  # the reader's from now on
+            call.reader.on_head(self._status, headers)
         if body and not call.ended:
             call.reader.on_bytes(body[0] if len(body) == 1 else b"".join(body))
 

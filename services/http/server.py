@@ -118,10 +118,13 @@ class ServerConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse what one read brought; a body in which the parser lost its place breaks off at once.
 
+        A request that is answered has no keep-alive to keep: its timer would hold 500 bytes, and wake for nothing.
         aiohttp queues the parser's error as if it were the next request, and says nothing to who reads the body: the
         reader would wait for its time limit.
         """
         super().data_received(data)
+        if self._messages:
+            self.keep_alive(self._keepalive)  # as it is, but without its timer, which is set anew behind the answer
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             current = self._current_request
             bodies = [body for _, body in self._messages] + ([current.content] if current is not None else [])

@@ -62,6 +62,7 @@ async def open_sink(
                 sink.write(first)
     except ConnectionError as exc:
         raise asyncio.CancelledError from exc
+    response.headers.clear()  # they have left, and an answer takes minutes
     return sink
 
 

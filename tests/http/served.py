@@ -28,13 +28,14 @@ async def served(
     routes: Callable[[web.UrlDispatcher], object],
     *middlewares: Middleware,
     on_prepare: Callable[[web.Request, web.StreamResponse], Awaitable[object]] | None = None,
+    keepalive_s: float = 5.0,
 ) -> AsyncIterator[Address]:
     """Serve ``routes`` on a free port."""
     app = web.Application(middlewares=list(middlewares))
     if on_prepare is not None:
         app.on_response_prepare.append(on_prepare)
     routes(app.router)
-    port = HttpPort("address", app, Listener(Address("127.0.0.1", 0), 5.0), refusal)
+    port = HttpPort("address", app, Listener(Address("127.0.0.1", 0), keepalive_s), refusal)
     port.bind()
     try:
         yield await port.open()

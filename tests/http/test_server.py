@@ -94,6 +94,27 @@ async def test_what_aiohttp_refuses_before_any_middleware_has_our_shape_too(requ
     assert not WORDS.search(raw)
 
 
+async def test_only_a_connection_that_waits_for_a_request_has_a_keep_alive_to_end() -> None:
+    """Before its first request, and behind each answer; an answer may take longer."""
+    timers: list[bool] = []
+
+    def routes(router: web.UrlDispatcher) -> None:
+        async def look(request: web.Request) -> web.Response:
+            timers.append(request.protocol._keepalive_handle is not None)  # noqa: SLF001 aiohttp shows it nowhere
+            return web.Response(text="whole")
+
+        router.add_get("/", look)
+
+    async with served(routes, keepalive_s=1.0) as address, connected(address) as client:
+        client.send(GET)
+        await client.until(b"whole")
+        client.send(GET)
+        await client.until(b"whole")
+        closed = await client.rest()  # by the keep-alive that the answer set anew
+
+    assert (timers, closed) == ([False, False], b"")
+
+
 async def test_a_body_in_which_the_parser_loses_its_place_is_refused_at_once_and_alone() -> None:
     """Not when the body's time is over, and nothing behind it is read as a request."""
     reading = asyncio.Event()

@@ -70,6 +70,21 @@ async def test_an_answer_that_is_there_already_leaves_whole(request_bytes: bytes
     assert writes[0].endswith(WHOLE[request_bytes])
 
 
+async def test_headers_that_have_left_are_not_held_while_the_body_lasts() -> None:
+    held: list[int] = []
+
+    async def respond(request: web.Request) -> ChunkedSink:
+        sink = await open_sink(request, sse.HEADERS, FRAME)
+        held.append(len(sink.response.headers))
+        return sink
+
+    async with asked(GET, respond) as (client, _):
+        head = await client.until(b"\r\n\r\n")
+
+    assert b"\r\nX-Accel-Buffering: no\r\n" in head
+    assert held == [0]
+
+
 @pytest.mark.parametrize("request_bytes", [GET, OLD])
 async def test_the_end_leaves_with_the_last_frames_and_nothing_behind_it(request_bytes: bytes) -> None:
     async def respond(request: web.Request) -> ChunkedSink:

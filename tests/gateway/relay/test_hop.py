@@ -10,7 +10,7 @@ async def test_a_good_head_is_known_before_the_body() -> None:
     hop.on_head(200, {"sluice-heartbeat": "10"})
 
     head = hop.head.result()
-    assert (head.status, head.headers, head.end) == (200, {"sluice-heartbeat": "10"}, None)
+    assert (head.status, hop.headers, head.end) == (200, {"sluice-heartbeat": "10"}, None)
 
 
 async def test_a_refusal_is_known_with_its_whole_body() -> None:
@@ -23,7 +23,7 @@ async def test_a_refusal_is_known_with_its_whole_body() -> None:
 
     head = hop.head.result()
     assert not early
-    assert (head.status, head.headers, head.body, head.end) == (
+    assert (head.status, hop.headers, head.body, head.end) == (
         503,
         {"retry-after": "2"},
         b'{"error":{}}',
@@ -49,6 +49,15 @@ async def test_what_comes_before_somebody_carries_it_is_kept_in_order() -> None:
     hop.ends(ResponseEnd.COMPLETE)
 
     assert (carried, ends) == ([b"ab", b"c"], [ResponseEnd.COMPLETE])
+
+
+async def test_once_it_is_carried_its_head_and_what_was_kept_are_let_go() -> None:
+    hop, carried = ListHop(), list[bytes]()
+    hop.on_bytes(b"a")
+    hop.carry(lambda data, _framed=b"": carried.append(data), lambda _end: None)
+    hop.carry(lambda data, _framed=b"": carried.append(data), lambda _end: None)
+
+    assert (carried, dict(hop.headers)) == ([b"a"], {})
 
 
 async def test_an_end_before_somebody_carried_it_is_told_then_once() -> None:

@@ -109,7 +109,7 @@ async def test_a_start_says_who_asks_in_which_dialect_and_what_leaving_means() -
             b"Sluice-Follower: " + gateway.name,
         } <= set(head.split(b"\r\n"))
         assert orjson.loads(body) == BODY
-        assert hop.head.result().headers["sluice-heartbeat"] == "10"
+        assert hop.headers["sluice-heartbeat"] == "10"
 
 
 async def test_a_follow_asks_for_what_comes_after_its_number() -> None:
