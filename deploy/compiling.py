@@ -24,6 +24,8 @@ MODULES: Final = (
     "services/http/chunk.py",
     "services/http/connection.py",
     "services/http/sink.py",
+    "services/runtime/wake.py",
+    "services/runtime/watchdog.py",
     "services/telemetry/histogram.py",
     "services/telemetry/stages.py",
     "services/telemetry/timeline.py",
@@ -41,13 +43,19 @@ MODULES: Final = (
     "proxy/streams/stream.py",
     "proxy/streams/timeline.py",
     "proxy/upstream/call.py",
+    "proxy/upstream/producer.py",
+    "proxy/routes/streams.py",
+    "proxy/routes/responder.py",
+    "gateway/routes/native.py",
+    "gateway/routes/responder.py",
+    "gateway/relay/hops.py",
     "gateway/relay/content_meter.py",
     "gateway/relay/followed_hop.py",
     "gateway/relay/passage.py",
     "gateway/relay/relay.py",
     "gateway/relay/timeline.py",
 )
-"""What every token passes, and what those inherit from. See ARCHITECTURE.md,
+"""What every token passes, what those inherit from, and what a stream waits in. See ARCHITECTURE.md,
 "The token path is compiled"."""
 
 

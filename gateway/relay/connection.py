@@ -76,8 +76,9 @@ class ClientConnection:
         trace: Trace | None = None,
         principal: Principal = ANYBODY,
     ) -> "ClientConnection":
-        """Return the connection of a request that has just come."""
-        return cls(request_id, route, kind, ConnectionTimeline(time.monotonic()), trace, principal)
+        """Return the connection of a request that has just come: whatever ends it without a word of why is ours."""
+        timeline = ConnectionTimeline(time.monotonic())
+        return cls(request_id, route, kind, timeline, trace, principal, reason=Code.INTERNAL)
 
     @property
     def comes_back(self) -> bool:
