@@ -24,6 +24,7 @@ MODULES: Final = (
     "services/http/chunk.py",
     "services/http/connection.py",
     "services/http/sink.py",
+    "services/runtime/shared_timers.py",
     "services/runtime/wake.py",
     "services/runtime/watchdog.py",
     "services/telemetry/histogram.py",

@@ -12,6 +12,7 @@ from services.wire.events import Phase, Status
 from services.wire.model_names import canonical
 
 PERIOD_S: Final = 1.0
+_STATUSES: Final = {phase: Status(phase) for phase in (Phase.LOADING, Phase.PREFILL, Phase.WAITING)}
 
 
 class Progress:
@@ -44,16 +45,20 @@ class Progress:
     async def _ask(self) -> None:
         while self._waiting:
             loaded = await loaded_models(self._transport)
+            shown: dict[str, Status] = {}  # of each model: a look is shown to all who wait for it
             for stream in tuple(self._waiting):
-                self._show(stream, loaded)
+                model = stream.served_model
+                if model not in shown:
+                    shown[model] = _STATUSES[_phase(model, loaded)]
+                self._show(stream, shown[model])
             self._looked(loaded)
             await asyncio.sleep(PERIOD_S)
 
-    def _show(self, stream: Stream, loaded: Loaded) -> None:
+    def _show(self, stream: Stream, status: Status) -> None:
         if stream.log.chunks or stream.log.end is not None:
             self._waiting.discard(stream)
-            return
-        stream.show(Status(_phase(stream.served_model, loaded)))
+        elif status is not stream.status:  # as it is, in nearly every look
+            stream.show(status)
 
 
 def _phase(model: str, loaded: Loaded) -> Phase:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from services.runtime.shared_timers import Waiting, sharing
+from services.runtime.shared_timers import Waiting, timers_of
 
 SHARED_FROM_S: Final = 1.0
 """A moment that is at least so far off may be a little late, and shares a timer with its neighbours."""
@@ -20,11 +20,12 @@ class Watchdog:
         check: takes the loop's time and returns when to look again, both in seconds.
     """
 
-    __slots__ = ("__weakref__", "_check", "_due", "_handle", "_loop", "_shared")
+    __slots__ = ("__weakref__", "_check", "_due", "_handle", "_loop", "_shared", "_timers")
 
     def __init__(self, check: Callable[[float], float | None]) -> None:
         self._check = check
         self._loop = asyncio.get_running_loop()
+        self._timers = timers_of(self._loop)
         self._handle: asyncio.TimerHandle | None = None
         self._shared: Waiting | None = None  # who is looked at by the same timer
         self._due = 0.0
@@ -33,7 +34,7 @@ class Watchdog:
         """Look at ``first_at``, or now, and from then on when due; starting again starts anew, but not after a stop."""
         self._cancel()
         if first_at is None:
-            self._look()
+            self.look()
         else:
             self._look_at(first_at)
 
@@ -42,16 +43,8 @@ class Watchdog:
         self._cancel()
         self._check = _nobody_looks
 
-    def _cancel(self) -> None:
-        self._due = 0.0
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if self._shared is not None:
-            self._shared.discard(self._look)
-            self._shared = None
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look now, as a timer does that has come."""
         self._handle = self._shared = None
         # uvloop counts whole milliseconds and fires a part of one early: the moment that was asked for has come,
         # or the check would be asked hundreds of times within that millisecond
@@ -60,6 +53,15 @@ class Watchdog:
         if due is not None and not self._is_set:
             self._look_at(due)
 
+    def _cancel(self) -> None:
+        self._due = 0.0
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._shared is not None:
+            self._shared.discard(self)
+            self._shared = None
+
     @property
     def _is_set(self) -> bool:
         return self._handle is not None or self._shared is not None
@@ -67,10 +69,10 @@ class Watchdog:
     def _look_at(self, due: float) -> None:
         self._due = due
         if due - self._loop.time() < SHARED_FROM_S:
-            self._handle = self._loop.call_at(due, self._look)
+            self._handle = self._loop.call_at(due, self.look)
         else:
-            self._shared = sharing(self._loop, due)
-            self._shared.add(self._look)
+            self._shared = self._timers.waiting(self._loop, due)
+            self._shared.add(self)
 
 
 def _nobody_looks(_now: float) -> None:
