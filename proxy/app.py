@@ -77,6 +77,11 @@ class ProxyService:
         self, settings: ProxySettings, *, wedge_floor_s: float = FLOOR_S, toolbox: Toolbox | None = None
     ) -> None:
         self._settings = settings
+        self._deadlines = Deadlines(
+            first_token_s=settings.first_token_timeout_s,
+            idle_s=settings.idle_timeout_s,
+            total_s=settings.total_timeout_s,
+        )
         config = config_of(settings)
         self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers], config.steps())
         self._asks_cloud = config.asks_cloud
@@ -234,17 +239,12 @@ class ProxyService:
             edge.refuse_host(request, self._hosts)
 
     def _produce(self, walk: Walk, tools: tuple[Tool, ...] | None, stream: Stream) -> Coroutine[Any, Any, None]:
-        settings = self._settings
         stream.label = self.metrics.stream_began(stream.model, stream.request.kind)
         report.stream_started(stream)
         producer = Producer(
             stream,
             walk,
-            deadlines=Deadlines(
-                first_token_s=settings.first_token_timeout_s,
-                idle_s=settings.idle_timeout_s,
-                total_s=settings.total_timeout_s,
-            ),
+            deadlines=self._deadlines,
             metrics=self.metrics,
             ended=self._ended,
             turns=turns_of(stream, tools, self._toolbox, self._tasks.spawn),

@@ -70,7 +70,7 @@ class Walk:
         self._metrics = metrics
         self._chance = chance
         self._history: list[Past[ModelServer]] = []
-        self._told: set[ModelServer] = set()  # whose passing on is counted
+        self._told: list[ModelServer] = []  # whose passing on is counted
         self._pool: Pool | None = None
         self._moved: Callable[[int], None] = lambda _position: None
         self.place: Place | None = None
@@ -235,7 +235,7 @@ class Walk:
         passed |= {past.attempt.server: code_of(past.failed.why) for past in self._history}
         for one, code in passed.items():
             if one is not server and one not in self._told:
-                self._told.add(one)
+                self._told.append(one)
                 self._metrics.went_on(one.name, server.name, code)
 
 

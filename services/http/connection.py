@@ -121,13 +121,23 @@ class Carrier(Protocol):
 
 
 class HttpCall:
-    """One request on its way; ``released`` resolves when its connection is closed or back in the pool."""
+    """One request on its way."""
 
     def __init__(self, connection: Carrier, reader: ResponseReader) -> None:
         self._connection = connection
         self.reader = reader
         self.ended = False
-        self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_released = False
+        self._released: asyncio.Future[None] | None = None  # made for who waits: at the end, if at all
+
+    @property
+    def released(self) -> asyncio.Future[None]:
+        """Resolves when its connection is closed or back in the pool."""
+        if self._released is None:
+            self._released = asyncio.get_running_loop().create_future()
+            if self._is_released:
+                self._released.set_result(None)
+        return self._released
 
     def abort(self) -> None:
         """Close the connection at once; the reader hears nothing more. Harmless when the answer is over."""
@@ -147,9 +157,9 @@ class HttpCall:
 
     def release(self) -> None:
         """Tell whoever waits that the connection no longer serves this call."""
-        self.ended = True
-        if not self.released.done():
-            self.released.set_result(None)
+        self.ended = self._is_released = True
+        if self._released is not None and not self._released.done():
+            self._released.set_result(None)
 
 
 @lru_cache(maxsize=REMEMBERED_NAMES)
@@ -169,12 +179,12 @@ class HttpConnection:
         self._pool = pool
         self._transport: asyncio.Transport | None = None
         self._call: HttpCall | None = None
-        self._parser = httptools.HttpResponseParser(self)
         self._served = 0  # calls before this one
         self._reset()
         self.idle_since = 0.0
 
     def _reset(self) -> None:
+        self._parser: httptools.HttpResponseParser | None = None  # of an answer that has begun: it holds a kilobyte
         self._headers: dict[str, str] = {}
         self._status = 0
         self._head_came = False
@@ -238,6 +248,8 @@ class HttpConnection:
             return
         self._any_byte = True
         self._between_chunks = error = False
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -264,7 +276,7 @@ class HttpConnection:
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the reader how its answer ended, and the pool."""
-        self._transport = None
+        self._transport = self._parser = None
         call, self._call = self._call, None
         self._end(call, self._verdict or self._end_by_close(exc))
         self._pool.lost(self)
@@ -283,6 +295,7 @@ class HttpConnection:
 
     def on_headers_complete(self) -> None:
         """Note the head of the answer; an interim one (1xx) is passed over."""
+        assert self._parser is not None
         status = self._parser.get_status_code()
         if status >= 200:
             self._status, self._head_came, self._head_due = status, True, True
@@ -305,6 +318,7 @@ class HttpConnection:
 
     def on_message_complete(self) -> None:
         """Note the proper end of the answer, and what only llhttp knows and forgets behind it."""
+        assert self._parser is not None
         self._complete = self._head_came
         self._keeps_alive = self._parser.should_keep_alive()
 
@@ -327,6 +341,7 @@ class HttpConnection:
 
     def _answer_is_whole(self) -> None:
         self._served += 1
+        self._parser = None
         self.resume()
         reusable = self._keeps_alive and not self._close_delimited
         call, self._call = self._call, None

@@ -106,6 +106,16 @@ class HttpPort:
             self._socket.close()
 
 
+class _Requests(list[tuple[Any, Any]]):
+    """Requests that wait for their turn: one as a rule, 33 at most, and an empty deque alone holds 760 bytes."""
+
+    __slots__ = ()
+
+    def popleft(self) -> tuple[Any, Any]:
+        """Return the first, and take it out."""
+        return self.pop(0)
+
+
 class ServerConnection(web.RequestHandler):
     """One client's socket, as aiohttp reads and answers it, but for aiohttp's own words."""
 
@@ -113,6 +123,7 @@ class ServerConnection(web.RequestHandler):
 
     def __init__(self, server: web.Server, *, refusal: Refusal, **settings: Any) -> None:
         super().__init__(server, **settings)
+        self._messages = _Requests()  # type: ignore[assignment]  # aiohttp's deque, in what aiohttp asks of it
         self._refusal = refusal
 
     def data_received(self, data: bytes) -> None:
