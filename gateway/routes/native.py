@@ -164,7 +164,7 @@ class NativeRoutes:
             return await self._responder.carry(request, connection, hop, position=0)
         longer = asked._replace(request=turn.request)
         hop = await self._responder.started(request, connection, longer, asked_as=turn.asked_as)
-        stream_id = hop.head.result().headers.get("x-stream-id", "")
+        stream_id = hop.headers.get("x-stream-id", "")
         kept = keeping.keep(turn, connection, stream_id) if connection.began else keeping.of_stream(stream_id)
         try:
             return await self._responder.carry(request, connection, hop, position=0, kept=kept)
