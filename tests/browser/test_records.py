@@ -131,3 +131,37 @@ async def test_a_large_file_goes_in_pieces_and_comes_together_again(visit: Visit
     assert len(pieces) > 3
     assert max(map(len, pieces)) < 400
     assert json.loads(joined) == file
+
+
+SNAPSHOT: Final = """async ([snapshot]) => {
+  const app = document.querySelector("script[type=module]").src;
+  const { asked, takeSnapshot } = await import(app.replace("app.js", "answer.js"));
+  const answer = asked({});
+  takeSnapshot(answer, snapshot);
+  return answer;
+}"""
+
+
+async def test_a_snapshot_has_the_tools_in_their_places_with_what_came_of_them(visit: Visit) -> None:
+    calls = [{"call_id": "call_1", "name": "clock"}, {"call_id": "call_2", "name": "door"}]
+    snapshot = {
+        "status": "finished",
+        "end": {"finish_reason": "stop", "usage": None},
+        "text": "Look. Noon.",
+        "thinking": "",
+        "tool_calls": [{**CALL, "name": call["name"], "call_id": call["call_id"]} for call in calls],
+        "tool_results": [{**RAN, "call_id": "call_2", "name": "door"}],
+        "messages": [
+            {"role": "assistant", "content": "Look. ", "tool_calls": calls},
+            {"role": "tool", "content": "no clock"},
+            {"role": "assistant", "content": "Noon."},
+        ],
+    }
+
+    answer = await visit.page.evaluate(SNAPSHOT, [snapshot])
+
+    assert [(one["name"], one["at"], one.get("result")) for one in answer["tools"]] == [
+        ("clock", 6, None),
+        ("door", 6, "no clock"),
+    ]
+    assert (answer["status"], answer["text"]) == ("sent", "Look. Noon.")

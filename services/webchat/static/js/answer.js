@@ -180,15 +180,15 @@ export function takeSnapshot(answer, snapshot) {
   if (snapshot.text_from || snapshot.thinking_from) answer.headMissing = true;
   if (!snapshot.text_from) answer.text = snapshot.text;
   if (!snapshot.thinking_from) answer.thinking = snapshot.thinking;
+  const results = new Map((snapshot.tool_results ?? []).map((/** @type {any} */ result) => [result.call_id, result]));
+  const places = placesOf(snapshot.messages ?? []);
   answer.tools = (snapshot.tool_calls ?? []).map((/** @type {any} */ call, /** @type {number} */ index) => ({
-    id: call.call_id ?? answer.tools[index]?.id ?? String(index),
-    name: call.name ?? call.function?.name,
-    args: call.arguments ?? call.function?.arguments,
-    at: answer.tools[index]?.at ?? 0,
+    ...calledTool(call, places[index] ?? answer.tools[index]?.at ?? 0),
+    ...(results.has(call.call_id) ? resultOf(results.get(call.call_id)) : {}),
   }));
   answer.last = Math.max(answer.last, Number(snapshot.last ?? 0));
-  if (snapshot.status === "finished") answer.status = "sent";
-  else if (snapshot.status === "failed") answer.status = "interrupted";
+  const { end } = snapshot;
+  if (end) APPLY[end.error ? "error" : "done"](answer, end, 0, 0);
 }
 
 /** @typedef {{text: string} | {tools: ToolUse[]}} Part */
@@ -205,6 +205,15 @@ export function parts({ text, tools }) {
     else found.push({ tools: [tool] });
   }
   return from < text.length || found.length === 0 ? [...found, { text: text.slice(from) }] : found;
+}
+
+/** How much text stood before each call, in their order. @param {any[]} messages what the answer adds to a history @returns {number[]} */
+function placesOf(messages) {
+  let at = 0;
+  return messages.filter((one) => one.role === "assistant").flatMap((one) => {
+    at += (one.content ?? "").length;
+    return (one.tool_calls ?? []).map(() => at);
+  });
 }
 
 /** Content a second since the first of it: what a model still writing is measured by. @param {Answer} answer */
