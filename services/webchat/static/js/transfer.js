@@ -19,8 +19,13 @@ export class BadFile extends Error {}
 
 /** The file of these chats: what the gateway's own export is, too. @param {Chat[]} chats @param {number} now ms */
 export function written(chats, now) {
-  const conversations = chats.map(({ conversation, messages }) => ({ ...rowOfConversation(conversation), messages: messages.map(rowOf) }));
+  const conversations = chats.map(({ conversation, messages }) => ({ ...rowOfConversation(conversation), messages: messages.toSorted(asAsked).map(rowOf) }));
   return JSON.stringify({ sluice_export: VERSION, exported_at: new Date(now).toISOString(), conversations }, null, 1);
+}
+
+/** Oldest first, a question before its answer of the same moment. @param {Message} one @param {Message} other */
+function asAsked(one, other) {
+  return one.at - other.at || Number(other.role === "user") - Number(one.role === "user");
 }
 
 /**

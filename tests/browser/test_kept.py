@@ -1,0 +1,173 @@
+"""Chats that the gateway keeps: its list is the list, on every device, live."""
+
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, expect
+
+from tests.behaviour.script import scripted
+from tests.browser.page_chain import PageChain
+from tests.browser.visit import Visit
+from tests.chain import Server
+
+QUICK: Final = scripted(tokens=5).name
+
+
+class Keeping:
+    """A gateway with a database, and the page that lists what it keeps."""
+
+    def __init__(self, gateway: Server, page: Server) -> None:
+        self.gateway = gateway
+        self.page = page
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the gateway's conversations; return what it answers."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 ours
+            f"{self.gateway.url}/api/conversations{path}", data, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 ours
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def titles(self) -> list[str]:
+        return [one["title"] for one in self.ask("GET", "")["conversations"]]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return those of the newest conversation."""
+        newest = self.ask("GET", "")["conversations"][0]["id"]
+        messages: list[dict[str, Any]] = self.ask("GET", f"/{newest}/messages")["messages"]
+        return messages
+
+
+@pytest.fixture(scope="module")
+def running(up: PageChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeping]:
+    database = tmp_path_factory.mktemp("kept") / "conversations.db"
+    gateway = up.chain.another_gateway(DATABASE=f"sqlite:///{database}")
+    with up.another_page(gateway.url, STORE="yes") as page:
+        yield Keeping(gateway, page)
+
+
+@pytest.fixture
+def keeping(running: Keeping) -> Keeping:
+    """The same, with nothing kept."""
+    for one in running.ask("GET", "")["conversations"]:
+        running.ask("DELETE", f"/{one['id']}")
+    return running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(context: BrowserContext, keeping: Keeping) -> Visit:
+    """The page on one device."""
+    return await Visit.to(keeping.page.url, context)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(browser: Browser, keeping: Keeping) -> AsyncIterator[Visit]:
+    """The page on another device: another profile."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    yield await Visit.to(keeping.page.url, context)
+    await context.close()
+
+
+async def asked(visit: Visit, question: str, model: str = QUICK) -> None:
+    await visit.choose(model)
+    await visit.ask(question)
+    await visit.finished()
+
+
+async def test_what_is_asked_is_kept_there_and_found_after_a_reload(desk: Visit, keeping: Keeping) -> None:
+    await asked(desk, "about lighthouses")
+    await asked(desk, "and rivers?")
+    text = (await desk.record())["text"]
+    await desk.page.reload()
+    await desk.ready()
+
+    await expect(desk.page.locator(".entry-title")).to_have_text(["about lighthouses"])
+    await expect(desk.page.locator(".question .plain")).to_have_text(["about lighthouses", "and rivers?"])
+    assert (await desk.record())["text"] == text
+    assert [one["content"] for one in keeping.messages() if one["role"] == "user"] == [
+        "about lighthouses",
+        "and rivers?",
+    ]
+    local = await desk.page.evaluate("async () => (await window.sluice.chat.kept.local.everything()).length")
+    assert local == 0
+
+
+async def test_chats_are_found_by_what_was_said_whatever_page_they_are_on(desk: Visit) -> None:
+    await asked(desk, "about lighthouses")
+    await desk.page.get_by_role("button", name="New chat").click()
+    await asked(desk, "about rivers")
+
+    await desk.page.keyboard.press("Control+k")
+    await desk.page.keyboard.type("LIGHTHOUSES")
+
+    await expect(desk.page.locator(".entry-title")).to_have_text(["about lighthouses"])
+
+
+async def test_what_the_browser_has_moves_when_a_person_says_so_and_only_then(
+    context: BrowserContext, keeping: Keeping, up: PageChain
+) -> None:
+    with up.another_page(up.chain.gateway.url) as page:
+        visit = await Visit.to(page.url, context)
+        await asked(visit, "kept here")
+        own = await visit.page.evaluate(
+            """async () => {
+              const { store } = window.sluice.chat;
+              return { conversations: await store.conversations(), messages: await store.everything() };
+            }"""
+        )
+    desk = await Visit.to(keeping.page.url, context)
+    await desk.page.evaluate(
+        """async ({ conversations, messages }) => {
+          const { local } = window.sluice.chat.kept;
+          for (const one of conversations) await local.keep(one);
+          await local.keepMessages(...messages);
+        }""",
+        own,
+    )
+    await desk.page.reload()
+    await desk.ready()
+    await expect(desk.page.get_by_text("This browser has 1 chat of its own.")).to_be_visible()
+    await expect(desk.page.locator(".entry")).to_have_count(0)
+
+    await desk.page.get_by_role("button", name="Move them").click()
+
+    await expect(desk.page.get_by_role("dialog", name="Moved")).to_contain_text("1 chat is at the gateway now.")
+    await desk.page.get_by_role("button", name="Close", exact=True).last.click()
+    await expect(desk.page.locator(".entry-title")).to_have_text(["kept here"])
+    assert [one["role"] for one in keeping.messages()] == ["user", "assistant"]
+    await desk.page.reload()
+    await desk.ready()
+    await expect(desk.page.get_by_text("of its own")).to_have_count(0)
+
+
+async def test_an_export_is_the_gateways_and_comes_back_once(desk: Visit, keeping: Keeping, tmp_path: Path) -> None:
+    await asked(desk, "carry me")
+    page, file = desk.page, tmp_path / "chats.json"
+    await page.get_by_role("button", name="Settings and files").click()
+    async with page.expect_download() as waiting:
+        await page.get_by_role("button", name="Export all chats").click()
+    await (await waiting.value).save_as(file)
+    await page.locator("#import-file").set_input_files(file)
+    await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chat was here already.")
+
+    assert [one["title"] for one in json.loads(file.read_text())["conversations"]] == ["carry me"]
+    assert keeping.titles() == ["carry me"]
+
+
+async def test_a_gateway_that_keeps_nothing_leaves_the_chats_in_the_browser(
+    context: BrowserContext, up: PageChain
+) -> None:
+    with up.another_page(up.chain.gateway.url, STORE="yes") as page:
+        visit = await Visit.to(page.url, context)
+        await expect(visit.page.get_by_role("alert")).to_contain_text("This gateway keeps no chats")
+
+        await asked(visit, "still here")
+
+        await expect(visit.page.locator(".entry-title")).to_have_text(["still here"])
