@@ -7,6 +7,7 @@ from gateway.relay.passage import Translated
 from gateway.relay.timeline import ConnectionTimeline
 from services.dialects.gathering import GATHERED_BYTES, Gathering
 from services.dialects.native import NativeObject
+from services.wire.event_data import timing_data
 from services.wire.events import ApiError, Code, Finished, FinishReason
 from tests.gateway.stage import START, TIMING, called, done, failed, framed, status_frame, thought, tokens
 
@@ -54,7 +55,7 @@ def test_a_whole_answer_says_what_its_frames_said() -> None:
     }
     assert (whole["model"], whole["finish_reason"]) == ("llama3.2", "stop")
     assert whole["usage"] == {"input_tokens": 12, "output_tokens": 34}
-    assert whole["timing"] == orjson.loads(orjson.dumps(TIMING))
+    assert whole["timing"] == timing_data(TIMING)
 
 
 def test_an_answer_without_thinking_or_tools_has_no_such_fields() -> None:
