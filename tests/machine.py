@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,6 +17,8 @@ OTHER_NAMES: Final = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "valkey": ("valkey-server", "redis-server"),
 }
+PLACES: Final = {"postgres": "usr/lib/postgresql/*/bin"}
+"""Where Debian puts programs that no PATH names."""
 SERVICES: Final = {"engine": ("docker", "info"), "compose": ("docker", "compose", "version")}
 """What is there if a command succeeds: a container engine that runs, and its plugin."""
 
@@ -44,7 +47,9 @@ def _succeeds(command: tuple[str, ...]) -> bool:
 
 def program(tool: str) -> str | None:
     """Return the path of a program, by any of the names it goes by; None where there is none, or is to be none."""
-    found = (shutil.which(name) for name in OTHER_NAMES.get(tool, (tool,)))
+    more = sorted(map(str, Path("/").glob(PLACES[tool])), reverse=True) if tool in PLACES else []
+    places = os.pathsep.join([os.environ.get("PATH", ""), *more])
+    found = (shutil.which(name, path=places) for name in OTHER_NAMES.get(tool, (tool,)))
     return None if tool in hidden() else next(filter(None, found), None)
 
 

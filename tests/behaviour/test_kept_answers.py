@@ -11,7 +11,9 @@ import pytest
 
 from tests.behaviour.script import Scripted, scripted
 from tests.chain import Chain, running_chain
+from tests.databases import running_database
 from tests.eventually import soon_told
+from tests.machine import needs
 from tests.reader import Answer, Client
 
 HERE: Final = "/api/conversations"
@@ -20,12 +22,12 @@ SLOW: Final = 50
 """Tokens a second."""
 
 
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    file = tmp_path_factory.mktemp("kept") / "conversations.db"
-    gateway = {"DATABASE": f"sqlite:///{file}", "HISTORY_CHARS": "4000"}
-    with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
-        yield chain
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs("postgres"))])
+def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
+    with running_database(request.param) as database:
+        gateway = {"DATABASE": database.url, "HISTORY_CHARS": "4000"}
+        with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
+            yield chain
 
 
 @pytest.fixture
