@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from gateway.conversations.keeping import Keeping
+from gateway.conversations.watching import Watching
 from gateway.errors import answer
 from gateway.guard.guard import Guard
 from gateway.guard.keys import BadKeysFile
@@ -30,6 +31,7 @@ from gateway.routes.ai_sdk import AiSdkRoutes
 from gateway.routes.anthropic import AnthropicRoutes
 from gateway.routes.beacon import add_beacon
 from gateway.routes.catalog import Catalog
+from gateway.routes.conversation_events import ConversationEvents
 from gateway.routes.conversations import ConversationRoutes
 from gateway.routes.cors import allow_origins
 from gateway.routes.foreign import WHOLE_S, ForeignResponder, name_request
@@ -99,9 +101,11 @@ class GatewayService:
         self._show_keys()
         self._store = conversation_store(settings, self.metrics.store_away)
         self._keeping: Keeping | None = None
+        self._watching: Watching | None = None
         if self._store is not None:
             most_characters = settings.history_chars
             self._keeping = Keeping(self._store.answers, self._proxies, most_characters=most_characters)
+            self._watching = Watching(self._store.changes, self._store.answers.versions)
         self._hops = Hops(self._proxies, self.metrics, self._departures)
         self._catalog = Catalog(self._proxies, settings.default_model)
         self.connections = ClientConnections(
@@ -150,8 +154,9 @@ class GatewayService:
         self._operations.start()
         if self._store is not None:
             await self._store.start()
-        if self._keeping is not None:
+        if self._keeping is not None and self._watching is not None:
             self._keeping.start()
+            self._watching.start()
         if self._keys is not None:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
             self._tasks.spawn(self._keep_limits(), "limits")
@@ -163,6 +168,8 @@ class GatewayService:
         """Refuse new streams from now on."""
         self._operations.begin_drain()
         self.connections.begin_drain()
+        if self._watching is not None:
+            self._watching.end(lambda _principal: True)  # they come back elsewhere, and would hold up the drain
 
     async def drained(self) -> None:
         """Return when the last connection with a stream is gone."""
@@ -177,7 +184,8 @@ class GatewayService:
         await self._operations.close()
         await self._tasks.close()
         await self._limiter.close()
-        if self._keeping is not None:
+        if self._keeping is not None and self._watching is not None:
+            await self._watching.close()
             await self._keeping.close()
         if self._store is not None:
             await self._store.close()
@@ -215,6 +223,7 @@ class GatewayService:
         limiter = self._limiter
         native_routes = NativeRoutes(responder, self._proxies, self._catalog, limiter, tools, keeping=self._keeping)
         native_routes.add_routes(app.router)
+        ConversationEvents(self._watching, self.connections, self._settings).add_routes(app.router)
         ConversationRoutes(self._store, self._proxies).add_routes(app.router)
         OllamaMount(responder, self._proxies, self._limiter).add_routes(app.router)
         add_usage(app.router, self._limiter, self._guard)
@@ -237,6 +246,8 @@ class GatewayService:
                 self._show_keys()
             for connection in self.connections.revoke(self._guard.still_lets_in):
                 self._hops.stop(connection)
+            if self._watching is not None:
+                self._watching.end(lambda principal: not self._guard.still_lets_in(principal))
 
     def _show_keys(self) -> None:
         if self._settings.key_metrics and self._guard.ring is not None:

@@ -13,6 +13,7 @@ ACCESS: Final[dict[str, Demand]] = {
     "/api/chat/stream/{id}/tools/{call_id}": Scope.TOOLS,
     "/api/chat/streams": Scope.STREAMS,
     "/api/conversations": Scope.CONVERSATIONS,
+    "/api/conversations/events": Scope.CONVERSATIONS,
     "/api/conversations/export": Scope.CONVERSATIONS,
     "/api/conversations/import": Scope.CONVERSATIONS,
     "/api/conversations/{id}": Scope.CONVERSATIONS,

@@ -32,7 +32,7 @@ BODY_BYTES: Final = 1 << 20
 """A system prompt and some numbers."""
 FILES_AT_ONCE: Final = 2
 PATIENCE_S: Final = 10.0
-_NONE: Final = "This gateway keeps no conversations: its operator sets SLUICE_GATEWAY_DATABASE."
+NO_STORE: Final = "This gateway keeps no conversations: its operator sets SLUICE_GATEWAY_DATABASE."
 
 
 class ConversationRoutes:
@@ -113,7 +113,7 @@ class ConversationRoutes:
     @property
     def _store(self) -> Store:
         if self._kept is None:
-            raise NotFound(_NONE)
+            raise NotFound(NO_STORE)
         return self._kept
 
     async def _stop(self, request: web.Request, stream_id: str) -> None:

@@ -15,12 +15,21 @@ from gateway.store.conversations import changed, demand_own
 from gateway.store.database import Database
 from gateway.store.limits import MOST_MESSAGES
 from gateway.store.refusals import Conflict, NotFound
-from gateway.store.rows import Answer, NewTurn, Orphan, Status, StoredMessage, StoredPath, size_of, without_nul
+from gateway.store.rows import (
+    MOST_WATCHED,
+    Answer,
+    NewTurn,
+    Orphan,
+    Status,
+    StoredMessage,
+    StoredPath,
+    size_of,
+    without_nul,
+)
 from gateway.store.schema import conversations, messages, now_ms
 
 LEASE_S: Final = 10.0
 MOST_SWEPT: Final = 100
-MOST_WATCHED: Final = 500
 TITLE_CHARACTERS: Final = 80
 _OF_ORPHAN: Final = ("id", "conversation", "owner", "stream_id", "leave", "content", "thinking")
 _ON_LEAVING: Final = {"stream_id": None, "leave": None, "keeper": None, "lease": None, "asked_as": None}

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from gateway.store.refusals import StoreUnavailable
 from services.runtime.tasks import Tasks
@@ -57,18 +58,9 @@ class Database:
         self.is_sqlite = parsed.drivername == "sqlite"
         kind = "sqlite" if self.is_sqlite else "postgresql"
         self._file = Path(parsed.database or "") if self.is_sqlite else None
-        self._engine = create_async_engine(
-            _for_driver(parsed, kind),
-            pool_size=CONNECTIONS[kind],
-            max_overflow=0,
-            pool_timeout=READ_S,
-            pool_pre_ping=not self.is_sqlite,  # a server that was started anew has forgotten its connections
-            hide_parameters=True,
-            connect_args=_connect_args(parsed, kind),
-        )
-        if self.is_sqlite:
-            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        pool = {"pool_size": CONNECTIONS[kind], "max_overflow": 0, "pool_timeout": READ_S}
+        self._engine = _engine(parsed, kind, **pool, pool_pre_ping=not self.is_sqlite)  # one started anew forgot them
+        self._listening = _engine(parsed, kind, poolclass=NullPool)
         self._tasks = Tasks()
         self.is_ready = False
         """Whether its tables are known to be there, and up to date: until then nothing but that is asked."""
@@ -134,10 +126,24 @@ class Database:
         if await self._in_time(WRITE_S, emptying):
             raise StoreUnavailable("SQLITE_BUSY")
 
+    async def listen(self, work: Work[T]) -> T:
+        """Do ``work``, for as long as it takes, on a connection of its own and outside a transaction.
+
+        Raises:
+            StoreUnavailable: there is none, or it is lost.
+        """
+
+        async def listening() -> T:
+            async with self._listening.execution_options(**{_BEGINS: ""}).connect() as connection:
+                return await work(connection)
+
+        return await self._translated(listening)
+
     async def close(self) -> None:
         """Give every connection back, once what is done on it is done."""
         await self._tasks.finish(CLOSE_S)
         await self._engine.dispose()
+        await self._listening.dispose()
 
     async def _in_time(self, seconds: float, work: Callable[[], Awaitable[T]], *, demand_ready: bool = False) -> T:
         if demand_ready and not self.is_ready:
@@ -173,6 +179,16 @@ class Database:
             why = " ".join(filter(None, (type(cause).__name__, code)))
             is_ours = isinstance(exc, _OURS) or code == "SQLITE_ERROR"
             raise Fault(why) if is_ours else StoreUnavailable(why) from None
+
+
+def _engine(url: URL, kind: str, **more: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        _for_driver(url, kind), hide_parameters=True, connect_args=_connect_args(url, kind), **more
+    )
+    if kind == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _for_driver(url: URL, kind: str) -> URL:

@@ -9,6 +9,8 @@ import orjson
 
 Json = Mapping[str, Any]
 
+MOST_WATCHED: Final = 500
+"""Conversations of one owner whose changes are told, the newest: what a list shows on ten pages."""
 ANONYMOUS: Final = "anonymous"
 """The owner of what is kept where there are no keys."""
 

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from gateway.store.answers import Answers
+from gateway.store.changes import Changes
 from gateway.store.conversations import Conversations
 from gateway.store.database import Database
 from gateway.store.migrating import NewerSchema, migrate
@@ -56,6 +57,7 @@ class Store:
         self.database = Database(url)
         self.conversations = Conversations(self.database)
         self.answers = Answers(self.database)
+        self.changes = Changes(self.database)
         self.search = Search(self.database)
         self.transfer = Transfer(self.database)
         self.state = State.STARTING

@@ -97,6 +97,7 @@ PURE: Final = (
     "gateway.store.refusals",
     "gateway.conversations.answer",
     "gateway.conversations.history",
+    "gateway.conversations.news",
     "gateway.conversations.pending",
     "gateway.conversations.turn",
     "gateway.relay.choice",

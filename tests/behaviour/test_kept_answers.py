@@ -3,12 +3,12 @@
 gateway/conversations/keeping.py and gateway/conversations/kept_answer.py, as a client meets them.
 """
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
 
+from tests.behaviour.kept import HERE, asked, new_conversation, rows_of, settled
 from tests.behaviour.script import Scripted, scripted
 from tests.chain import Chain, running_chain
 from tests.databases import running_database
@@ -16,7 +16,6 @@ from tests.eventually import soon_told
 from tests.machine import needs
 from tests.reader import Answer, Client
 
-HERE: Final = "/api/conversations"
 PICTURE: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SLOW: Final = 50
 """Tokens a second."""
@@ -36,18 +35,6 @@ async def client(chain: Chain) -> AsyncIterator[Client]:
         yield client
 
 
-async def asked(client: Client, method: str, path: str, body: object = None) -> dict[str, Any]:
-    async with client.open(method, path, body) as reading:
-        answer = await reading.until_end()
-    assert answer.status < 300, answer.body
-    told: dict[str, Any] = json.loads(answer.body)
-    return told
-
-
-async def new_conversation(client: Client, **settings: object) -> str:
-    return str((await asked(client, "POST", HERE, settings))["id"])
-
-
 async def said(client: Client, conversation: str, model: Scripted, **body: Any) -> Answer:
     sent = {"model": model.name, "conversation_id": conversation, **body}
     async with client.open("POST", "/api/chat/stream", sent) as reading:
@@ -58,21 +45,6 @@ async def answered(client: Client, conversation: str, model: Scripted, **body: A
     answer = await said(client, conversation, model, **body)
     assert answer.status == 200, answer.body
     return answer
-
-
-async def rows_of(client: Client, conversation: str) -> list[dict[str, Any]]:
-    return list((await asked(client, "GET", f"{HERE}/{conversation}/messages"))["messages"])
-
-
-async def settled(client: Client, conversation: str) -> list[dict[str, Any]]:
-    """Return the rows once none streams."""
-
-    async def rows() -> list[dict[str, Any]] | None:
-        found = await rows_of(client, conversation)
-        return None if any(row["status"] == "streaming" for row in found) else found
-
-    found: list[dict[str, Any]] = await soon_told(rows, "no row streams", within_s=20)
-    return found
 
 
 async def test_a_message_and_its_answer_are_kept_and_the_next_one_goes_with_both(chain: Chain, client: Client) -> None:

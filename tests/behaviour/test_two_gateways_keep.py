@@ -1,0 +1,104 @@
+"""Two gateways on one database: what one does the other tells, and what one leaves behind the other takes over.
+
+gateway/conversations/watching.py, gateway/routes/conversation_events.py, gateway/store/changes.py
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from tests.behaviour.kept import HERE, new_conversation, rows_of, settled
+from tests.behaviour.script import scripted
+from tests.chain import Chain, Server, running_chain
+from tests.databases import running_database
+from tests.eventually import soon_told
+from tests.machine import needs
+from tests.reader import Client, Reading
+
+EVENTS = f"{HERE}/events"
+
+
+@dataclass
+class Two:
+    """A chain, and a second gateway of it that a test may kill."""
+
+    chain: Chain
+    other: Server
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs("postgres"))])
+def two(request: pytest.FixtureRequest) -> Iterator[Two]:
+    with running_database(request.param) as database:
+        gateway = {"DATABASE": database.url}
+        with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
+            yield Two(chain, chain.another_gateway())
+
+
+@pytest.fixture
+async def client(two: Two) -> AsyncIterator[Client]:
+    async with Client(two.chain.gateway.url) as client:
+        yield client
+
+
+async def told(reading: Reading, kind: str, count: int = 1) -> list[dict[str, object]]:
+    """Read until so many events of ``kind`` have come; return them."""
+    async with asyncio.timeout(20):
+        while len(found := [data for data in reading.answer.data if data["type"] == kind]) < count:
+            assert await reading.some()
+    return found
+
+
+async def test_what_happens_at_another_gateway_is_told(two: Two, client: Client) -> None:
+    async with Client(two.other.url) as other, client.open("GET", EVENTS) as listening:
+        await told(listening, "reload")
+        conversation = await new_conversation(other)
+        await told(listening, "changed")
+        body = {"model": scripted().name, "conversation_id": conversation, "message": "hi"}
+        async with other.open("POST", "/api/chat/stream", body) as reading:
+            answer = await reading.until_end()
+        (finished, *_) = await told(listening, "changed", 2)
+        async with other.open("DELETE", f"{HERE}/{conversation}") as reading:
+            assert (await reading.until_end()).status == 204
+        (deleted,) = await told(listening, "deleted")
+
+    assert answer.status == 200
+    assert finished["conversation_id"] == deleted["conversation_id"] == conversation
+    assert all("content" not in data for data in listening.answer.data)
+
+
+async def test_who_listens_is_let_go_when_its_gateway_stops(two: Two) -> None:
+    gateway = two.chain.another_gateway()
+    async with Client(gateway.url) as client, client.open("GET", EVENTS) as listening:
+        await told(listening, "reload")
+        gateway.signal(15)
+        async with asyncio.timeout(20):
+            answer = await listening.until_end()
+
+    assert not answer.ended_cleanly
+    assert gateway.wait() == 0
+
+
+async def test_of_a_gateway_that_dies_another_one_keeps_the_answers(two: Two, client: Client) -> None:
+    """One goes on and is followed to its end; one is left by its reader, who cannot say so, and ends."""
+    models = {"continue": scripted(tokens=150, rate=50), "cancel": scripted(tokens=2000, rate=50)}
+    conversations = {leave: await new_conversation(client) for leave in models}
+    shown = {}
+    async with Client(two.other.url) as other, client.open("GET", EVENTS) as listening:
+        for leave, model in models.items():
+            body = {"model": model.name, "conversation_id": conversations[leave], "message": "hi"}
+            async with other.open("POST", "/api/chat/stream", {**body, "on_disconnect": leave}) as reading:
+                shown[leave] = (await reading.until_tokens(5)).text
+                await soon_told(partial(rows_of, client, conversations[leave]), "its rows are written")
+                if leave == "cancel":
+                    two.other.kill()
+        rows = {leave: await settled(client, name) for leave, name in conversations.items()}
+        finished = {one["conversation_id"] for one in await told(listening, "finished", 2)}
+
+    assert [[row["role"] for row in found] for found in rows.values()] == [["user", "assistant"]] * 2
+    assert (rows["continue"][1]["status"], rows["continue"][1]["content"]) == ("sent", models["continue"].text)
+    assert (rows["cancel"][1]["status"], rows["cancel"][1]["finish_reason"]) == ("interrupted", "abandoned")
+    assert rows["cancel"][1]["content"].startswith(shown["cancel"])
+    assert finished == set(conversations.values())
