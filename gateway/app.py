@@ -179,6 +179,9 @@ class GatewayService:
         """Hand over what is left."""
         self.connections.hand_over()
 
+    def end_at_once(self) -> None:
+        """Nothing of it outlives the process."""
+
     async def close(self) -> None:
         """Give back what is held."""
         await self._operations.close()

@@ -25,7 +25,7 @@ from proxy.streams.permits import Admission
 from proxy.streams.registry import Begun, Streams
 from proxy.streams.stream import Stream
 from proxy.tools.tool import Tool
-from proxy.tools.toolbox import NoTools, Toolbox
+from proxy.tools.toolbox import NoTools, Toolbox, tool_servers
 from proxy.upstream.all_models import AllModels
 from proxy.upstream.catalog import Catalog
 from proxy.upstream.condition import Condition
@@ -70,7 +70,7 @@ class ProxyService:
 
     Args:
         wedge_floor_s: how long a wait for the first content is never suspicious.
-        toolbox: the tools that run here; None for none.
+        toolbox: the tools that run here; None: those of the configuration.
     """
 
     def __init__(
@@ -86,7 +86,9 @@ class ProxyService:
         self.metrics = ProxyMetrics([(one.name, one.kind) for one in config.servers], config.steps())
         self._asks_cloud = config.asks_cloud
         self._tasks = Tasks()
-        self._toolbox: Toolbox = NoTools() if toolbox is None else toolbox
+        self._tool_servers = tool_servers(config, self.metrics)
+        self.metrics.declare_tools({one.name: one.allow for one in config.tools})
+        self._toolbox: Toolbox = toolbox or self._tool_servers or NoTools()
         self._resolver = Resolver()
         self._models = AllModels(self.metrics, config.named_models)
         self._servers = Servers(
@@ -137,6 +139,8 @@ class ProxyService:
         """Begin to look after the model server, whether or not it is there."""
         self._operations.start()
         self._key_checks.start()
+        if self._tool_servers is not None:
+            self._tool_servers.start()
 
     def begin_drain(self) -> None:
         """Refuse new streams from now on."""
@@ -161,8 +165,15 @@ class ProxyService:
         """Give back what is held."""
         await self._operations.close()
         await self._tasks.close()
+        if self._tool_servers is not None:
+            await self._tool_servers.close()
         await self._servers.close()
         self._resolver.close()
+
+    def end_at_once(self) -> None:
+        """Kill the servers of tools: they would not all end by themselves."""
+        if self._tool_servers is not None:
+            self._tool_servers.kill()
 
     # --- inside
 

@@ -7,9 +7,10 @@ from typing import Final
 from proxy.streams.follower import Follower
 from proxy.streams.stream import Stream
 from proxy.streams.timeline import STAGES
+from proxy.tools.call_end import CallEnd
 from proxy.upstream.fallback import CODES
 from services.telemetry.families import Family
-from services.telemetry.histogram import TOKENS_BUCKETS
+from services.telemetry.histogram import STAGE_BUCKETS_S, TOKENS_BUCKETS
 from services.telemetry.metrics import OTHER_MODEL
 from services.telemetry.stream_metrics import MODEL, SERVER, StreamMetrics
 from services.telemetry.stream_record import StreamRecord
@@ -92,6 +93,13 @@ class ProxyMetrics(StreamMetrics):
         self.key_ok = self.gauge(
             "llm_provider_key_ok", "0 while the key of a model server is known to be bad", [SERVER]
         )
+        self.tool_calls = self.counter(
+            "llm_tool_calls", "calls of tools that run here, and how they ended", ["tool", "outcome"]
+        )
+        self.tool_seconds = self.histogram(
+            "llm_tool_call_duration_seconds", "of calls of tools that run here", STAGE_BUCKETS_S, ["tool"]
+        )
+        self.tool_servers = self.gauge("llm_tool_server_up", "1 while its tools can be called", ["server"])
         for name, provider in servers:
             self.circuit.labels(name, OTHER_MODEL).set(0)
             self.up.labels(name)
@@ -166,6 +174,26 @@ class ProxyMetrics(StreamMetrics):
         if key not in self._circuits and key[1] != OTHER_MODEL:
             self._circuits.add(key)
             self.circuit.labels(*key).set_function(state)
+
+    # --- call_end.ToolMetrics
+
+    def declare_tools(self, tools: Mapping[str, Sequence[str]]) -> None:
+        """Show the series of these tools, by their servers, before they are called."""
+        for server, names in tools.items():
+            self.tool_servers.labels(server)
+            for name in names:
+                self.tool_seconds.child(name)
+                for end in CallEnd:
+                    self.tool_calls.labels(name, end)
+
+    def tool_called(self, tool: str, end: CallEnd, seconds: float) -> None:
+        """A call came to an end."""
+        self.tool_calls.labels(tool, end).inc()
+        self.tool_seconds.child(tool).observe(seconds)
+
+    def tool_server_is_there(self, server: str, *, there: bool) -> None:
+        """A server has said which tools it has, or is gone."""
+        self.tool_servers.labels(server).set(there)
 
     # --- producer.ProducerMetrics
 

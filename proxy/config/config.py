@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from proxy.config.server_url import ServerUrl
+from proxy.config.tool_servers import ToolServerConfig
 from services.wire.model_names import canonical
 
 Kind = Literal["ollama", "openai", "groq", "anthropic", "gemini"]
@@ -98,6 +99,7 @@ class Config:
         breaker_open_s: how long a breaker stays open the first time.
         files: all that the servers need.
         spellings: how the file writes each name of a model, by canonical name.
+        tools: whose tools run here.
         is_of_the_environment: whether its one server is the environment's, and has no name of its operator's.
     """
 
@@ -107,6 +109,7 @@ class Config:
     local_only: bool = False
     breaker_open_s: float = 30.0
     files: tuple[NamedFile, ...] = ()
+    tools: tuple[ToolServerConfig, ...] = ()
     is_of_the_environment: bool = False
     spellings: Mapping[str, str] = field(default_factory=dict)
 

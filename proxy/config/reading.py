@@ -12,6 +12,8 @@ from proxy.config.config import ANY, Config, NamedFile, Order, ServerConfig
 from proxy.config.places import Path, Places
 from proxy.config.server_url import ServerUrl
 from proxy.config.tables import BreakerTable, DefaultsTable, ServerTable, Settings, Table, problem_of
+from proxy.config.tool_servers import ToolServerConfig
+from proxy.config.tool_tables import ToolsTable, named_twice, tool_server
 from proxy.providers.kinds import PROVIDERS
 from services.wire.model_names import MAX_MODEL_CHARACTERS, canonical
 
@@ -22,7 +24,7 @@ _WITH_PATH: Final = ("openai", "groq")
 CLOUD_PERMITS: Final = 32
 CLOUD_CONNECT_S: Final = 5.0
 CLOUD_REQUESTS_PER_MINUTE: Final = 60
-_TABLES: Final = ("server", "chain", "defaults", "breaker")
+_TABLES: Final = ("server", "chain", "defaults", "breaker", "tools")
 
 T = TypeVar("T", bound=Table)
 
@@ -82,11 +84,14 @@ class _Reading:
     def config(self) -> Config:
         for name in self._file:
             if name not in _TABLES:
-                self._wrong((name,), f"{name}: unknown; there are [[server]], [chain], [defaults] and [breaker]")
+                self._wrong(
+                    (name,), f"{name}: unknown; there are [[server]], [chain], [defaults], [breaker] and [[tools]]"
+                )
         defaults = self._table(DefaultsTable, "defaults") or DefaultsTable()
         breaker = self._table(BreakerTable, "breaker") or BreakerTable()
         servers = list(self._servers(defaults))
         default, chains = self._chain(servers)
+        tools = tuple(self._tools())
         if self._problems:
             raise BadConfig([words for _, words in sorted(self._problems)], self._files)
         return Config(
@@ -96,6 +101,7 @@ class _Reading:
             defaults.local_only,
             breaker.open_s,
             files=tuple(self._files),
+            tools=tools,
             is_of_the_environment=not self._file.get("server"),
             spellings=self._spellings,
         )
@@ -103,9 +109,8 @@ class _Reading:
     # --- servers
 
     def _servers(self, defaults: DefaultsTable) -> Iterator[ServerConfig]:
-        tables = self._file.get("server", [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            self._wrong(("server",), "server: expected [[server]] tables")
+        tables = self._tables("server")
+        if tables is None:
             return
         if not tables:
             tables = [{"name": "ollama", "kind": "ollama", "url": self._fallbacks.ollama_url}]
@@ -248,7 +253,25 @@ class _Reading:
             if isinstance(table, dict) and isinstance(table.get("name"), str):
                 yield table
 
+    # --- tools
+
+    def _tools(self) -> Iterator[ToolServerConfig]:
+        tables = self._tables("tools") or ()
+        for number, key, words in named_twice(tables):
+            self._wrong(("tools", number, key), words)
+        for number, table in enumerate(tables):
+            read = self._validated(ToolsTable, table, ("tools", number))
+            if read is not None:
+                yield tool_server(read)
+
     # --- tables
+
+    def _tables(self, name: str) -> Sequence[Mapping[str, Any]] | None:
+        tables = self._file.get(name, [])
+        if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+            return tables
+        self._wrong((name,), f"{name}: expected [[{name}]] tables")
+        return None
 
     def _table(self, kind: type[T], name: str) -> T | None:
         table = self._file.get(name, {})

@@ -52,6 +52,12 @@ class ServerUrl:
         return self.host.lower() == "localhost" if ip is None else ip.is_loopback or ip.is_private
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether it is written as an address of this machine."""
+        ip = self._ip
+        return self.host.lower() == "localhost" if ip is None else ip.is_loopback
+
+    @property
     def _ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
             return ipaddress.ip_address(self.host)

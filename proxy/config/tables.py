@@ -96,6 +96,8 @@ def problem_of(error: ErrorDetails, table: Mapping[str, Any]) -> tuple[tuple[str
     if error["type"] == "string_pattern_mismatch" and path[-1:] == ("name",):
         return path, f"{_dotted(path)}: {_LABEL_WORDS}"
     words = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if not path:  # of a table as a whole
+        return path, words
     known = tuple(part for part in path if _is_in(part, table))
     return known or path, f"{_dotted(known or path)}: {words}"
 

@@ -1,10 +1,15 @@
-"""What the loop of turns asks of who runs the tools."""
+"""What the loop of turns asks of who runs the tools, and who that is."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from proxy.config.config import Config
+from proxy.tools.call_end import ToolMetrics
 from proxy.tools.tool import Outcome, Tool
 from services.wire.events import ApiError, Code, Failed
+
+if TYPE_CHECKING:
+    from proxy.tools.servers import ToolServers
 
 
 class Toolbox(Protocol):
@@ -51,3 +56,12 @@ class NoTools:
     async def call(self, _name: str, _arguments: Mapping[str, Any]) -> Outcome:
         """Nothing is offered, so nothing is called."""
         return Outcome(False, "There is no such tool.")
+
+
+def tool_servers(config: Config, metrics: ToolMetrics) -> "ToolServers | None":
+    """Return the servers of tools that the operator has named; None for none: then nothing of theirs is imported."""
+    if not config.tools:
+        return None
+    from proxy.tools.servers import ToolServers  # noqa: PLC0415 the package that it stands on is an extra, of 57 MB
+
+    return ToolServers(config.tools, metrics)

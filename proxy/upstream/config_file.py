@@ -1,6 +1,8 @@
 """The configuration file on disk, read once at start: with it all that is wrong with the files that it names."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from proxy.config.config import Config, NamedFile, ServerConfig
 from proxy.config.reading import FILE_BYTES, BadConfig, Fallbacks, read_config
@@ -9,6 +11,7 @@ from proxy.settings import ProxySettings
 from proxy.upstream.dialling import trusted
 from services.runtime.settings import SettingsError
 
+INSTALL_TOOLS: Final = ".venv/bin/python -m pip install --require-hashes -r requirements-tools.lock"
 ONE_OLLAMA = "ollama"
 """The name of the one server where there is no file: its operator gave it none."""
 
@@ -36,6 +39,8 @@ def config_of(settings: ProxySettings) -> Config:
     for server in () if config is None or problems else config.servers:
         if server.ca_file and (why := _untrusted(server)):
             problems.append(f"{settings.config}: {server.name}: ca_file: {why}")
+    if config is not None and config.tools and find_spec("mcp") is None:
+        problems.append(f"{settings.config}: tools: the mcp package is missing: {INSTALL_TOOLS}")
     if config is None or problems:
         raise SettingsError(problems)
     return config

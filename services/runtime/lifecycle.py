@@ -86,6 +86,9 @@ class Service(Protocol):
     async def close(self) -> None:
         """Release pools and pollers; no connection is left. Called in any case, even if ``start`` was not."""
 
+    def end_at_once(self) -> None:
+        """Second signal: kill what must not outlive the process; wait for nothing."""
+
 
 def main(
     name: str,
@@ -199,6 +202,7 @@ class _Stop:
     def _signalled(self, number: signal.Signals) -> None:
         if self.asked.is_set():
             log.warning("stopped.at_once", signal=number.name)
+            self._service.end_at_once()
             self._writer.close()
             os._exit(1)  # not sys.exit: whatever holds up the drain would hold up the clean-up
         self.asked.set()

@@ -82,6 +82,9 @@ class PageService:
     async def end_streams(self) -> None:
         """There are none."""
 
+    def end_at_once(self) -> None:
+        """Nothing of it outlives the process."""
+
     async def close(self) -> None:
         """Nothing is held."""
 

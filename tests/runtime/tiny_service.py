@@ -73,6 +73,9 @@ class TinyService:
     async def drained(self) -> None:
         await self._none_left.wait()
 
+    def end_at_once(self) -> None:
+        """Nothing of it outlives the process."""
+
     async def end_streams(self) -> None:
         for end in self._streams:
             end.set()

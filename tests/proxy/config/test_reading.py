@@ -75,7 +75,7 @@ def test_the_files_that_servers_need_are_told_with_their_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("x = 1", "line 1: x: unknown; there are [[server]], [chain], [defaults] and [breaker]"),
+        ("x = 1", "line 1: x: unknown; there are [[server]], [chain], [defaults], [breaker] and [[tools]]"),
         ("server = 3", "line 1: server: expected [[server]] tables"),
         ("chain = 3", "line 1: chain: expected a [chain] table"),
         ("defaults = 3", "line 1: defaults: expected a [defaults] table"),

@@ -1,0 +1,227 @@
+"""A process that serves tools over its stdin and stdout: one line of JSON a message.
+
+The `mcp` package has such a transport, too. Refused: it keeps a line without an end whole in memory, logs what is in
+lines that are no JSON-RPC, and does not tell whom it runs, so that a second signal could not kill it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp.types import jsonrpc_message_adapter
+
+from services.runtime.tasks import Tasks
+
+LINE_BYTES: Final = 8 << 20
+"""Of one message: a picture has room, for it is left out only when it has been read."""
+ERROR_LINE_BYTES: Final = 4096
+POLITE_S: Final = 2.0
+"""Between the end of its stdin, SIGTERM and SIGKILL: what the protocol asks for."""
+HURRIED_S: Final = 0.25
+"""Likewise, where the proxy itself ends."""
+LOOK_S: Final = 0.01
+_INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
+"""What every program expects of its environment, and no secret is in; the `mcp` package hands on the same."""
+
+
+class Messages:
+    """What a process says, as the client session reads it."""
+
+    def __init__(self, stream: asyncio.StreamReader, ended: Callable[[], None]) -> None:
+        self._stream = stream
+        self._ended = ended
+
+    async def receive(self) -> SessionMessage | Exception:
+        """Return the next message; what is none is an exception, and no secret of it is kept.
+
+        Raises:
+            anyio.EndOfStream: the process closed its stdout, or wrote a line that is too long.
+        """
+        try:
+            line = await self._stream.readline()
+        except (ValueError, ConnectionError):  # ValueError: longer than LINE_BYTES
+            line = b""
+        if not line.endswith(b"\n"):
+            self._ended()
+            raise anyio.EndOfStream
+        try:
+            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        except ValueError:
+            return ValueError("not JSON-RPC")
+
+    async def aclose(self) -> None:
+        """Nothing is held: the process is ended by its owner."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hold nothing."""
+
+
+class Requests:
+    """What a process is told."""
+
+    def __init__(self, stream: asyncio.StreamWriter) -> None:
+        self._stream = stream
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Write one message, and wait while the process takes none.
+
+        Raises:
+            anyio.ClosedResourceError: it is gone.
+        """
+        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            self._stream.write(text.encode() + b"\n")
+            await self._stream.drain()
+        except (OSError, RuntimeError):
+            raise anyio.ClosedResourceError from None
+
+    async def aclose(self) -> None:
+        """Nothing is held: the process is ended by its owner."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hold nothing."""
+
+
+class ToolProcess:
+    """One process in a group of its own, as a transport of the `mcp` package: entered it runs, left it is gone.
+
+    Args:
+        ended: is told when it says no more.
+        complained: gets each line of its stderr.
+    """
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        environ: Mapping[str, str],
+        cwd: str | None,
+        *,
+        ended: Callable[[], None],
+        complained: Callable[[str], None],
+    ) -> None:
+        self._command = command
+        self._environ = environ
+        self._cwd = cwd
+        self._ended = ended
+        self._complained = complained
+        self._process: Process | None = None
+        self._tasks = Tasks()
+        self._in_a_hurry = False
+
+    async def __aenter__(self) -> tuple[Messages, Requests]:
+        """Start it.
+
+        Raises:
+            OSError: there is no such program, or folder.
+        """
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=dict(self._environ),
+            cwd=self._cwd,
+            start_new_session=True,
+            limit=LINE_BYTES,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._tasks.spawn(self._read_errors(process.stderr), f"stderr of {self._command[0]}")
+        return Messages(process.stdout, self._ended), Requests(process.stdin)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it: by the end of its stdin, by SIGTERM, by SIGKILL; by the last at once where that is interrupted."""
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await self._end(process)
+        finally:
+            self.kill()  # also whom it has started and left behind
+            await _gone(process, HURRIED_S)
+            await self._tasks.close()
+            _close_pipes(process)
+
+    async def _end(self, process: Process) -> None:
+        if self._in_a_hurry:
+            self._signal(signal.SIGTERM)
+        if await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S):
+            return
+        self._signal(signal.SIGTERM)
+        await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S)
+
+    def hurry(self) -> None:
+        """Let it have little time for its end: who runs it ends, too."""
+        self._in_a_hurry = True
+
+    def kill(self) -> None:
+        """Kill it and whom it has started, without waiting."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or another's by now
+                os.killpg(self._process.pid, number)
+
+    async def _read_errors(self, stream: asyncio.StreamReader) -> None:
+        """Hand on what it complains of, line by line; what is too long for a line is one of its own."""
+        rest = b""
+        while piece := await stream.read(ERROR_LINE_BYTES):
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > ERROR_LINE_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._complained(line[:ERROR_LINE_BYTES].decode(errors="replace").strip())
+
+
+def environ_of(env: Mapping[str, str], env_from: tuple[str, ...]) -> dict[str, str]:
+    """Return the environment of a process: what every program expects, and what its operator gives it."""
+    handed_on = {name: os.environ[name] for name in (*_INHERITED, *env_from) if name in os.environ}
+    return {**handed_on, **env}
+
+
+async def _gone(process: Process, within_s: float) -> bool:
+    """Return whether it ends within the time: looked at, for `wait` waits for whoever has inherited its pipes, too."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while process.returncode is None:
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True
+
+
+def _close_pipes(process: Process) -> None:
+    """Close what a process of another group, which this one has started, would hold open; nothing public does."""
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()

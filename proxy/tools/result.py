@@ -1,0 +1,34 @@
+"""What a tool answered -> text for the model: a result is data, and has a bound. Pure."""
+
+from typing import Final
+
+import orjson
+from mcp.types import AudioContent, CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent
+
+from proxy.tools.tool import Outcome, cut
+
+EMPTY: Final = "The tool returned nothing that can be shown as text."
+
+
+def outcome_of(result: CallToolResult, most_bytes: int) -> Outcome:
+    """Return what the model is told: the text parts, else the structured content, else that there is nothing."""
+    told = "\n".join(_text_of(part) for part in result.content)
+    if any(isinstance(part, TextContent) and part.text for part in result.content):
+        return Outcome(not result.is_error, cut(told, most_bytes))
+    if result.structured_content is not None:
+        return Outcome(not result.is_error, cut(orjson.dumps(result.structured_content).decode(), most_bytes))
+    return Outcome(False, cut(told, most_bytes) or EMPTY)
+
+
+def _text_of(part: object) -> str:
+    match part:
+        case TextContent(text=text):
+            return text
+        case ImageContent():
+            return "[image left out]"
+        case AudioContent():
+            return "[audio left out]"
+        case EmbeddedResource() | ResourceLink():
+            return "[resource left out]"
+        case _:
+            return "[part left out]"
