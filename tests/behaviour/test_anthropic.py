@@ -154,6 +154,23 @@ async def test_the_model_thinks_only_where_it_is_asked_to(chain: Chain, client: 
     assert [calls_of(chain, model)[0]["body"]["think"] for model in (thinking, silent)] == [True, False]
 
 
+async def test_an_agent_s_side_call_for_a_title_is_answered_in_its_form_and_without_thinking(
+    chain: Chain, client: Client
+) -> None:
+    """As Claude Code 2.1 was seen to make it, beside its first question; its effort is for those that think."""
+    model = scripted("thinker").name
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+    system = [{"type": "text", "text": "x-anthropic-billing-header: cc"}, {"type": "text", "text": "Write a title"}]
+    config = {"effort": "high", "format": {"type": "json_schema", "schema": schema}}
+    answer = await client.ask(PATH, asking(model, system=system, tools=[], output_config=config, stream=True))
+    (call,) = calls_of(chain, model)
+
+    assert (call["body"]["think"], call["body"]["format"]) == (False, schema)
+    assert "tools" not in call["body"]
+    assert json.loads("".join(one["delta"]["text"] for one in answer.data if "text" in one.get("delta", {})))["title"]
+    assert types_of(answer)[-1] == "message_stop"
+
+
 async def test_counting_asks_no_model_and_says_what_an_answer_begins_with(chain: Chain, client: Client) -> None:
     """Bugs 6, 7."""
     model = scripted("tooler", tokens=3).name
