@@ -14,9 +14,10 @@ from tests.chain import Chain
 from tests.client_environment import node, packages
 from tests.clients.calls import PNG
 from tests.clients.outcome import Row
-from tests.clients.programs import Making, beside_each_other, made
+from tests.clients.programs import AT_MOST, Making, beside_each_other, made
 from tests.eventually import eventually
 
+pytestmark = AT_MOST
 HERE: Final = Path(__file__).parent
 CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 CITY_SAID: Final = {"city": "Reykjavík", "people": 3}

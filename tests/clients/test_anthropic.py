@@ -15,9 +15,10 @@ from tests.chain import Chain
 from tests.client_environment import environment_of, node, packages
 from tests.clients.calls import PNG
 from tests.clients.outcome import Row
-from tests.clients.programs import Making, beside_each_other, made
+from tests.clients.programs import AT_MOST, Making, beside_each_other, made
 from tests.eventually import eventually
 
+pytestmark = AT_MOST
 HERE: Final = Path(__file__).parent
 CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}, "people": {"type": "integer"}}}
 CLOCK: Final = {"name": "clock", "description": "Tell the time", "input_schema": CITY}

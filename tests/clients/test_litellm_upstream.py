@@ -56,7 +56,7 @@ def asked(model: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    command = environment_of("litellm_proxy").with_name("litellm")
+    python = environment_of("litellm_proxy")
     folder, port = tmp_path_factory.mktemp("stage"), free_port()
     with ExitStack() as stack:
         simulator = Server(
@@ -65,7 +65,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         stack.callback(simulator.stop)
         configuration, log = folder / "litellm.yaml", folder / "litellm.log"
         configuration.write_text(litellm_configuration(simulator.url))
-        started = [str(command), "--config", str(configuration), "--host", "127.0.0.1", "--port", str(port)]
+        started = [
+            str(python),
+            str(python.with_name("litellm")),
+            "--config",
+            str(configuration),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         child = stack.enter_context(process(started, log=log, cwd=folder, environ={**clean_environ(), **ENVIRON}))
         wait_for_answer(f"http://127.0.0.1:{port}/health/liveliness", child, log, within_s=START_S)
         (folder / "key").write_text("sk-1234")

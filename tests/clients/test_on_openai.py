@@ -13,8 +13,9 @@ from tests.chain import Chain
 from tests.client_environment import environment_of
 from tests.clients.openai_cases import CASES, WRONG, Case, facts
 from tests.clients.outcome import Row
-from tests.clients.programs import Making, beside_each_other, made
+from tests.clients.programs import AT_MOST, Making, beside_each_other, made
 
+pytestmark = AT_MOST
 HERE: Final = Path(__file__).parent
 PROGRAMS: Final = {
     "langchain-openai": "langchain_openai_calls.py",

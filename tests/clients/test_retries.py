@@ -20,13 +20,15 @@ from tests.behaviour.keys_on_disk import KeysOnDisk, bearer, id_of
 from tests.chain import Chain, running_chain
 from tests.client_environment import environment_of, node, packages
 from tests.clients.outcome import Row
+from tests.clients.programs import AT_MOST
 from tests.eventually import soon
 from tests.reader import Client
 
+pytestmark = AT_MOST
 HERE: Final = Path(__file__).parent
 HELLO: Final = [{"role": "user", "content": "hello"}]
 TOKENS: Final = 5
-REFUSED_WITHIN_S: Final = 40.0
+REFUSED_WITHIN_S: Final = 50.0
 REFUSALS: Final = {"one answer at a time": Code.CONCURRENCY_LIMITED, "the line is full": Code.OVERLOADED}
 """In this order each client meets them: 429 and 503, with Retry-After."""
 
