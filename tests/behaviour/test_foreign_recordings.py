@@ -40,6 +40,10 @@ def _joined(parts: list[dict[str, Any]], name: str) -> str:
     return "".join(part.get(name) or "" for part in parts)
 
 
+def _deltas(said: list[dict[str, Any]], kind: str) -> str:
+    return _joined([one for one in said if one["type"] == kind], "delta")
+
+
 def of_chat(said: list[dict[str, Any]]) -> Said:
     choices = [one["choices"][0] for one in said if one.get("choices")]
     deltas = [choice["delta"] for choice in choices]
@@ -50,16 +54,13 @@ def of_chat(said: list[dict[str, Any]]) -> Said:
 
 
 def of_responses(said: list[dict[str, Any]]) -> Said:
-    deltas: dict[str, str] = {"response.output_text.delta": "", "response.reasoning_summary_text.delta": ""}
-    for one in said:
-        if one["type"] in deltas:
-            deltas[one["type"]] += one["delta"]
+    text, thinking = (_deltas(said, f"response.{kind}.delta") for kind in ("output_text", "reasoning_summary_text"))
     items = [one["item"] for one in said if one["type"] == "response.output_item.done"]
     calls = [(item["name"], json.loads(item["arguments"])) for item in items if item["type"] == "function_call"]
     last = said[-1]["response"]
     finish = None if last["status"] == "failed" else _FINISHES[last["status"]]
     assert (said[-2]["type"] == "error") is (finish is None)
-    return Said(*deltas.values(), calls, "tool_calls" if finish == "stop" and calls else finish)
+    return Said(text, thinking, calls, "tool_calls" if finish == "stop" and calls else finish)
 
 
 def of_messages(said: list[dict[str, Any]]) -> Said:
@@ -74,13 +75,9 @@ def of_messages(said: list[dict[str, Any]]) -> Said:
 
 
 def of_ui(said: list[dict[str, Any]]) -> Said:
-    texts = {"text-delta": "", "reasoning-delta": ""}
-    for one in said:
-        if one["type"] in texts:
-            texts[one["type"]] += one["delta"]
     calls = [(one["toolName"], one["input"]) for one in said if one["type"] == "tool-input-available"]
     finish = None if said[-1]["type"] == "error" else _FINISHES[said[-1]["finishReason"]]
-    return Said(*texts.values(), calls, finish)
+    return Said(_deltas(said, "text-delta"), _deltas(said, "reasoning-delta"), calls, finish)
 
 
 READ: Final[dict[str, Callable[[list[dict[str, Any]]], Said]]] = {
