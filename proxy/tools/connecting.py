@@ -12,6 +12,7 @@ import structlog
 from mcp.client.streamable_http import streamable_http_client
 
 from proxy.config.tool_servers import ToolServerConfig
+from proxy.tools.bounded_http import BoundedHttp
 from proxy.tools.process import ToolProcess, environ_of
 
 CONNECT_S: Final = 10.0
@@ -117,8 +118,9 @@ class HttpConnection:
 async def _over_http(config: ToolServerConfig) -> AsyncIterator[Any]:
     headers = {name: os.environ.get(variable, "") for name, variable in config.headers_from.items()}
     timeout = httpx2.Timeout(CONNECT_S, read=config.timeout_s + CONNECT_S)
+    bounded = BoundedHttp(httpx2.AsyncHTTPTransport(trust_env=False))
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http,
+        httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False, transport=bounded) as http,
         streamable_http_client(config.url, http_client=http) as streams,
     ):
         yield streams

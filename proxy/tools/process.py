@@ -11,16 +11,18 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import jsonrpc_message_adapter
+from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 
 from services.runtime.tasks import Tasks
 
 LINE_BYTES: Final = 8 << 20
 """Of one message: a picture has room, for it is left out only when it has been read."""
+MOST_ASKED: Final = 64
+"""Requests of its own that wait for an answer: one that asks on and reads none would fill the memory."""
 ERROR_LINE_BYTES: Final = 4096
 POLITE_S: Final = 2.0
 """Between the end of its stdin, SIGTERM and SIGKILL: what the protocol asks for."""
@@ -37,24 +39,33 @@ class Messages:
     def __init__(self, stream: asyncio.StreamReader, ended: Callable[[], None]) -> None:
         self._stream = stream
         self._ended = ended
+        self._asked = 0
+
+    def answered(self) -> None:
+        """A request of its own was answered."""
+        self._asked -= 1
 
     async def receive(self) -> SessionMessage | Exception:
         """Return the next message; what is none is an exception, and no secret of it is kept.
 
         Raises:
-            anyio.EndOfStream: the process closed its stdout, or wrote a line that is too long.
+            anyio.EndOfStream: the process closed its stdout, wrote a line that is too long, or asks without end.
         """
+        await asyncio.sleep(0)  # a line that is at hand takes no turn of the loop: many would hold up every stream
         try:
             line = await self._stream.readline()
         except (ValueError, ConnectionError):  # ValueError: longer than LINE_BYTES
             line = b""
         if not line.endswith(b"\n"):
-            self._ended()
-            raise anyio.EndOfStream
+            self._end()
         try:
-            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
         except ValueError:
             return ValueError("not JSON-RPC")
+        self._asked += isinstance(message, JSONRPCRequest)
+        if self._asked > MOST_ASKED:
+            self._end()
+        return SessionMessage(message)
 
     async def aclose(self) -> None:
         """Nothing is held: the process is ended by its owner."""
@@ -76,12 +87,21 @@ class Messages:
     ) -> None:
         """Hold nothing."""
 
+    def _end(self) -> NoReturn:
+        self._ended()
+        raise anyio.EndOfStream
+
 
 class Requests:
-    """What a process is told."""
+    """What a process is told.
 
-    def __init__(self, stream: asyncio.StreamWriter) -> None:
+    Args:
+        answered: is told of each answer to a request of the process's own.
+    """
+
+    def __init__(self, stream: asyncio.StreamWriter, answered: Callable[[], None]) -> None:
         self._stream = stream
+        self._answered = answered
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message, and wait while the process takes none.
@@ -95,6 +115,8 @@ class Requests:
             await self._stream.drain()
         except (OSError, RuntimeError):
             raise anyio.ClosedResourceError from None
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self._answered()
 
     async def aclose(self) -> None:
         """Nothing is held: the process is ended by its owner."""
@@ -154,7 +176,8 @@ class ToolProcess:
         assert process.stdout is not None
         assert process.stderr is not None
         self._tasks.spawn(self._read_errors(process.stderr), f"stderr of {self._command[0]}")
-        return Messages(process.stdout, self._ended), Requests(process.stdin)
+        messages = Messages(process.stdout, self._says_no_more)
+        return messages, Requests(process.stdin, messages.answered)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -181,12 +204,23 @@ class ToolProcess:
         await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S)
 
     def hurry(self) -> None:
-        """Let it have little time for its end: who runs it ends, too."""
+        """Let it have little time for its end: who runs it ends, too, or it is of no use any more."""
         self._in_a_hurry = True
+        self._close_stdin()
 
     def kill(self) -> None:
         """Kill it and whom it has started, without waiting."""
         self._signal(signal.SIGKILL)
+
+    def _says_no_more(self) -> None:
+        self.hurry()
+        self._ended()
+
+    def _close_stdin(self) -> None:
+        """Close it, whatever of it is unread: who waits for it to be taken waits no more."""
+        stdin = None if self._process is None else self._process.stdin
+        if stdin is not None and not stdin.transport.is_closing():
+            stdin.transport.abort()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

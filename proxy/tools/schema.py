@@ -5,7 +5,7 @@ take for ever: `pattern` is the tool's own to check.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError
@@ -24,8 +24,24 @@ def _unchecked(*_: object) -> Iterator[Any]:
     return iter(())
 
 
+def _unless_expressions(keyword: str) -> Callable[..., Iterator[Any]]:
+    """Return a keyword's check that leaves off beside `patternProperties`, whose expressions it would run."""
+    check = Draft202012Validator.VALIDATORS[keyword]
+
+    def checked(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+        return iter(()) if "patternProperties" in schema else check(validator, value, instance, schema)
+
+    return checked
+
+
 _Validator: Final = extend(  # type: ignore[no-untyped-call]  # the stubs do not say what it takes
-    Draft202012Validator, {"pattern": _unchecked, "patternProperties": _unchecked}
+    Draft202012Validator,
+    {
+        "pattern": _unchecked,
+        "patternProperties": _unchecked,
+        "additionalProperties": _unless_expressions("additionalProperties"),
+        "unevaluatedProperties": _unchecked,  # it would look for expressions in every schema that counts here
+    },
 )
 _NOTHING_FETCHED: Final[Registry[Any]] = Registry()
 

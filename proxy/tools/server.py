@@ -12,9 +12,8 @@ from typing import Any, Final
 import structlog
 from mcp import Client, MCPError
 from mcp.types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    METHOD_NOT_FOUND,
+    CONNECTION_CLOSED,
+    INVALID_REQUEST,
     CallToolResult,
     Implementation,
     PaginatedRequestParams,
@@ -38,8 +37,10 @@ PING_S: Final = 5.0
 """A server with other calls in it, of which one was given up, and which answers no ping for so long, hangs."""
 GIVEN_UP: Final = "given up"
 """How a life ends that we end, since a call in it was given up: it is begun again at once."""
-_ANSWERS: Final = frozenset({INVALID_PARAMS, METHOD_NOT_FOUND, INTERNAL_ERROR})
-"""Errors of a server that is there."""
+MAX_PAGES: Final = 64
+"""Of a server's list of tools; what is behind is not looked for."""
+_LOST: Final = ((CONNECTION_CLOSED, "Connection closed"), (INVALID_REQUEST, "Session terminated"))
+"""What the package says of a server that is gone, or has forgotten us; a server's own errors may have any code."""
 _AWAY: Final = Outcome(False, "Not run: the tool's server is not there now.")
 _DIED: Final = Outcome(False, "The tool's server ended before the tool had answered.")
 _NONSENSE: Final = Outcome(False, "The tool answered what is no result of a tool.")
@@ -57,6 +58,7 @@ class _Life:
     connection: Connection
     client: Client
     calls: int = 0
+    has_given_up: bool = False
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -194,7 +196,7 @@ class ToolServer:
         try:
             result = await life.client.session.call_tool(tool, dict(arguments), allow_input_required=True)
         except MCPError as exc:
-            if exc.code in _ANSWERS:
+            if not _is_lost(exc):
                 return Outcome(False, cut(f"The tool failed: {exc.message}", self.config.result_bytes)), CallEnd.ERROR
             self._end(life)
             return _DIED, CallEnd.DIED
@@ -202,6 +204,7 @@ class ToolServer:
             return _NONSENSE, CallEnd.ERROR
         finally:
             life.calls -= 1
+            self._end_given_up(life)
         if not isinstance(result, CallToolResult):
             return _ASKS, CallEnd.ERROR
         outcome = outcome_of(result, self.config.result_bytes)
@@ -210,17 +213,25 @@ class ToolServer:
     async def _see_it_stop(self, life: _Life, asking: "asyncio.Task[Any]") -> None:
         """End the process of a call that was given up, unless others are in it and it lives."""
         await asyncio.wait({asking})
-        if life.calls == 0 and life.connection.has_process:
-            self._end(life, GIVEN_UP)
+        life.has_given_up = True
+        if self._end_given_up(life):
             return
         try:
             async with asyncio.timeout(PING_S):
                 await life.client.session.send_ping()
         except MCPError as exc:
-            if exc.code not in _ANSWERS:
+            if _is_lost(exc):
                 self._end(life)
         except TimeoutError:
             self._end(life, "hangs")
+            life.connection.hurry()
+
+    def _end_given_up(self, life: _Life) -> bool:
+        """End a process in which a call was given up, once no other is in it: what was given up may run on."""
+        is_due = life.has_given_up and life.calls == 0 and life.connection.has_process
+        if is_due:
+            self._end(life, GIVEN_UP)
+        return is_due
 
 
 def _name_of(exc: Exception) -> str:
@@ -231,11 +242,16 @@ def _name_of(exc: Exception) -> str:
 
 
 async def _listed(client: Client) -> dict[str, ListedTool]:
-    """Return all tools that a server lists, by name."""
+    """Return the tools that a server lists, by name."""
     tools, cursor = dict[str, ListedTool](), None
-    while True:
+    for _ in range(MAX_PAGES):
         page = await client.session.list_tools(params=PaginatedRequestParams(cursor=cursor))
         tools.update((tool.name, tool) for tool in page.tools)
         cursor = page.next_cursor
         if cursor is None:
-            return tools
+            break
+    return tools
+
+
+def _is_lost(exc: MCPError) -> bool:
+    return (exc.code, exc.message) in _LOST

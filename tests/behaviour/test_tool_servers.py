@@ -13,7 +13,7 @@ from tests.behaviour.connections import calls_of, sample
 from tests.behaviour.script import scripted
 from tests.chain import Chain, running_chain
 from tests.eventually import eventually, soon
-from tests.proxy.tools.test_servers import alive, pid_in
+from tests.proxy.tools.stage import alive, pid_in
 from tests.reader import Answer, Client
 
 START_S: Final = 30.0

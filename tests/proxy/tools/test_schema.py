@@ -55,6 +55,20 @@ def test_wrong_arguments_are_told_to_the_model(arguments: dict[str, Any], said: 
     assert wrong_with(arguments, TOWN) == said
 
 
+@pytest.mark.parametrize("rest", ["additionalProperties", "unevaluatedProperties"])
+def test_no_expression_runs_to_find_the_properties_that_are_left(rest: str) -> None:
+    """It would take for ever; the tool checks that itself."""
+    schema = {"patternProperties": {"^(a+)+$": {}}, rest: False}
+
+    assert wrong_with({"a" * 60 + "!": 1}, schema) is None
+
+
+def test_a_property_that_no_schema_names_is_wrong_where_none_may_be() -> None:
+    told = wrong_with({"b": 1}, {"properties": {"a": {}}, "additionalProperties": False})
+
+    assert told == "Wrong arguments: $: Additional properties are not allowed ('b' was unexpected)"
+
+
 def test_words_about_arguments_are_bounded() -> None:
     told = wrong_with({"town": ["x" * 5000]}, TOWN)
 

@@ -7,9 +7,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,64 +17,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.config.tool_servers import ToolServerConfig
-from proxy.tools.call_end import CallEnd
-from proxy.tools.servers import ToolServers
 from proxy.tools.tool import Outcome
-from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code
 from tests.eventually import soon
 from tests.ports import free_port
 from tests.proxy.stage import turns
+from tests.proxy.tools.stage import START_S, Stage, alive, pid_in, running
 
 PROGRAM = (sys.executable, "-m", "tests.proxy.tools.tool_program")
-START_S = 20.0
 AWAY = "Not run: the tool's server is not there now."
-
-
-class Counted:
-    """What was counted."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[tuple[str, str]] = Counter()
-        self.there: dict[str, bool] = {}
-
-    def tool_called(self, tool: str, end: CallEnd, _seconds: float) -> None:
-        self.calls[tool, end.value] += 1
-
-    def tool_server_is_there(self, server: str, *, there: bool) -> None:
-        self.there[server] = there
-
-
-class Stage:
-    """Servers of tools that run, and what was counted of them."""
-
-    def __init__(self, *configs: ToolServerConfig) -> None:
-        self.counted = Counted()
-        self.servers = ToolServers(configs, self.counted)
-        self._tasks = Tasks()
-
-    async def call(self, tool: str, **arguments: Any) -> Outcome:
-        return await self.servers.call(tool, arguments)
-
-    def calling(self, tool: str, **arguments: Any) -> "asyncio.Task[Outcome]":
-        return self._tasks.spawn(self.call(tool, **arguments), f"a call of {tool}")
-
-    def offered(self) -> set[str]:
-        return {tool.name for tool in self.servers.offer(None, demanded=False)}
-
-    async def is_there(self, *tools: str) -> None:
-        await soon(lambda: set(tools) <= self.offered(), f"{tools} are offered", within_s=START_S)
-
-
-@asynccontextmanager
-async def running(*configs: ToolServerConfig, wait_for: tuple[str, ...]) -> AsyncIterator[Stage]:
-    stage = Stage(*configs)
-    stage.servers.start()
-    try:
-        await stage.is_there(*wait_for)
-        yield stage
-    finally:
-        await stage.servers.close()
 
 
 def program(
@@ -83,19 +33,6 @@ def program(
 ) -> ToolServerConfig:
     env = {"TOOL_PROGRAM": how, "TOOL_PROGRAM_MARKS": str(marks)}
     return ToolServerConfig("program", tools, command=PROGRAM, timeout_s=timeout_s, env=env, **more)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that is only to be waited for does not."""
-    with suppress(FileNotFoundError):
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    return False
-
-
-async def pid_in(mark: Path) -> int:
-    """Return who wrote its pid there, once it has."""
-    await soon(lambda: mark.exists() and mark.read_text(), "the tool runs")
-    return int(mark.read_text())  # noqa: ASYNC240 it is a moment's
 
 
 async def test_a_call_comes_to_the_text_of_its_result_whatever_else_is_in_it() -> None:
