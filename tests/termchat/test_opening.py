@@ -1,10 +1,12 @@
 """services/termchat/opening.py, as `sluice --conversation` is used."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.termchat.piped import run
+from tests.chain import Chain
+from tests.termchat.piped import run, sluice
 from tests.termchat.scripted_gateway import HELLO, plain, scripted
 
 ID = "cv_" + "A" * 26
@@ -40,6 +42,18 @@ async def test_a_question_goes_on_with_what_the_gateway_keeps(which: str, parent
     sent = json.loads(gateway.bodies[-1])
     assert (sent["conversation_id"], sent["message"], sent["parent"]) == (ID, "and?", parent)
     assert "messages" not in sent
+
+
+def test_what_was_said_in_a_kept_conversation_is_known_to_the_next_run(chain: Chain, tmp_path: Path) -> None:
+    gateway = chain.another_gateway(DATABASE=f"sqlite:///{tmp_path / 'conversations.db'}")
+    model = "sim:tokens=3,seed=71"
+    first = sluice("--conversation", "new", "--model", model, "one", url=gateway.url)
+    second = sluice("--conversation", "last", "two", url=gateway.url)
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    told = chain.calls(model)[-1]["body"]["messages"]
+    assert [one["role"] for one in told] == ["system", "user", "assistant", "user"]
+    assert [told[1]["content"], told[2]["content"], told[3]["content"]] == ["one", first.out.rstrip("\n"), "two"]
 
 
 async def test_one_that_is_not_there_is_said_and_nothing_is_asked() -> None:
