@@ -1,6 +1,7 @@
 """What a model says to a request: reasoning, text, tool calls, in pieces of some tokens each; no clock."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from random import Random
@@ -35,6 +36,7 @@ NO_TOOLS: Final = "No tools were offered; nothing to call."
 AFTER_RESULT: Final = "It is 4 degrees and raining in the capital."
 SHOWN: Final = "Pictures in the last message: {count}."
 JSON_ANSWER: Final = {"city": "Oslo", "days": [1, 2, 3]}
+_SHOWN_EXAMPLE: Final = re.compile(r"""e\.g\.,? ["']([^"']+)["']""")
 CALL_TOKENS: Final = 20  # a recorded call of two arguments
 THOUGHT_SEED: Final = 1_000_003  # reasoning and text of one seed are not the same words
 _SAMPLES: Final[Mapping[str, Any]] = {
@@ -97,11 +99,16 @@ def thoughts(n: int, seed: int, size: int = 0) -> list[str]:
 
 
 def example(schema: Any) -> Any:
-    """Return a value that a JSON schema allows, as far as type, enum, properties and items say."""
+    """Return a value that a JSON schema allows, as far as type, enum, properties and items say.
+
+    A text that its description gives as an example is taken: a real tool can do something with it.
+    """
     if not isinstance(schema, dict):
         return _SAMPLES["string"]
     if schema.get("enum"):
         return schema["enum"][0]
+    if schema.get("type") == "string" and (shown := _SHOWN_EXAMPLE.search(str(schema.get("description", "")))):
+        return shown[1]
     properties = schema.get("properties")
     if isinstance(properties, dict):
         return {name: example(part) for name, part in properties.items()}

@@ -12,7 +12,7 @@ from services.simulator.prose import prose
 from services.simulator.recordings import load_all
 from services.simulator.script import Script
 from services.simulator.simulator import Simulator
-from services.simulator.speech import AFTER_RESULT, STORY, thoughts
+from services.simulator.speech import AFTER_RESULT, STORY, example, thoughts
 from services.simulator.steps import Line, MakerStep, Wait
 from services.simulator.validation import Ask
 from tests.simulator.reader import HELLO, Seen, ask, chat, generate, post
@@ -203,6 +203,15 @@ async def test_each_offered_tool_is_called_with_arguments_that_its_schema_allows
         {"index": 1, "name": "pay", "arguments": {"to": "bob", "sums": [1.5]}},
     ]
     assert all(call["id"].startswith("call_") and len(call["id"]) == 13 for call in calls)
+
+
+def test_an_example_in_a_text_s_description_is_taken() -> None:
+    zone = {"type": "string", "description": "IANA timezone name (e.g., 'America/New_York', 'Europe/London')."}
+
+    assert example({"type": "object", "properties": {"timezone": zone, "of": {"type": "string"}}}) == {
+        "timezone": "America/New_York",
+        "of": "Reykjavík",
+    }
 
 
 async def test_calls_come_in_as_many_rounds_as_are_wanted_each_with_the_next_tool(simulator: Simulator) -> None:
