@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.upstream.breaker import FAILURES_IN_A_ROW, State
 from proxy.upstream.retry_budget import FEWEST
+from services.runtime.tasks import Tasks
 from tests.behaviour.several_servers import (
     ASK,
     KEY,
@@ -328,3 +330,34 @@ async def test_a_server_whose_list_says_that_its_model_knows_no_tools_is_passed_
 
         assert [one.end["served_by"]["server"] for one in (with_tools, without)] == [answers, "gpu"]
         assert len(scene.gpu.questions()) == 1 + (answers == "gpu")
+
+
+async def test_where_a_server_may_be_tried_again_one_stream_tries_and_its_first_token_lets_all_others_in(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext]
+) -> None:
+    """U15, U16: while it is waited for nobody else is sent there, and who leaves frees the try."""
+    more, tasks = "[breaker]\nopen_s = 0.2\n[defaults]\npermits = 32", Tasks()
+    async with a_scene(tmp_path, certificate, gpu=BUSY, groq=spoken("y"), more=more) as scene:
+        while len(scene.gpu.questions()) < FAILURES_IN_A_ROW:
+            await scene.ask()
+        scene.gpu.answer = None
+        circuit = scene.proxy.service.metrics.circuit.labels("gpu", "m")
+        await soon(
+            lambda: [one.value for family in circuit.collect() for one in family.samples] == [State.HALF_OPEN],
+            "somebody may try",
+        )
+        trying = tasks.spawn(scene.ask(), "the one that tries")
+        await soon(lambda: scene.gpu.open == 1, "it is asked")
+        others = await asyncio.gather(*(scene.ask() for _ in range(20)))
+        tried = len(scene.gpu.questions()) - FAILURES_IN_A_ROW
+        trying.cancel()
+        await soon(lambda: scene.gpu.open == 0, "it has left")
+        scene.gpu.answer = ollama_spoken("x")
+        async with asyncio.timeout(20):
+            while (await scene.ask()).end["served_by"]["server"] != "gpu":
+                pass  # the try is free as soon as its call is closed
+        back = [(await scene.ask()).end["served_by"]["server"] for _ in range(3)]
+        await tasks.close()
+
+    assert {answer.end["served_by"]["server"] for answer in others} == {"groq"}
+    assert (tried, back) == (1, ["gpu", "gpu", "gpu"])
