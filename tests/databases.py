@@ -24,6 +24,10 @@ class Database(Protocol):
         """Run a statement; return its rows as lines, their columns parted by ``|``."""
         ...
 
+    def refusing_writes(self) -> contextlib.AbstractContextManager[None]:
+        """Let it be read, and take no writes, until the block ends."""
+        ...
+
 
 @dataclass(frozen=True)
 class SqliteFile:
@@ -40,6 +44,14 @@ class SqliteFile:
         """Run a statement as an operator does."""
         with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection, connection:
             return "\n".join("|".join(map(str, row)) for row in connection.execute(statement))
+
+    @contextlib.contextmanager
+    def refusing_writes(self) -> Iterator[None]:
+        """Be another writer that takes its time."""
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=10)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
 
 @contextlib.contextmanager

@@ -83,6 +83,15 @@ class PostgresServer:
         options = ["-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "sluice", "-d", "postgres"]
         return self._run("psql", *options, "-c", statement).strip()
 
+    @contextlib.contextmanager
+    def refusing_writes(self) -> Iterator[None]:
+        """Be read-only, as one is that stands by for another."""
+        for statement in ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"):
+            self.ask(statement)
+        yield
+        for statement in ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"):
+            self.ask(statement)
+
     def _answers(self) -> bool:
         found = subprocess.run(
             [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False, **self._as

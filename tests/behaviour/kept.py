@@ -27,12 +27,12 @@ async def rows_of(client: Client, conversation: str) -> list[dict[str, Any]]:
     return list((await asked(client, "GET", f"{HERE}/{conversation}/messages"))["messages"])
 
 
-async def settled(client: Client, conversation: str, *, within_s: float = SETTLED_S) -> list[dict[str, Any]]:
-    """Return the rows once none streams."""
+async def settled(client: Client, conversation: str, *, count: int = 2) -> list[dict[str, Any]]:
+    """Return the rows once there are as many, and none streams."""
 
     async def rows() -> list[dict[str, Any]] | None:
         found = await rows_of(client, conversation)
-        return None if any(row["status"] == "streaming" for row in found) else found
+        return None if len(found) < count or any(row["status"] == "streaming" for row in found) else found
 
-    found: list[dict[str, Any]] = await soon_told(rows, "no row streams", within_s=within_s)
+    found: list[dict[str, Any]] = await soon_told(rows, "no row streams", within_s=SETTLED_S)
     return found

@@ -11,7 +11,7 @@ import pytest
 from tests.behaviour.kept import HERE, asked, new_conversation, rows_of, settled
 from tests.behaviour.script import Scripted, scripted
 from tests.chain import Chain, running_chain
-from tests.databases import running_database
+from tests.databases import Database, running_database
 from tests.eventually import soon_told
 from tests.machine import needs
 from tests.reader import Answer, Client
@@ -22,11 +22,16 @@ SLOW: Final = 50
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs("postgres"))])
-def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     with running_database(request.param) as database:
-        gateway = {"DATABASE": database.url, "HISTORY_CHARS": "4000"}
-        with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
-            yield chain
+        yield database
+
+
+@pytest.fixture(scope="module")
+def chain(database: Database) -> Iterator[Chain]:
+    gateway = {"DATABASE": database.url, "HISTORY_CHARS": "4000"}
+    with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
+        yield chain
 
 
 @pytest.fixture
@@ -167,6 +172,23 @@ async def test_an_answer_that_failed_is_kept_with_its_text_and_its_code(client: 
     assert answer.end["stored"] is True
     row = (await rows_of(client, conversation))[-1]
     assert (row["status"], row["error"]["code"], row["content"]) == ("failed", answer.reason, answer.text)
+
+
+async def test_a_database_that_takes_no_writes_fails_no_answer_and_has_all_of_them_afterwards(
+    chain: Chain, client: Client, database: Database
+) -> None:
+    """L16: the next message goes with what was said before, though that is in no row yet."""
+    conversation, models = await new_conversation(client), [scripted(), scripted()]
+    with database.refusing_writes():
+        answers = [await answered(client, conversation, model, message="hi") for model in models]
+        stored_meanwhile = await rows_of(client, conversation)
+
+    rows = await settled(client, conversation, count=4)
+    assert [answer.end and answer.end["stored"] for answer in answers] == [False, False]
+    assert stored_meanwhile == []
+    assert [row["content"] for row in rows] == ["hi", models[0].text, "hi", models[1].text]
+    (call,) = chain.calls(models[1].name)
+    assert [message["content"] for message in call["body"]["messages"]] == ["hi", models[0].text, "hi"]
 
 
 async def test_what_is_refused_before_its_stream_leaves_nothing(client: Client) -> None:

@@ -82,7 +82,7 @@ async def test_who_listens_is_let_go_when_its_gateway_stops(two: Two) -> None:
 
 
 async def test_of_a_gateway_that_dies_another_one_keeps_the_answers(two: Two, client: Client) -> None:
-    """One goes on and is followed to its end; one is left by its reader, who cannot say so, and ends."""
+    """L15: one goes on and is followed to its end; one is left by its reader, who cannot say so, and ends."""
     models = {"continue": scripted(tokens=150, rate=50), "cancel": scripted(tokens=2000, rate=50)}
     conversations = {leave: await new_conversation(client) for leave in models}
     shown = {}

@@ -24,7 +24,7 @@ def test_every_page_section_and_case_that_is_referred_to_is_there() -> None:
         ("proxy/app.py", 'PROTOCOL "Ends"', ['PROTOCOL.md, "Ends"']),
         ("proxy/app.py", '(ARCHITECTURE.md,\n# "Nothing of it")', ['ARCHITECTURE.md, "Nothing of it"']),
         ("tests/proxy/test_app.py", '"""C99: nobody wrote it."""', ["C99"]),
-        ("tests/proxy/test_app.py", "cases L6 to L17", ["L15", "L16", "L17"]),
+        ("tests/proxy/test_app.py", "cases L6 to L19", ["L17", "L18", "L19"]),
         ("README.md", "[here](PROTOCOL.md#nowhere)", ["PROTOCOL.md"]),
         ("README.md", "[here](nowhere/at/all)", ["nowhere/at/all"]),
         ("README.md", 'see "No such heading"', ['README.md, "No such heading"']),

@@ -1,3 +1,5 @@
+"""Rows wait for a database that is away, and lose nothing (L16)."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
