@@ -23,6 +23,7 @@ const PROVIDERS = {
   openai: createOpenAI(place),
   compatible: createOpenAICompatible({ name: "sluice", includeUsage: true, supportsStructuredOutputs: true, ...place }),
 };
+const LEAVES_AFTER = 4;
 globalThis.AI_SDK_LOG_WARNINGS = false; // stdout is the answer's
 
 // What useChat keeps in React, kept in an object.
@@ -109,6 +110,18 @@ const HOW = {
     await sent;
     return { ...told(chat, seen), stopped, again };
   },
+  async leave({ provider, model }) {
+    const leaving = new AbortController();
+    const { textStream } = ai.streamText({
+      model: PROVIDERS[provider](model),
+      prompt: "hello",
+      abortSignal: leaving.signal,
+      onError() {},
+    });
+    let pieces = 0;
+    for await (const _ of textStream) if ((pieces += 1) === LEAVES_AFTER) leaving.abort();
+    return { pieces, error: null };
+  },
   async stream({ provider = "anthropic", model, prompt = "hello", tools, ...given }) {
     const errors = [];
     const onError = ({ error }) => errors.push(`${error.name}: ${error.message}`);
@@ -118,8 +131,10 @@ const HOW = {
     if (errors.length) return { error: errors[0], parts };
     return { ...(await said(result)), parts, error: null };
   },
-  async generate({ provider = "anthropic", model, prompt = "hello", tools, ...given }) {
-    return { ...(await said(await ai.generateText({ model: PROVIDERS[provider](model), prompt, tools: made(tools), ...given }))), error: null };
+  async generate({ provider = "anthropic", model, messages, tools, ...given }) {
+    const asked = messages ? { messages } : { prompt: "hello" };
+    const answer = await ai.generateText({ model: PROVIDERS[provider](model), tools: made(tools), ...asked, ...given });
+    return { ...(await said(answer)), error: null };
   },
   async object({ provider = "anthropic", model, schema }) {
     const asked = { model: PROVIDERS[provider](model), prompt: "hello", schema: ai.jsonSchema(schema) };

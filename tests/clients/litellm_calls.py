@@ -14,6 +14,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would fetch its prices
 import litellm
 
 KEY = os.environ.get("API_KEY", "of nobody")
+LEAVES_AFTER = 4
 
 
 def made(url: str, call: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +31,9 @@ def made(url: str, call: dict[str, Any]) -> dict[str, Any]:
             for part in stream:
                 outcome["pieces"] += 1
                 parts.append(part)
+                if call["how"] == "leave" and outcome["pieces"] == LEAVES_AFTER:
+                    stream.close()
+                    return outcome
             _take(litellm.stream_chunk_builder(parts), outcome)
     except Exception as exc:  # noqa: BLE001 what it raises has no base of its own
         outcome["error"] = _told(exc)

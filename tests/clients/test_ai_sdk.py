@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from services.simulator.speech import SHOWN
 from tests.chain import Chain
 from tests.client_environment import node, packages
 from tests.clients.calls import PNG
@@ -24,6 +25,7 @@ CITY_SAID: Final = {"city": "Reykjavík", "people": 3}
 CLOCK: Final = {"type": "function", "function": {"name": "clock", "parameters": CITY}}
 TOOL: Final = {"name": "clock", "schema": CITY}
 PICTURE: Final = {"type": "file", "mediaType": "image/png", "url": f"data:image/png;base64,{PNG}"}
+SEEN: Final = [{"role": "user", "content": [{"type": "file", "mediaType": "image/png", "data": PNG}]}]
 LONG: Final = "sim:tokens=60,rate=60"
 ENDLESS: Final = "sim:tokens=5000,rate=60"
 CALLED: Final = {
@@ -68,7 +70,10 @@ def by_provider(provider: str, seed: int) -> list[Case]:
         ("generateText", "generate", "sim:tokens=8", {}, {"finish": "stop", "output": 9}),
         ("generateText with a tool", "generate", "tooler", tools, called),
         ("generateText of nobody", "generate", "nobody", {}, {"failed": True}),
+        ("generateText with a picture", "generate", "viewer", {"messages": SEEN}, {"text": SHOWN.format(count=1)}),
+        ("generateText of a slow model", "generate", "sim:prefill=1,tokens=3", {}, {"finish": "stop", "output": 4}),
         ("generateObject", "object", "sim", {"schema": CITY}, {"object": CITY_SAID}),
+        ("streamText that is left", "leave", "sim:tokens=5000,rate=100", {}, {"failed": False}),
     ]
     return [
         Case(f"{name}, {provider}", how, _seeded(model, seed + index), {"provider": provider, **fields}, expected)
@@ -121,9 +126,9 @@ CASES: Final = [
         {"messages": 2},
     ),
     Case("a chat that is stopped", "stop", f"{ENDLESS},seed=710", {"id": "stopped-chat-0001"}, {"status": "error"}),
-    *by_provider("anthropic", 711),
-    *by_provider("openai", 721),
-    *by_provider("compatible", 731),
+    *by_provider("anthropic", 720),
+    *by_provider("openai", 740),
+    *by_provider("compatible", 760),
 ]
 Outcomes = dict[str, dict[str, Any]]
 
@@ -162,6 +167,7 @@ def facts(outcome: dict[str, Any]) -> dict[str, Any]:
         "parts": [part["type"] for part in message.get("parts", [])],
         "output": usage.get("outputTokens"),
         "finish": outcome.get("finish"),
+        "text": outcome.get("text"),
         "inputs": [call["input"] for call in outcome.get("calls") or []],
         "object": outcome.get("object"),
         "failed": outcome.get("error") is not None,
@@ -206,6 +212,14 @@ def test_a_stop_by_name_stops_the_model_and_is_said(outcomes: Outcomes, chain: C
     assert (outcome["stopped"], outcome["again"]) == (202, 204)
     assert outcome["error"] == "The answer was stopped."
     assert _text(outcome["message"])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.how == "leave"], ids=lambda case: case.name)
+def test_who_leaves_a_stream_stops_its_model(case: Case, outcomes: Outcomes, chain: Chain) -> None:
+    assert outcomes[case.name]["pieces"] >= 4
+    eventually(lambda: chain.calls(case.model)[-1]["left_at"], "the model server saw it")
+
+    assert chain.calls(case.model)[-1]["tokens"] < 1000
 
 
 @pytest.mark.parametrize(

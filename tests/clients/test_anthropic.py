@@ -117,7 +117,7 @@ CASES: Final = [
     *_both("an unknown model", "nobody", {"class": "NotFoundError", "status": 404, "type": "not_found_error"}),
     *_both("a forced tool among several", "sim", {"status": 400}, 0, tools=[CLOCK, CLOCK], tool_choice={"type": "any"}),
     *[Case(name, "whole", "sim", fields, BAD_REQUEST, 0) for name, fields in BAD.items()],
-    *_both("a full model server", "sim:status=503", {"status": 529, "type": "overloaded_error"}, 6),
+    Case("a full model server, whole", "whole", "sim:status=503", {}, {"status": 529, "type": "overloaded_error"}, 3),
     *_broken("an error in the stream", "sim:tokens=9,fault=error,at=3"),
     *_broken("cut short", "sim:tokens=9,fault=truncate,at=3"),
     Case("left in the middle", "leave", "sim:tokens=5000,rate=100", {}, {"class": None}),

@@ -14,6 +14,7 @@ from tests.client_environment import environment_of
 from tests.clients.openai_cases import CASES, WRONG, Case, facts
 from tests.clients.outcome import Row
 from tests.clients.programs import AT_MOST, Making, beside_each_other, made
+from tests.eventually import eventually
 
 pytestmark = AT_MOST
 HERE: Final = Path(__file__).parent
@@ -27,14 +28,15 @@ LEFT_OUT: Final = {"not offered", "thinking"}
 """LangChain cannot be made to ask for several answers by chance, nor shows what other servers' models think."""
 
 
+CANNOT_LEAVE: Final = "litellm-old"
+"""What it gives to iterate over cannot be closed: it reads to the end."""
+
+
 def asked_of(client: str) -> list[Case]:
     """Return the cases of a client."""
     apis = ("chat",) if client.startswith("litellm") else ("chat", "responses")
-    return [
-        case
-        for case in CASES
-        if case.api in apis and case.how in {"whole", "stream"} and case.name not in {*LEFT_OUT, *WRONG}
-    ]
+    ways = {"whole", "stream"} if client == CANNOT_LEAVE else {"whole", "stream", "leave"}
+    return [case for case in CASES if case.api in apis and case.how in ways and case.name not in {*LEFT_OUT, *WRONG}]
 
 
 PAIRS: Final = [(client, case) for client in PROGRAMS for case in asked_of(client)]
@@ -52,9 +54,13 @@ def making(chain: Chain) -> Iterator[Making]:
 
 def asked(client: str, case: Case) -> dict[str, Any]:
     """Return a call in the form of a chat, whatever API it is to go by."""
-    seed = 10_000 + 1000 * list(PROGRAMS).index(client) + CASES.index(case)
-    as_chat = Case(case.name, case.model, "chat", case.how, case.fields).asked(seed)
+    as_chat = Case(case.name, case.model, "chat", case.how, case.fields).asked(seed(client, case))
     return {**as_chat, "api": case.api}
+
+
+def seed(client: str, case: Case) -> int:
+    """Return what makes a model that nobody else asks."""
+    return 10_000 + 1000 * list(PROGRAMS).index(client) + CASES.index(case)
 
 
 @pytest.mark.parametrize(("client", "case"), PAIRS, ids=lambda value: getattr(value, "title", value))
@@ -65,3 +71,12 @@ def test_a_call_gives_the_right_message_or_exception(client: str, case: Case, ma
     expected = {name: value for name, value in case.expected.items() if name not in {"code", "exception"}}
 
     assert {**got, **expected} == got, outcome
+
+
+@pytest.mark.parametrize(("client", "case"), [pair for pair in PAIRS if pair[1].how == "leave"], ids=str)
+def test_who_leaves_a_stream_stops_its_model(client: str, case: Case, making: Making, chain: Chain) -> None:
+    making[client].result()
+    model = case.model_name(seed(client, case))
+    eventually(lambda: chain.calls(model)[0]["left_at"], "the model server saw it")
+
+    assert chain.calls(model)[0]["tokens"] < 1000
