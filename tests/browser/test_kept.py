@@ -14,6 +14,7 @@ from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
 from tests.browser.visit import Visit
 from tests.chain import Server
+from tests.eventually import soon
 
 QUICK: Final = scripted(tokens=5).name
 
@@ -48,7 +49,9 @@ class Keeping:
 @pytest.fixture(scope="module")
 def running(up: PageChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeping]:
     database = tmp_path_factory.mktemp("kept") / "conversations.db"
-    gateway = up.chain.another_gateway(DATABASE=f"sqlite:///{database}")
+    proxy = Server("tests.behaviour.tooled_proxy", up.chain.proxy_environ)
+    up.chain.servers.append(proxy)
+    gateway = up.chain.another_gateway(PROXY_URL=proxy.url, TOOLS="*", DATABASE=f"sqlite:///{database}")
     with up.another_page(gateway.url, STORE="yes") as page:
         yield Keeping(gateway, page)
 
@@ -97,6 +100,72 @@ async def test_what_is_asked_is_kept_there_and_found_after_a_reload(desk: Visit,
     ]
     local = await desk.page.evaluate("async () => (await window.sluice.chat.kept.local.everything()).length")
     assert local == 0
+
+
+async def test_two_devices_see_one_list_and_one_conversation(desk: Visit, phone: Visit) -> None:
+    await asked(desk, "seen by both")
+    await phone.page.locator(".entry .open").click()
+    await expect(phone.page.locator(".question .plain")).to_have_text(["seen by both"])
+
+    await asked(phone, "from the other side")
+
+    await expect(desk.page.locator(".question .plain")).to_have_text(["seen by both", "from the other side"])
+    await desk.finished()
+    assert (await desk.record())["text"] == (await phone.record())["text"]
+    await desk.page.locator(".entry").hover()
+    await desk.page.get_by_role("button", name="Rename: seen by both").click()
+    await desk.page.get_by_role("dialog").get_by_role("textbox").fill("renamed")
+    await desk.page.get_by_role("button", name="Save").click()
+    await expect(phone.page.locator(".entry-title")).to_have_text(["renamed"])
+    await phone.page.locator(".entry").hover()
+    await phone.page.get_by_role("button", name="Delete: renamed").click()
+    await phone.page.get_by_role("button", name="Delete", exact=True).click()
+    await expect(desk.page.locator(".entry")).to_have_count(0)
+    await expect(desk.page.locator(".message")).to_have_count(0)
+
+
+async def test_an_answer_that_still_comes_is_followed_on_both_devices_and_after_a_reload(
+    desk: Visit, phone: Visit
+) -> None:
+    said = scripted(tokens=120, rate=40)
+    await desk.choose(said.name)
+    await desk.ask("take your time")
+    await desk.has_text()
+    await desk.page.reload()
+    await desk.ready()
+
+    await phone.page.locator(".entry .open").click()
+    await phone.has_text()
+    await phone.finished()
+    await desk.finished()
+
+    assert (await desk.record())["text"] == (await phone.record())["text"] == said.text
+    assert (await desk.record())["status"] == "sent"
+
+
+async def test_versions_are_the_gateways_and_can_be_stepped_through_elsewhere(desk: Visit, phone: Visit) -> None:
+    await asked(desk, "first wording")
+    first = (await desk.record())["text"]
+    await desk.choose(scripted(tokens=6).name)
+    await desk.answer.get_by_role("button", name="Ask again").click()
+    await expect(desk.answer.locator(".versions")).to_have_text("2/2")
+    await desk.finished()
+    question = desk.page.locator(".question")
+    await question.hover()
+    await question.get_by_role("button", name="Edit and ask again").click()
+    await desk.page.get_by_role("textbox", name="Edit and ask again").fill("second wording")
+    await desk.page.keyboard.press("Enter")
+    await expect(question.locator(".versions")).to_have_text("2/2")
+    await desk.finished()
+
+    await phone.page.locator(".entry .open").click()
+    there = phone.page.locator(".question")
+    await expect(there.locator(".bubble")).to_have_text("second wording")
+    await there.get_by_role("button", name="Earlier version").click()
+    await expect(phone.answer.locator(".versions")).to_have_text("2/2")
+    await phone.answer.get_by_role("button", name="Earlier version").click()
+    await expect(phone.answer.locator(".versions")).to_have_text("1/2")
+    assert (await phone.record())["text"] == first
 
 
 async def test_chats_are_found_by_what_was_said_whatever_page_they_are_on(desk: Visit) -> None:
@@ -171,3 +240,35 @@ async def test_a_gateway_that_keeps_nothing_leaves_the_chats_in_the_browser(
         await asked(visit, "still here")
 
         await expect(visit.page.locator(".entry-title")).to_have_text(["still here"])
+
+
+async def test_one_tab_listens_for_all_of_its_origin_and_another_goes_on_when_it_is_closed(
+    context: BrowserContext, keeping: Keeping
+) -> None:
+    listening: list[str] = []
+    context.on("request", lambda one: listening.append(one.url) if one.url.endswith("/events") else None)
+    first, second = [await Visit.to(keeping.page.url, context) for _ in range(2)]
+    keeping.ask("POST", "", {"title": "made elsewhere"})
+    for visit in (first, second):
+        await expect(visit.page.locator(".entry-title")).to_have_text(["made elsewhere"])
+    assert len(listening) == 1
+
+    await first.page.close()
+    await soon(lambda: len(listening) == 2, "the other tab listens")
+    keeping.ask("POST", "", {"title": "and another"})
+
+    await expect(second.page.locator(".entry-title")).to_have_text(["and another", "made elsewhere"])
+
+
+async def test_a_tool_that_ran_is_kept_in_its_place_with_what_came_of_it(desk: Visit) -> None:
+    await desk.choose(scripted("tooler", tokens=3).name)
+    await desk.page.evaluate("() => { window.sluice.chat.open.parameters = { tools: true } }")
+    await desk.ask("the time?")
+    await desk.finished()
+    await desk.page.reload()
+    await desk.ready()
+
+    await desk.answer.locator(".tool.ok summary").click()
+    await expect(desk.answer.locator(".tool")).to_contain_text("clock of Reykjavík")
+    await expect(desk.text.last).not_to_be_empty()
+    await expect(desk.page.locator("#tools")).to_have_attribute("aria-pressed", "true")
