@@ -32,7 +32,8 @@ BUSY_S: Final = 4.0
 """How long SQLite waits for another writer, in its own thread."""
 CONNECT_S: Final = 2.0
 CLOSE_S: Final = BUSY_S + 1.0
-CONNECTIONS: Final = {"sqlite": 3, "postgresql": 8}
+SQLITE_CONNECTIONS: Final = 3
+POSTGRES_CONNECTIONS: Final = 8
 """SQLite has one writer at a time, and each connection is a thread. No more wait in line for PostgreSQL than for it."""
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _BEGINS: Final = "sluice_begins"
@@ -58,8 +59,12 @@ class Database:
         self.is_sqlite = parsed.drivername == "sqlite"
         kind = "sqlite" if self.is_sqlite else "postgresql"
         self._file = Path(parsed.database or "") if self.is_sqlite else None
-        pool = {"pool_size": CONNECTIONS[kind], "max_overflow": 0, "pool_timeout": READ_S}
-        self._engine = _engine(parsed, kind, **pool, pool_pre_ping=not self.is_sqlite)  # one started anew forgot them
+        pool = {
+            "pool_size": SQLITE_CONNECTIONS if self.is_sqlite else POSTGRES_CONNECTIONS,
+            "max_overflow": 0,
+            "pool_timeout": READ_S,
+        }
+        self.engine = _engine(parsed, kind, **pool, pool_pre_ping=not self.is_sqlite)  # one started anew forgot them
         self._listening = _engine(parsed, kind, poolclass=NullPool)
         self._tasks = Tasks()
         self.is_ready = False
@@ -74,7 +79,7 @@ class Database:
         """
 
         async def reading() -> T:
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 return await work(connection)
 
         return await self._in_time(within_s, reading, demand_ready=True)
@@ -83,7 +88,7 @@ class Database:
         """Do ``work`` in one transaction; raises as :meth:`read` does: then nothing was written, as far as is known."""
 
         async def writing() -> T:
-            async with self._engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
+            async with self.engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
                 return await work(connection)
 
         return await self._in_time(within_s, writing, demand_ready=True)
@@ -94,7 +99,7 @@ class Database:
             _make_private(self._file)
 
         async def preparing() -> T:
-            async with self._engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
+            async with self.engine.execution_options(**{_BEGINS: "BEGIN IMMEDIATE"}).begin() as connection:
                 return await connection.run_sync(migrate)
 
         return await self._translated(preparing)
@@ -107,7 +112,7 @@ class Database:
         """
 
         async def asking() -> None:
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 await connection.execute(text("SELECT version_num FROM alembic_version"))
 
         await self._in_time(READ_S, asking)
@@ -120,7 +125,7 @@ class Database:
         """
 
         async def emptying() -> bool:
-            async with self._engine.execution_options(**{_BEGINS: ""}).connect() as connection:
+            async with self.engine.execution_options(**{_BEGINS: ""}).connect() as connection:
                 return bool((await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar())
 
         if await self._in_time(WRITE_S, emptying):
@@ -142,7 +147,7 @@ class Database:
     async def close(self) -> None:
         """Give every connection back, once what is done on it is done."""
         await self._tasks.finish(CLOSE_S)
-        await self._engine.dispose()
+        await self.engine.dispose()
         await self._listening.dispose()
 
     async def _in_time(self, seconds: float, work: Callable[[], Awaitable[T]], *, demand_ready: bool = False) -> T:

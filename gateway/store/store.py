@@ -11,7 +11,7 @@ import structlog
 from gateway.store.answers import Answers
 from gateway.store.changes import Changes
 from gateway.store.conversations import Conversations
-from gateway.store.database import Database
+from gateway.store.database import Database, Fault
 from gateway.store.migrating import NewerSchema, migrate
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.search import Search
@@ -131,6 +131,8 @@ class Store:
                 await self.database.prepare(migrate)
         except StoreUnavailable as away:
             self._become(State.AWAY, why=away.why)
+        except Fault as fault:  # no FTS5, no right to make tables: somebody may mend it
+            self._become(State.AWAY, why=str(fault))
         except NewerSchema:
             self._become(State.NEWER, why="a newer version of Sluice was here")
         else:

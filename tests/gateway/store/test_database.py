@@ -97,6 +97,20 @@ async def test_a_database_that_is_away_at_the_start_is_said_and_is_used_once_it_
         await store.close()
 
 
+async def test_a_file_that_is_no_database_is_said_and_the_gateway_comes_up_without(tmp_path: Path) -> None:
+    write(tmp_path / "conversations.db")
+    store = Store(file_url(tmp_path))
+    try:
+        await store.start()
+        assert store.state is State.AWAY
+    finally:
+        await store.close()
+
+
+def write(file: Path) -> None:
+    file.write_bytes(b"a letter to somebody, and no database" * 1000)
+
+
 def make(folder: Path) -> None:
     folder.mkdir()
 
