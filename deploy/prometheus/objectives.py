@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SERVED: Final = "stop|length|tool_calls|content_filter"
-FAILED: Final = "upstream_.*|internal|overloaded|queue_timeout|shutting_down"
+FAILED: Final = "upstream_.*|internal|overloaded|queue_timeout|shutting_down|store_unavailable"
 """Ends that are our doing: those that HTTP calls 5xx. An end that is the client's (it left, it was wrong) is neither
 served nor failed, or else a flood of bad requests would hide an outage."""
 TTFT_S: Final = 2.0
