@@ -240,7 +240,8 @@ class RelayResponder:
         relay = self._relay(connection, passage, meter)
         try:
             dialect = NativeFrames("", request_id=connection.request_id, heartbeat_s=self._settings.heartbeat_s)
-            sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=relay.attach(hop))
+            sink = await self._opened(request, connection, hop, relay, dialect=dialect, first=relay.attach(hop))
+            await self._run_watched(relay, connection, hop, sink, dialect)
         finally:
             relay.close()  # a failure before it ran must not leave the model talking to nobody
         return sink.response if connection.reason in set(ConnectionEnd) else await sink.end()
@@ -270,7 +271,8 @@ class RelayResponder:
             if passage.passed.chunks == 0 and passage.end is not None and (instead := unbegun(passage.end)) is not None:
                 connection.reason = relay.end_reason
                 return edge.response_of(instead)
-            sink = await self._sent(request, connection, hop, relay, dialect=dialect, first=first)
+            sink = await self._opened(request, connection, hop, relay, dialect=dialect, first=first)
+            await self._run_watched(relay, connection, hop, sink, dialect)
         finally:
             relay.close()
         if connection.reason in set(ConnectionEnd) and not dialect.can_resume:
@@ -330,7 +332,7 @@ class RelayResponder:
             raise ApiError(passage.end)
         return first
 
-    async def _sent(
+    async def _opened(
         self,
         request: web.Request,
         connection: ClientConnection,
@@ -340,19 +342,23 @@ class RelayResponder:
         dialect: Dialect,
         first: bytes,
     ) -> ChunkedSink:
-        """Send the headers with the first frames, then let the others pass."""
+        """Send the headers with the first frames; who carries the others for minutes holds neither."""
         ids = {"X-Request-Id": connection.request_id, "X-Stream-Id": connection.stream_id}
         try:
-            sink = await open_sink(request, {**dialect.headers, **ids}, first, whole=relay.end is not None)
+            return await open_sink(request, {**dialect.headers, **ids}, first, whole=relay.end is not None)
         except asyncio.CancelledError:
             self._hops.client_left(connection, hop, unseen=True)
             raise
+
+    async def _run_watched(
+        self, relay: Relay, connection: ClientConnection, hop: Hop, sink: ChunkedSink, dialect: Dialect
+    ) -> None:
+        """Let frames pass to a client's socket."""
         watch = connection.watch = self._watch(sink, relay, dialect)
         try:
             await self._run(relay, connection, hop, sink)
         finally:
             watch.stop()
-        return sink
 
     async def _run(self, relay: Relay, connection: ClientConnection, hop: Hop, sink: RelaySink) -> None:
         connection.relay = relay

@@ -1,10 +1,10 @@
 """How a request becomes a stream's follower and is served: the same for every route and dialect."""
 
-import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -18,7 +18,7 @@ from proxy.streams.registry import Streams
 from proxy.streams.stream import Stream
 from services.dialects.dialect import Dialect, heartbeat_period_s
 from services.http import edge
-from services.http.sink import SinkWatch, open_sink
+from services.http.sink import ChunkedSink, SinkWatch, open_sink
 from services.wire.events import ApiError, Code, ConnectionEnd, Failed
 from services.wire.hop import HOP, HOP_VERSION, OtherVersions
 from services.wire.request import Asked, ModelRequest, Request, demand_content
@@ -47,6 +47,23 @@ class FollowerMetrics(Protocol):
         """A reader is gone."""
 
 
+class Following:
+    """A stream and one who follows it: leaving by any road, the stream's rule of leaving applies."""
+
+    __slots__ = ("_follower", "_stream")
+
+    def __init__(self, stream: Stream, follower: Follower) -> None:
+        self._stream, self._follower = stream, follower
+
+    def __enter__(self) -> tuple[Stream, Follower]:
+        """Follow."""
+        return self._stream, self._follower
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        """Leave."""
+        self._stream.leave(self._follower)
+
+
 class StreamResponder:
     """Lets requests in, and frames out."""
 
@@ -68,15 +85,14 @@ class StreamResponder:
         edge.note_dropped(request, asked.wishes.dropped)
         return asked
 
-    @contextlib.contextmanager
     def open_stream(
         self,
         request: web.Request,
         asked: Asked[ModelRequest],
         dialect_for: Callable[[Stream], Dialect],
         accepted: float,
-    ) -> Iterator[tuple[Stream, Follower]]:
-        """Start a stream with this request as its first follower; leaving by any road, its rule of leaving applies.
+    ) -> Following:
+        """Start a stream with this request as its first follower.
 
         A request that repeats an Idempotency-Key joins the stream that has it, from its beginning.
 
@@ -88,29 +104,19 @@ class StreamResponder:
         """
         caller = self._caller(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
-            with self.join_stream(request, stream, dialect_for(stream), 0) as follower:
-                yield stream, follower
-            return
+            return self.join_stream(request, stream, dialect_for(stream), 0)
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
         follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)
-        try:
-            yield stream, follower
-        finally:
-            stream.leave(follower)
+        return Following(stream, follower)
 
-    @contextlib.contextmanager
-    def join_stream(self, request: web.Request, stream: Stream, dialect: Dialect, position: int) -> Iterator[Follower]:
+    def join_stream(self, request: web.Request, stream: Stream, dialect: Dialect, position: int) -> Following:
         """Make this request one more follower of a stream.
 
         Raises:
             ApiError: there are as many as there may be.
         """
         name = self._caller(request).follower
-        follower = self._counted(lambda: self._streams.join(stream, dialect, name, position=position))
-        try:
-            yield follower
-        finally:
-            stream.leave(follower)
+        return Following(stream, self._counted(lambda: self._streams.join(stream, dialect, name, position=position)))
 
     async def answer_sse(self, request: web.Request, asked: Asked[ModelRequest], accepted: float) -> web.StreamResponse:
         """Start a stream and answer with its frames, in the dialect that the request asks for.
@@ -136,12 +142,16 @@ class StreamResponder:
 
     async def serve_sse(self, request: web.Request, stream: Stream, follower: Follower) -> web.StreamResponse:
         """Send the headers of an event stream, then let frames pass until the end or the client's."""
+        return await self.serve(request, stream, follower, self._sse_headers(stream, follower))
+
+    def _sse_headers(self, stream: Stream, follower: Follower) -> dict[str, str]:
+        """Return what a gateway is told of a stream, beside its ids."""
         headers = {"Sluice-Heartbeat": f"{self._settings.heartbeat_s:g}"}
         if _HEADER_VALUE.fullmatch(stream.model):  # for a gateway's labels: on a resume it never saw the request
             headers["Sluice-Model"] = stream.model
         if not follower.began:  # it repeated an Idempotency-Key, or came back: another connection counts the tokens
             headers["Sluice-Joined"] = "1"
-        return await self.serve(request, stream, follower, headers)
+        return headers
 
     async def serve(
         self,
@@ -152,9 +162,7 @@ class StreamResponder:
     ) -> web.StreamResponse:
         """Send the dialect's headers and our ``own``, then let its frames pass until the end or the client's."""
         dialect = follower.dialect
-        ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
-        headers, first = {**dialect.headers, **(own or {}), **ids}, follower.first_frames()
-        sink = await open_sink(request, headers, first, whole=follower.leaves_whole)
+        sink = await self._opened(request, stream, follower, own or {})
         watch = SinkWatch(
             sink,
             heartbeat=dialect.heartbeat,
@@ -169,6 +177,13 @@ class StreamResponder:
             watch.stop()
             self._metrics.follower_left(follower)
         return sink.response if follower.cut_as else await sink.end()
+
+    @staticmethod
+    async def _opened(request: web.Request, stream: Stream, follower: Follower, own: Mapping[str, str]) -> ChunkedSink:
+        """Send the headers with the first frames; who follows for minutes holds neither."""
+        ids = {"X-Stream-Id": stream.id, "X-Request-Id": request[edge.REQUEST_ID]}
+        headers, first = {**follower.dialect.headers, **own, **ids}, follower.first_frames()
+        return await open_sink(request, headers, first, whole=follower.leaves_whole)
 
     def _caller(self, request: web.Request) -> Caller:
         """Return who asks; a gateway of another version is served as far as it can be understood, and told of once."""

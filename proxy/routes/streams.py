@@ -71,7 +71,7 @@ class StreamRoutes:
         if stream.log.end is not None and position == stream.log.last:
             return web.Response(status=204, headers={"X-Stream-Id": stream.id})
         dialect = dialect_of(request, stream, heartbeat_s=self._heartbeat_s)
-        with self._responder.join_stream(request, stream, dialect, position) as follower:
+        with self._responder.join_stream(request, stream, dialect, position) as (_, follower):
             return await self._responder.serve_sse(request, stream, follower)
 
     async def running(self, request: web.Request) -> web.StreamResponse:
