@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from gateway.store.ids import new_message_id
 from gateway.store.rows import Answer, NewTurn, Status, StoredMessage
 from gateway.store.store import Store
+from tests.machine import needs
 
+BOTH: Final = ("sqlite", pytest.param("postgres", marks=needs("postgres")))
+"""Databases, for the fixture ``kind``."""
 OWNER: Final = "0123456789abcdef0123456789abcdef"
 ANOTHER: Final = "fedcba9876543210fedcba9876543210"
 KEEPER: Final = "one"

@@ -7,7 +7,12 @@ from gateway.store.ids import new_conversation_id, new_message_id
 from gateway.store.refusals import NotFound
 from gateway.store.rows import Answer, Status
 from gateway.store.store import Store
-from tests.gateway.store.keeping import ANOTHER, KEEPER, OWNER, conversation, question, said, turn
+from tests.gateway.store.keeping import ANOTHER, BOTH, KEEPER, OWNER, conversation, question, said, turn
+
+
+@pytest.fixture(params=BOTH)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def test_a_turn_s_rows_are_there_when_it_begins_and_the_conversation_goes_on_with_it(store: Store) -> None:

@@ -17,7 +17,8 @@ from gateway.store.migrating import MIGRATIONS, NewerSchema, migrate, schema_of
 from gateway.store.schema import METADATA, SCHEMA, SCHEMAS, conversations, messages
 from gateway.store.store import NEWER, Store
 from services.runtime.settings import SettingsError
-from tests.gateway.store.keeping import OWNER, file_url, running
+from tests.gateway.store.keeping import BOTH, OWNER, file_url, running
+from tests.postgres import PostgresServer
 
 ROWS: dict[str, Any] = {"owner": OWNER, "created_at": 1, "version": 1, "updated_at": 1}
 
@@ -48,8 +49,17 @@ async def done(database: Database, *steps: Callable[[Connection], Any]) -> list[
     return [await database.prepare(step) for step in steps]
 
 
-async def test_data_of_the_first_schema_goes_up_and_comes_back_as_it_was(tmp_path: Path) -> None:
-    url = file_url(tmp_path)
+@pytest.fixture(params=BOTH)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return file_url(tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    server.ask("CREATE DATABASE there_and_back")
+    return server.url.replace("/postgres", "/there_and_back")
+
+
+async def test_data_of_the_first_schema_goes_up_and_comes_back_as_it_was(url: str) -> None:
     database = Database(url)
     _, _, before = await done(database, lambda c: migrate(c, SCHEMAS[0]), fill, everything)
     await database.close()

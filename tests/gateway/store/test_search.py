@@ -4,7 +4,12 @@ from gateway.store.limits import PAGE
 from gateway.store.search import INDEXED_CHARACTERS
 from gateway.store.store import Store
 from services.wire.request import BadBody
-from tests.gateway.store.keeping import ANOTHER, OWNER, conversation, said
+from tests.gateway.store.keeping import ANOTHER, BOTH, OWNER, conversation, said
+
+
+@pytest.fixture(params=BOTH)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def found(store: Store, asked: str, owner: str = OWNER) -> list[str]:

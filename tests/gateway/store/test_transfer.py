@@ -12,7 +12,12 @@ from gateway.store.refusals import Conflict
 from gateway.store.rows import Answer, Status
 from gateway.store.store import Store
 from services.wire.request import BadBody
-from tests.gateway.store.keeping import ANOTHER, KEEPER, OWNER, conversation, question, said, turn
+from tests.gateway.store.keeping import ANOTHER, BOTH, KEEPER, OWNER, conversation, question, said, turn
+
+
+@pytest.fixture(params=BOTH)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def exported(store: Store, owner: str = OWNER) -> list[dict[str, Any]]:
