@@ -110,6 +110,16 @@ def test_partial_saves_go_first_when_there_are_no_bytes_left() -> None:
     assert ids(pending) == ["ms_a1", "ms_a2", "ms_a3"]
 
 
+def test_as_many_partial_saves_go_as_make_room_for_a_row() -> None:
+    size = Entry.of(None, partial(1)).size
+    pending = PendingWrites(most_bytes=3 * size)
+    for number in (1, 2, 3):
+        pending.save(partial(number))
+
+    assert pending.save(final(4, "x" * size))
+    assert ids(pending) == ["ms_a3", "ms_a4"]
+
+
 def test_a_partial_save_for_which_there_is_no_room_takes_no_others() -> None:
     pending = PendingWrites(most_rows=1)
     pending.save(partial(1))
