@@ -84,7 +84,9 @@ async def asked(visit: Visit, question: str, model: str = QUICK) -> None:
     await visit.finished()
 
 
-async def test_what_is_asked_is_kept_there_and_found_after_a_reload(desk: Visit, keeping: Keeping) -> None:
+async def test_what_is_asked_is_kept_there_and_found_after_a_reload_and_by_what_was_said(
+    desk: Visit, keeping: Keeping
+) -> None:
     await asked(desk, "about lighthouses")
     await asked(desk, "and rivers?")
     text = (await desk.record())["text"]
@@ -98,6 +100,11 @@ async def test_what_is_asked_is_kept_there_and_found_after_a_reload(desk: Visit,
         "about lighthouses",
         "and rivers?",
     ]
+    await desk.page.get_by_role("button", name="New chat").click()
+    await asked(desk, "about mountains")
+    await desk.page.keyboard.press("Control+k")
+    await desk.page.keyboard.type("RIVERS")
+    await expect(desk.page.locator(".entry-title")).to_have_text(["about lighthouses"])
     local = await desk.page.evaluate("async () => (await window.sluice.chat.kept.local.everything()).length")
     assert local == 0
 
@@ -166,17 +173,6 @@ async def test_versions_are_the_gateways_and_can_be_stepped_through_elsewhere(de
     await phone.answer.get_by_role("button", name="Earlier version").click()
     await expect(phone.answer.locator(".versions")).to_have_text("1/2")
     assert (await phone.record())["text"] == first
-
-
-async def test_chats_are_found_by_what_was_said_whatever_page_they_are_on(desk: Visit) -> None:
-    await asked(desk, "about lighthouses")
-    await desk.page.get_by_role("button", name="New chat").click()
-    await asked(desk, "about rivers")
-
-    await desk.page.keyboard.press("Control+k")
-    await desk.page.keyboard.type("LIGHTHOUSES")
-
-    await expect(desk.page.locator(".entry-title")).to_have_text(["about lighthouses"])
 
 
 async def test_what_the_browser_has_moves_when_a_person_says_so_and_only_then(

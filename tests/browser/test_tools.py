@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, expect
 
 from tests.behaviour.script import scripted
@@ -105,103 +106,114 @@ def tooled(up: PageChain) -> Iterator[str]:
         yield page.url
 
 
-async def asking(url: str, context: BrowserContext, **script: Any) -> Visit:
-    """Ask a model that calls tools."""
-    visit = await Visit.to(url, context)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def person(browser: Browser, tooled: str) -> AsyncIterator[Visit]:
+    """Somebody whose page there stays open from test to test; axe may be put into it."""
+    context = await browser.new_context(bypass_csp=True)
+    yield await Visit.to(tooled, context)
+    await context.close()
+
+
+async def ask(visit: Visit, **script: Any) -> None:
+    """Ask a model that calls tools, in a new chat that lets it."""
     await visit.choose(scripted("tooler", tokens=3, **script).name)
-    await visit.page.evaluate("() => window.sluice.models.dispatchEvent(new Event('chosen'))")
+    await visit.page.evaluate(
+        """() => {
+          const { chat, models } = window.sluice;
+          chat.startNew();
+          chat.open.parameters = {};
+          models.dispatchEvent(new Event("chosen"));
+        }"""
+    )
     await visit.page.get_by_role("button", name="Let the model use tools").click()
     await visit.ask("go on")
-    return visit
 
 
-async def asked_about_the_oven(url: str, context: BrowserContext) -> Visit:
-    visit = await asking(url, context, tool="oven")
+async def ask_about_the_oven(visit: Visit) -> None:
+    await ask(visit, tool="oven")
     await expect(visit.answer.locator(".tool")).to_contain_text("The model wants to run oven.")
-    return visit
 
 
-async def test_two_tools_side_by_side_and_the_time_they_took_are_shown(context: BrowserContext, tooled: str) -> None:
-    visit = await asking(tooled, context, calls=2)
-    await visit.finished()
+async def test_two_tools_side_by_side_and_the_time_they_took_are_shown(person: Visit) -> None:
+    await ask(person, calls=2)
+    await person.finished()
 
-    await expect(visit.answer.locator(".tool-name")).to_have_text(["clock", "weather"])
-    await expect(visit.answer.locator(".tool.ok")).to_have_count(2)
-    await visit.answer.locator(".tool summary").first.click()
-    await expect(visit.answer.locator(".tool").first).to_contain_text("clock of Reykjavík")
-    record = await visit.record()
+    await expect(person.answer.locator(".tool-name")).to_have_text(["clock", "weather"])
+    await expect(person.answer.locator(".tool.ok")).to_have_count(2)
+    await person.answer.locator(".tool summary").first.click()
+    await expect(person.answer.locator(".tool").first).to_contain_text("clock of Reykjavík")
+    record = await person.record()
     assert (record["done"]["turns"], record["status"]) == (2, "sent")
     assert "tools_ms" in record["done"]["timing"]
-    await visit.answer.get_by_role("button", name="Where did the time go?").click()
-    panel = visit.page.get_by_role("dialog", name="Where did the time go?")
+    await person.answer.get_by_role("button", name="Where did the time go?").click()
+    panel = person.page.get_by_role("dialog", name="Where did the time go?")
     await expect(panel).to_contain_text("clock, weather, hanging, failing, oven, alarm")
 
 
-async def test_a_tool_that_fails_says_so_and_the_answer_goes_on(context: BrowserContext, tooled: str) -> None:
-    visit = await asking(tooled, context, tool="failing")
-    await visit.finished()
+async def test_a_tool_that_fails_says_so_and_the_answer_goes_on(person: Visit) -> None:
+    await ask(person, tool="failing")
+    await person.finished()
 
-    await expect(visit.answer.locator(".tool-state")).to_have_text(re.compile("^Failed"))
-    await expect(visit.text).not_to_be_empty()
-
-
-async def test_a_tool_that_hangs_is_left_when_the_answer_is_stopped(context: BrowserContext, tooled: str) -> None:
-    visit = await asking(tooled, context, tool="hanging")
-    await expect(visit.answer.locator(".tool.running")).to_have_count(1)
-    await visit.page.keyboard.press("Escape")
-
-    await expect(visit.answer.locator(".tool-state")).to_have_text("the answer ended before it")
-    await expect(visit.answer).to_contain_text("Stopped.")
+    await expect(person.answer.locator(".tool-state")).to_have_text(re.compile("^Failed"))
+    await expect(person.text).not_to_be_empty()
 
 
-async def test_a_tool_that_needs_a_word_is_allowed_by_keyboard(context: BrowserContext, tooled: str) -> None:
-    visit = await asked_about_the_oven(tooled, context)
-    await expect(visit.page.locator("#status")).to_have_text("The model wants to run oven.")
-    await expect(visit.answer.locator(".tool details")).to_have_attribute("open", "")
-    allow = visit.answer.get_by_role("group", name="May oven run?").get_by_role("button", name="Allow")
+async def test_a_tool_that_hangs_is_left_when_the_answer_is_stopped(person: Visit) -> None:
+    await ask(person, tool="hanging")
+    await expect(person.answer.locator(".tool.running")).to_have_count(1)
+    await person.page.keyboard.press("Escape")
+
+    await expect(person.answer.locator(".tool-state")).to_have_text("the answer ended before it")
+    await expect(person.answer).to_contain_text("Stopped.")
+
+
+async def test_a_tool_that_needs_a_word_is_allowed_by_keyboard(person: Visit) -> None:
+    await ask_about_the_oven(person)
+    await expect(person.page.locator("#status")).to_have_text("The model wants to run oven.")
+    await expect(person.answer.locator(".tool details")).to_have_attribute("open", "")
+    allow = person.answer.get_by_role("group", name="May oven run?").get_by_role("button", name="Allow")
 
     await allow.focus()
-    await visit.page.keyboard.press("Enter")
-    await visit.finished()
+    await person.page.keyboard.press("Enter")
+    await person.finished()
 
-    await expect(visit.answer.locator(".tool.ok")).to_have_count(1)
-    assert (await visit.record())["tools"][0]["approval"] == "given"
-    await expect(visit.answer.locator(".tool summary")).to_be_focused()  # the button is gone
-
-
-async def test_a_tool_that_was_refused_and_one_that_nobody_allowed_say_so(context: BrowserContext, tooled: str) -> None:
-    visit = await asked_about_the_oven(tooled, context)
-    await visit.answer.get_by_role("button", name="Refuse").click()
-    await visit.finished()
-    await expect(visit.answer.locator(".tool-state")).to_have_text("Refused")
-
-    await visit.choose(scripted("tooler", tokens=3, tool="alarm").name)
-    await visit.ask("and the alarm?")
-    await visit.finished()
-    await expect(visit.answer.locator(".tool-state")).to_have_text("Nobody allowed it in time")
+    await expect(person.answer.locator(".tool.ok")).to_have_count(1)
+    assert (await person.record())["tools"][0]["approval"] == "given"
+    await expect(person.answer.locator(".tool summary")).to_be_focused()  # the button is gone
 
 
-async def test_what_another_tab_allows_runs_here_too(context: BrowserContext, tooled: str) -> None:
-    visit = await asked_about_the_oven(tooled, context)
-    other = await Visit.to(tooled, context)
-    await other.page.locator(".entry .open").click()
+async def test_a_tool_that_was_refused_and_one_that_nobody_allowed_say_so(person: Visit) -> None:
+    await ask_about_the_oven(person)
+    await person.answer.get_by_role("button", name="Refuse").click()
+    await person.finished()
+    await expect(person.answer.locator(".tool-state")).to_have_text("Refused")
+
+    await person.choose(scripted("tooler", tokens=3, tool="alarm").name)
+    await person.ask("and the alarm?")
+    await person.finished()
+    await expect(person.answer.locator(".tool-state")).to_have_text("Nobody allowed it in time")
+
+
+async def test_what_another_tab_allows_runs_here_too(person: Visit, tooled: str) -> None:
+    await ask_about_the_oven(person)
+    other = await Visit.to(tooled, person.page.context)
+    await other.page.locator(".entry .open").first.click()
 
     await other.answer.get_by_role("button", name="Allow").click()
-    await visit.finished()
+    await person.finished()
 
-    for one in (visit, other):
+    for one in (person, other):
         await expect(one.answer.locator(".tool.ok")).to_have_count(1)
+    await other.page.close()
 
 
-async def test_a_question_about_a_tool_breaks_no_rule_in_light_and_dark(
-    browser: Browser, tooled: str, axe: Path
-) -> None:
-    context = await browser.new_context(bypass_csp=True)
-    visit = await asked_about_the_oven(tooled, context)
+async def test_a_question_about_a_tool_breaks_no_rule_in_light_and_dark(person: Visit, axe: Path) -> None:
+    await ask_about_the_oven(person)
     found = []
     for scheme in ("light", "dark"):
-        await visit.page.emulate_media(color_scheme=scheme)
-        found += await violations(visit, axe)
-    await context.close()
+        await person.page.emulate_media(color_scheme=scheme)
+        found += await violations(person, axe)
+    await person.answer.get_by_role("button", name="Refuse").click()
+    await person.finished()
 
     assert found == []

@@ -71,7 +71,9 @@ export class Chat extends EventTarget {
 
   /** Show a kept conversation. @param {string} id */
   async show(id) {
-    const found = this.conversations.find((one) => one.id === id) ?? (await this.kept?.conversation(id));
+    const now = await this.kept?.conversation(id); // the list may be older than the branch that another device shows
+    const found = this.conversations.find((one) => one.id === id) ?? now;
+    if (found && now) found.leaf = now.leaf;
     const messages = found && (await this.store.messages(id).catch(() => null));
     if (!found || !messages) return;
     this.open = found;
