@@ -191,7 +191,7 @@ class ToolProcess:
             await self._end(process)
         finally:
             self.kill()  # also whom it has started and left behind
-            await _gone(process, HURRIED_S)
+            await _gone(process, POLITE_S)  # it is dead, but a busy machine may take a while to say so
             await self._tasks.close()
             _close_pipes(process)
 
