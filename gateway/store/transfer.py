@@ -90,6 +90,7 @@ class Transfer:
         """
 
         async def work(connection: AsyncConnection) -> Imported:
+            await _alone(connection, owner)
             told = Imported()
             names = [one.row["id"] for one in brought]
             owners = {row.id: row.owner for row in await _rows_of(connection, names)}
@@ -104,6 +105,12 @@ class Transfer:
             return told
 
         return await self._database.write(work, within_s=IMPORT_S)
+
+
+async def _alone(connection: AsyncConnection, owner: str) -> None:
+    """Let imports of one owner wait for each other, or two of one file would both find nothing; SQLite's writers do."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(owner, 0))))
 
 
 async def _some_messages(
