@@ -43,12 +43,13 @@ def said(chain: Chain, work: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def asked(chain: Chain, work: Path, home: Path, *more: str) -> Events:
     """Ask the agent for a file, and return what it told of its work."""
+    runs = str(node())  # first: where it is not there, 400 MB need not be fetched
     program = packages("claude_code") / "node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs"
     form = ("--output-format", "stream-json", "--verbose", "--max-turns", MOST_TURNS)
     place = {"HOME": str(home), "ANTHROPIC_BASE_URL": chain.gateway.url, "ANTHROPIC_AUTH_TOKEN": "none"}
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC", "CLAUDE"))}
     done = subprocess.run(
-        [str(node()), str(program), *more, "-p", "Write it", *form, "--tools", "Write", "--allowedTools", "Write"],
+        [runs, str(program), *more, "-p", "Write it", *form, "--tools", "Write", "--allowedTools", "Write"],
         cwd=work,
         env={**environ, **place, **QUIET, "ANTHROPIC_MODEL": MODEL, "MAX_THINKING_TOKENS": "2000"},
         stdin=subprocess.DEVNULL,
