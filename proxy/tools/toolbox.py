@@ -1,15 +1,13 @@
 """What the loop of turns asks of who runs the tools, and who that is."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from proxy.config.config import Config
 from proxy.tools.call_end import ToolMetrics
 from proxy.tools.tool import Outcome, Tool
 from services.wire.events import ApiError, Code, Failed
-
-if TYPE_CHECKING:
-    from proxy.tools.servers import ToolServers
 
 
 class Toolbox(Protocol):
@@ -36,6 +34,19 @@ class Toolbox(Protocol):
         ...
 
 
+class RunningToolbox(Toolbox, Protocol):
+    """A toolbox that has to be started, and to be ended with the process."""
+
+    def start(self) -> None:
+        """Start what runs the tools, in the background."""
+
+    async def close(self) -> None:
+        """End it, and what runs in it."""
+
+    def kill(self) -> None:
+        """End it without waiting: this process ends at once."""
+
+
 class NoTools:
     """The toolbox of who has none."""
 
@@ -58,10 +69,10 @@ class NoTools:
         return Outcome(False, "There is no such tool.")
 
 
-def tool_servers(config: Config, metrics: ToolMetrics) -> "ToolServers | None":
+def tool_servers(config: Config, metrics: ToolMetrics) -> RunningToolbox | None:
     """Return the servers of tools that the operator has named; None for none: then nothing of theirs is imported."""
     if not config.tools:
         return None
-    from proxy.tools.servers import ToolServers  # noqa: PLC0415 the package that it stands on is an extra, of 57 MB
-
-    return ToolServers(config.tools, metrics)
+    # By name: the package they stand on is an extra of 57 MB, which the compiler of the token path need not know either.
+    servers: RunningToolbox = import_module("proxy.tools.servers").ToolServers(config.tools, metrics)
+    return servers

@@ -35,6 +35,15 @@ def program(
     return ToolServerConfig("program", tools, command=PROGRAM, timeout_s=timeout_s, env=env, **more)
 
 
+def test_who_has_no_tools_imports_nothing_for_them() -> None:
+    """The package is an extra, of 57 MB: it may not even be there."""
+    code = "import sys, proxy.app; print(*{'mcp', 'jsonschema', 'httpx2', 'anyio'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "
+"
+
+
 async def test_a_call_comes_to_the_text_of_its_result_whatever_else_is_in_it() -> None:
     tools = ("add", "refuse", "big", "picture", "nothing", "numbers", "environment", "absent")
     with capture_logs() as lines:
