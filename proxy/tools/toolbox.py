@@ -73,6 +73,6 @@ def tool_servers(config: Config, metrics: ToolMetrics) -> RunningToolbox | None:
     """Return the servers of tools that the operator has named; None for none: then nothing of theirs is imported."""
     if not config.tools:
         return None
-    # By name: the package they stand on is an extra of 57 MB, which the compiler of the token path need not know either.
+    # By name: the package they stand on is an extra of 57 MB, which the compiler of the token path need not know.
     servers: RunningToolbox = import_module("proxy.tools.servers").ToolServers(config.tools, metrics)
     return servers
