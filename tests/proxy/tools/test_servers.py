@@ -40,8 +40,7 @@ def test_who_has_no_tools_imports_nothing_for_them() -> None:
     code = "import sys, proxy.app; print(*{'mcp', 'jsonschema', 'httpx2', 'anyio'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "
-"
+    assert done.stdout == "\n"
 
 
 async def test_a_call_comes_to_the_text_of_its_result_whatever_else_is_in_it() -> None:
