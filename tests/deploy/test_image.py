@@ -15,7 +15,7 @@ from tests.machine import needs
 
 pytestmark = [pytest.mark.container, needs("engine"), pytest.mark.timeout(900)]
 
-LAYERS_MB: Final = 100
+LAYERS_MB: Final = 70
 LOCKED: Final = ("--rm", "--read-only", "--cap-drop", "ALL", "--user", "65532:65532", "--network", "none")
 LOOK: Final = """
 import importlib.metadata, json, os, stat, sys
