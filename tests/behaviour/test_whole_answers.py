@@ -255,11 +255,11 @@ async def test_each_snapshot_is_a_prefix_of_the_next_and_the_last_is_the_whole(c
 
     assert len(pages) > 15
     for page, later in itertools.pairwise(pages):
-        assert later["text"].startswith(page["text"])
-        assert later["thinking"].startswith(page["thinking"])
+        assert all(later[kind].startswith(page[kind]) for kind in ("text", "thinking"))
         assert later["last"] >= page["last"]
     assert all(len((page["text"] + page["thinking"]).encode()) == page["bytes"] for page in pages)
     assert {page["status"] for page in pages[:-1]} == {"streaming"}
+    assert last.pop("end")["finish_reason"] == whole.reason
     assert last == {
         "stream_id": whole.stream_id,
         "status": "finished",
