@@ -3,7 +3,7 @@
 from typing import Final
 
 import orjson
-from mcp.types import AudioContent, CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent
+from mcp.types import AudioContent, CallToolResult, ImageContent, TextContent
 
 from proxy.tools.tool import Outcome, cut
 
@@ -28,7 +28,5 @@ def _text_of(part: object) -> str:
             return "[image left out]"
         case AudioContent():
             return "[audio left out]"
-        case EmbeddedResource() | ResourceLink():
-            return "[resource left out]"
         case _:
-            return "[part left out]"
+            return "[resource left out]"

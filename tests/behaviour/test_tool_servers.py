@@ -52,6 +52,8 @@ def chain(config: str) -> Iterator[Chain]:
     with running_chain(simulator={"SCRIPT": "rate=0"}, proxy=proxy, gateway={"TOOLS": "*"}) as chain:
         eventually(lambda: servers_there(chain) == 2, "both servers of tools are there", within_s=START_S)
         yield chain
+        chain.proxy.signal(signal.SIGTERM)  # its program outlives whoever is killed: it ignores the end of its stdin
+        chain.proxy.wait(START_S)
 
 
 @pytest.fixture

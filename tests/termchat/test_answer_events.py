@@ -1,6 +1,7 @@
 """services/termchat/answer_events.py: what a server said, whatever it is."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from services.termchat.answer_events import (
     object_of,
     objects_in,
     refusal,
+    tools_in,
 )
 from services.wire.events import ToolCall, ToolResult
 
@@ -52,3 +54,16 @@ def test_a_list_that_is_none_or_holds_no_objects_is_empty(rows: object) -> None:
 def test_a_number_is_found_inside_objects_only(data: dict[str, object], number: float | None) -> None:
     assert number_at(data, "a", "b") == number
     assert object_of(json.dumps(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("told", "tools"),
+    [
+        ({"server_tools": ["clock", 5]}, ["clock"]),
+        ({"server_tools": True}, True),
+        ({"server_tools": 1}, False),
+        ({}, False),
+    ],
+)
+def test_the_tools_beside_the_model_are_names_or_that_there_are_some(told: dict[str, Any], tools: object) -> None:
+    assert tools_in(told) == tools

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.termchat.branch import Branch
 from services.termchat.conversation import KEPT, SYSTEM, BadValue, Conversation, Parameters
 
 
@@ -161,3 +162,31 @@ def test_a_parameter_that_cannot_be_is_refused_and_nothing_changes(name: str, te
         parameters.choose(name, text)
 
     assert parameters == Parameters()
+
+
+def test_a_kept_conversation_is_asked_by_its_last_message_and_tells_nothing_again() -> None:
+    conversation = Conversation()
+    conversation.branch = Branch("cv_A", leaf="ms_1")
+    conversation.ask("and now?")
+    first = conversation.request()
+    conversation.take_answer("noon", rows=("ms_2", "ms_3"))
+    conversation.ask("and then?")
+    second = conversation.request()
+
+    asked = {"system": SYSTEM, "conversation_id": "cv_A", "message": "and now?", "parent": "ms_1"}
+    assert asked.items() <= first.items()
+    assert (second["message"], second["parent"]) == ("and then?", "ms_3")
+    assert "messages" not in {*first, *second}
+
+
+def test_a_kept_question_that_is_taken_back_is_asked_again_in_its_place() -> None:
+    conversation = Conversation()
+    conversation.branch = Branch("cv_A", leaf="ms_1")
+    conversation.ask("and now?")
+    conversation.take_answer("noon", rows=("ms_2", "ms_3"))
+
+    conversation.ask(conversation.take_back())
+    again = conversation.request()
+
+    assert again["parent"] == "ms_2"
+    assert "message" not in again

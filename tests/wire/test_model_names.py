@@ -230,3 +230,10 @@ def test_the_lists_of_several_servers_are_one_in_which_each_model_is_once() -> N
             {"name": "other:latest"},
         ]
     }
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "may"), [(None, True), (("completion",), True), (("completion", "tools"), False)]
+)
+def test_a_list_that_says_the_least_may_leave_something_out(capabilities: tuple[str, ...] | None, may: bool) -> None:
+    assert ListedModel("llama3.2", capabilities=capabilities).may_do_more is may

@@ -192,3 +192,10 @@ def test_a_stream_steps_to_equals_and_to_those_that_come_next() -> None:
         ("gpu1", "groq"),
         ("gpu2", "groq"),
     }
+
+
+def test_a_server_offers_what_it_names_and_what_it_calls_whatever_is_asked() -> None:
+    text = OPENAI + 'models = { "tiny" = "gpt-5-mini", "*" = "gpt-5" }\n[chain]\ndefault = ["o"]\n'
+    (server,) = read(text).servers
+
+    assert [server.offers(model) for model in ("Tiny", "gpt-5", "gpt-5-mini")] == [True, True, False]

@@ -66,6 +66,8 @@ ALLOW = 'allow = ["a"]\n'
         (f'[[tools]]\nname = "t"\nurl = "https://u:secret@x/mcp"\n{ALLOW}', "line 3: url: expected http[s]://"),
         (f'[[tools]]\nname = "t"\npython = "os.system"\n{ALLOW}', "line 3: python: expected package.module:function"),
         (f'[[tools]]\nname = "t"\ncommand = []\n{ALLOW}', "line 3: command: "),
+        (f'[[tools]]\nname = "t"\ncommand = [""]\n{ALLOW}', "line 3: command"),
+        (f'[[tools]]\nname = 5\ncommand = ["x"]\n{ALLOW}', "line 2: name: "),
         ('[[tools]]\nname = "t"\ncommand = ["x"]\nallow = ["a b"]\n', "line 4: allow"),
         ('[[tools]]\nname = "t"\ncommand = ["x"]\nallow = ["a", "a"]\n', "line 4: allow: a is allowed twice"),
         (

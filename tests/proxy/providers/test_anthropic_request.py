@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from proxy.providers.adapter import Question
 from proxy.providers.anthropic_request import version_of
 from proxy.providers.kinds import PROVIDERS
 from services.wire.events import Signature
@@ -228,3 +229,10 @@ def test_in_the_middle_of_its_tools_a_model_that_did_not_think_is_not_asked_to(s
 
     assert ("thinking" in said) is sealed
     assert said["messages"][-1]["content"] == [{"type": "tool_result", "tool_use_id": "call_a"}]
+
+
+def test_a_prompt_to_go_on_with_is_one_question_and_offers_no_tools() -> None:
+    asked = asked_body("anthropic", Question(GenerateRequest(model=OLD, prompt="hi"), OLD))
+
+    assert asked["messages"] == HI
+    assert "tools" not in asked

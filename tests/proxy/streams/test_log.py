@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from services.wire.events import (
     Timing,
     Token,
     ToolCall,
+    ToolResult,
 )
 from services.wire.ids import BadPosition
 from services.wire.native import NativeFrames, Numbered, TextKind
@@ -372,3 +374,18 @@ def test_what_nobody_could_read_yet_stays_whatever_it_weighs() -> None:
     assert (held_before > 5 * RUN_BYTES, first_before) == (True, 1)
     assert log.size <= 2 * RUN_BYTES
     assert log.first > 1
+
+
+def test_a_call_is_held_as_who_runs_the_tools_names_it() -> None:
+    log = StreamLog(MIB)
+    log.on_call = lambda call: replace(call, call_id="call_9")
+    put(log, CALL)
+
+    assert log.held(0) == [replace(CALL, call_id="call_9")]
+
+
+def test_a_snapshot_has_the_results_of_tools_beside_their_calls() -> None:
+    result = ToolResult("call_1", "clock", True, "noon", 1.0, None)
+    snapshot = log_of(START, CALL, result, DONE).snapshot()
+
+    assert (snapshot.tool_calls, snapshot.tool_results) == ([CALL], [result])
