@@ -9,7 +9,7 @@ from tests.suite import NOTHING_COLLECTED, Results, covered, covering
 
 def test_the_tests_of_pure_modules_are_found_by_the_name_of_what_they_test() -> None:
     assert covering(["services.wire"]) == ["tests/wire"]
-    assert covering(["proxy.upstream.retry"]) == ["tests/proxy/upstream/test_retry.py"]
+    assert covering(["proxy.upstream.ending"]) == ["tests/proxy/upstream/test_ending.py"]
     assert all((ROOT / path).exists() for path in covering())
 
 
