@@ -154,6 +154,7 @@ class ToolProcess:
         self._complained = complained
         self._process: Process | None = None
         self._tasks = Tasks()
+        self._complaints: asyncio.Task[None] | None = None
         self._in_a_hurry = False
 
     async def __aenter__(self) -> tuple[Messages, Requests]:
@@ -175,33 +176,41 @@ class ToolProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        self._tasks.spawn(self._read_errors(process.stderr), f"stderr of {self._command[0]}")
+        self._complaints = self._tasks.spawn(self._read_errors(process.stderr), f"stderr of {self._command[0]}")
         messages = Messages(process.stdout, self._says_no_more)
         return messages, Requests(process.stdin, messages.answered)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it: by the end of its stdin, by SIGTERM, by SIGKILL; by the last at once where that is interrupted."""
-        process = self._process
+        """End it, however often this is cancelled meanwhile: the package does so more than once."""
+        ending = self._tasks.spawn(self._end(), f"end of {self._command[0]}")
+        was_cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                was_cancelled = True
+        if was_cancelled:
+            raise asyncio.CancelledError
+
+    async def _end(self) -> None:
+        """End it by the end of its stdin, by SIGTERM, by SIGKILL, and whom it has started by the last."""
+        process, complaints = self._process, self._complaints
         assert process is not None
         assert process.stdin is not None
+        assert complaints is not None
         process.stdin.close()
-        try:
-            await self._end(process)
-        finally:
-            self.kill()  # also whom it has started and left behind
-            await _gone(process, POLITE_S)  # it is dead, but a busy machine may take a while to say so
-            await self._tasks.close()
-            _close_pipes(process)
-
-    async def _end(self, process: Process) -> None:
         if self._in_a_hurry:
             self._signal(signal.SIGTERM)
-        if await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S):
-            return
-        self._signal(signal.SIGTERM)
-        await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S)
+        if not await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S):
+            self._signal(signal.SIGTERM)
+            await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S)
+        self.kill()
+        await _gone(process, POLITE_S)  # it is dead, but a busy machine may take a while to say so
+        complaints.cancel()
+        await asyncio.wait({complaints})
+        _close_pipes(process)
 
     def hurry(self) -> None:
         """Let it have little time for its end: who runs it ends, too, or it is of no use any more."""
