@@ -145,7 +145,8 @@ class ToolServer:
         except TimeoutError:
             return "start_timeout"
         except OSError as exc:
-            return exc.strerror or type(exc).__name__
+            where = f"{exc.filename}: " if exc.filename else ""
+            return f"{where}{exc.strerror or type(exc).__name__}"
         except Exception as exc:  # noqa: BLE001 whatever a server of somebody else's makes the package raise
             return _name_of(exc)
         finally:

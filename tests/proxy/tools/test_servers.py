@@ -175,7 +175,11 @@ async def test_a_server_that_does_not_start_is_told_of_and_tried_again() -> None
         await stage.servers.close()
 
     how = {line["server"]: line["how"] for line in told}
-    assert how == {"none": "No such file or directory", "flood": "MCPError", "program": "start_timeout"}
+    assert how == {
+        "none": "/no/such/program: No such file or directory",
+        "flood": "MCPError",
+        "program": "start_timeout",
+    }
     assert stage.offered() == set()
 
 
