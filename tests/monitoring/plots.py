@@ -196,12 +196,13 @@ def _bound(name: str, panel: Panel) -> str:
 
 def _states(axes: Axes, panel: Panel, answer: Sequence[Series], window: Window) -> None:
     """Draw one bar a series, in the colour of each of its values."""
-    without = {0.0: GREY, 1.0: BLUE}
+    without = {0.0: GREY, 1.0: BLUE, 2.0: INK}
+    reached = None if panel.limit is None or panel.limit.low else panel.limit.value  # a state, not an amount
     for row, one in enumerate(reversed(answer)):
         at = [moment for moment, _ in one.points]
         for index, (moment, value) in enumerate(one.points):
             until = at[index + 1] if index + 1 < len(at) else moment + window.step_s
-            look = colour(value, panel.limit, without=without[value])
+            look = RED if value == reached else colour(value, panel.limit, without=without[value])
             axes.broken_barh([(moment, until - moment)], (row + 0.12, 0.76), color=look, lw=0)
     axes.set_ylim(0, len(answer))
     axes.set_yticks([row + 0.5 for row in range(len(answer))], [one.name for one in reversed(answer)])
