@@ -41,7 +41,7 @@ class Entry:
     @property
     def is_partial(self) -> bool:
         """Whether it knows an answer that still streams."""
-        return self.answer is not None and self.answer.status is Status.STREAMING
+        return self.answer is not None and not self.answer.is_final
 
 
 class PendingWrites:

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+TIMEOUT_S: Final = 30.0
+START_TIMEOUT_S: Final = 30.0
+APPROVAL_S: Final = 120.0
+PARALLEL: Final = 4
+RESULT_BYTES: Final = 16 << 10
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -34,11 +39,11 @@ class ToolServerConfig:
     url: str = ""
     python: str = ""
     confirm: bool = True
-    timeout_s: float = 30.0
-    start_timeout_s: float = 30.0
-    approval_s: float = 120.0
-    parallel: int = 4
-    result_bytes: int = 16 << 10
+    timeout_s: float = TIMEOUT_S
+    start_timeout_s: float = START_TIMEOUT_S
+    approval_s: float = APPROVAL_S
+    parallel: int = PARALLEL
+    result_bytes: int = RESULT_BYTES
     env: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     env_from: tuple[str, ...] = ()
     cwd: str | None = None

@@ -8,13 +8,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from proxy.config.server_url import ServerUrl
 from proxy.config.tables import Label, Table
-from proxy.config.tool_servers import ToolServerConfig
+from proxy.config.tool_servers import (
+    APPROVAL_S,
+    PARALLEL,
+    RESULT_BYTES,
+    START_TIMEOUT_S,
+    TIMEOUT_S,
+    ToolServerConfig,
+)
 
 TOOL_NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_RESULT_BYTES: Final = 64 << 10
-TIMEOUT_S: Final = 30.0
-START_TIMEOUT_S: Final = 30.0
-RESULT_BYTES: Final = 16 << 10
 _ENVIRON: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _FUNCTION: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _HEADER: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
@@ -54,8 +58,8 @@ class ToolsTable(Table):
     confirm: bool = True
     timeout_s: _Seconds = TIMEOUT_S
     start_timeout_s: _Seconds = START_TIMEOUT_S
-    approval_s: _Seconds = 120.0
-    parallel: Annotated[int, Field(ge=1, le=64)] = 4
+    approval_s: _Seconds = APPROVAL_S
+    parallel: Annotated[int, Field(ge=1, le=64)] = PARALLEL
     result_bytes: Annotated[int, Field(ge=256, le=MAX_RESULT_BYTES)] = RESULT_BYTES
     env: dict[_Environ, str] | None = None
     env_from: list[_Environ] | None = None

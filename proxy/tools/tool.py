@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-APPROVAL_S: Final = 120.0
-"""How long somebody may take to approve a call, in seconds, where the operator does not say."""
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Tool:
     parameters: Mapping[str, Any]
     confirm: bool
     server: str
-    approval_s: float = APPROVAL_S
+    approval_s: float
 
 
 @dataclass(frozen=True, slots=True)

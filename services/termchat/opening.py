@@ -1,6 +1,5 @@
 """Opens a conversation that the gateway keeps: one by its name, the last one, or a new one."""
 
-import json
 from typing import Any, Final
 
 from services.termchat.answer_events import AnswerFailed, object_of, objects_in, refusal
@@ -22,7 +21,7 @@ async def open_kept(gateway: Gateway, which: str, parameters: Parameters) -> Con
             rows = objects_in(object_of(listed.body), "conversations")
             which = str(rows[0].get("id")) if rows else NEW
         if which == NEW:
-            return _one(await gateway.post(PLACE, json.dumps({}).encode()), [], parameters)
+            return _one(await gateway.post(PLACE, b"{}"), [], parameters)
         found = await gateway.get(f"{PLACE}/{which}")
         messages = await gateway.get(f"{PLACE}/{which}/messages") if found.status in _OK else found
     except (TransportError, TimeoutError):
