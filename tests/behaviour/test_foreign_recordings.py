@@ -5,7 +5,7 @@ calls that are lost on the way (4, 22). Of services/dialects; recordings are rea
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -95,12 +95,6 @@ def chain() -> Iterator[Chain]:
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def body(path: str, model: str) -> dict[str, Any]:

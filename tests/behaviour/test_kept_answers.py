@@ -3,7 +3,7 @@
 gateway/conversations/keeping.py and gateway/conversations/kept_answer.py, as a client meets them.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -32,12 +32,6 @@ def chain(database: Database) -> Iterator[Chain]:
     gateway = {"DATABASE": database.url, "HISTORY_CHARS": "4000"}
     with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, gateway=gateway) as chain:
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 async def said(client: Client, conversation: str, model: Scripted, **body: Any) -> Answer:

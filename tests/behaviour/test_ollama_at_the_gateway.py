@@ -8,7 +8,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -39,12 +39,6 @@ def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0,pace=0", "NUM_PARALLEL": "64"}
     with running_chain(simulator=simulator, gateway={"CORS_ORIGINS": ORIGIN}) as chain, common_gate(chain):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def carried(gateway: Server) -> float:

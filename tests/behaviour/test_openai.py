@@ -7,7 +7,7 @@ how answers end by behaviour/test_openai_ends.
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -54,12 +54,6 @@ def chain() -> Iterator[Chain]:
     gateway = {"CORS_ORIGINS": ORIGIN, "MODEL_ALIASES": ALIASES, "MAX_OUTPUT_TOKENS": "40", "BODY_TIMEOUT_S": "10"}
     with running_chain(simulator=simulator, gateway=gateway) as chain, common_gate(chain, growth_bytes=256 << 20):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 # --- what is asked

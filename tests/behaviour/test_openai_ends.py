@@ -6,7 +6,7 @@ Of gateway/routes/foreign.py, gateway/relay/repeats.py and the dialects. What is
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -47,12 +47,6 @@ def chain() -> Iterator[Chain]:
     simulator = {"SCRIPT": "rate=0,pace=0", "NUM_PARALLEL": "64"}
     with running_chain(simulator=simulator) as chain, common_gate(chain):
         yield chain
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 @pytest.mark.parametrize("path", PATHS)

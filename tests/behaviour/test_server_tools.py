@@ -33,12 +33,6 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
-
-
 def calling(**parameters: Any) -> str:
     return scripted("tooler", tokens=3, **parameters).name
 

@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,12 +54,6 @@ def chain(config: str) -> Iterator[Chain]:
         yield chain
         chain.proxy.signal(signal.SIGTERM)  # its program outlives whoever is killed: it ignores the end of its stdin
         chain.proxy.wait(START_S)
-
-
-@pytest.fixture
-async def client(chain: Chain) -> AsyncIterator[Client]:
-    async with Client(chain.gateway.url) as client:
-        yield client
 
 
 def servers_there(chain: Chain) -> float:

@@ -5,11 +5,12 @@ The chain serves readers, is met by faults for a while, and serves on; Prometheu
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from deploy.grafana.panel import Row
 from deploy.grafana.rows import ROWS
 from tests.chain import ROOT, Chain, running_chain
 from tests.eventually import eventually
@@ -54,6 +55,15 @@ def wait(seconds: float) -> None:
     eventually(lambda: time.monotonic() > until, within_s=seconds + 60)
 
 
+def draw(pictures: Mapping[str, Sequence[Row]], prometheus: Prometheus, window: Window) -> None:
+    """Draw these rows of the dashboard, each picture into its file."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, rows in pictures.items():
+        drawn = picture(rows, lambda query: series(prometheus, query, window), window)
+        (FOLDER / name).write_bytes(drawn)
+        print(f"{name}: {len(drawn) >> 10} KiB")
+
+
 def main() -> None:
     """Draw all."""
     with watched() as (chain, prometheus):
@@ -63,12 +73,7 @@ def main() -> None:
             with traffic(chain):
                 wait(FAULTS_S)
             wait(AGAIN_S)
-            window = Window(start, time.time())
-            FOLDER.mkdir(exist_ok=True)
-            for name, rows in PICTURES.items():
-                drawn = picture(rows, lambda query: series(prometheus, query, window), window)
-                (FOLDER / name).write_bytes(drawn)
-                print(f"{name}: {len(drawn) >> 10} KiB")
+            draw(PICTURES, prometheus, Window(start, time.time()))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ from deploy.grafana.rows import ROWS
 from tests.behaviour.keys_on_disk import KeysOnDisk, bearer
 from tests.chain import GATEWAY_PROFILE, PROXY_PROFILE, Chain, Server, running_chain
 from tests.eventually import eventually
-from tests.monitoring.drawing import picture
-from tests.monitoring.panels import Window, series
-from tests.monitoring.pictures import FOLDER, wait
+from tests.monitoring.panels import Window
+from tests.monitoring.pictures import draw, wait
 from tests.monitoring.prometheus import running_prometheus
 from tests.monitoring.traffic import SCRIPT, SERVED
 from tests.ports import free_port
@@ -133,11 +132,7 @@ def main() -> None:
             wait(AWAY_S)
             with simulator(gpu):
                 wait(AGAIN_S)
-                window = Window(start, time.time())
-                for name, rows in PICTURES.items():
-                    drawn = picture(rows, lambda query: series(prometheus, query, window), window)
-                    (FOLDER / name).write_bytes(drawn)
-                    print(f"{name}: {len(drawn) >> 10} KiB")
+                draw(PICTURES, prometheus, Window(start, time.time()))
 
 
 if __name__ == "__main__":

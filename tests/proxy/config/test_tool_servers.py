@@ -2,22 +2,10 @@
 
 import pytest
 
-from proxy.config.config import Config
-from proxy.config.reading import BadConfig, Fallbacks, read_config
 from proxy.config.tool_servers import ToolServerConfig
+from tests.proxy.config.test_reading import problems, read
 
-FALLBACKS = Fallbacks(permits=1, connect_timeout_s=1.0, queue_wait_s=90.0, ollama_url="http://127.0.0.1:11434")
 TIME = '[[tools]]\nname = "time"\ncommand = ["mcp-server-time", "--utc"]\nallow = ["now"]\n'
-
-
-def read(text: str) -> Config:
-    return read_config(text.encode(), FALLBACKS)
-
-
-def problems(text: str) -> list[str]:
-    with pytest.raises(BadConfig) as bad:
-        read(text)
-    return bad.value.problems
 
 
 def test_tools_alone_keep_the_environment_s_model_server() -> None:
