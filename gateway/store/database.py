@@ -7,6 +7,7 @@ goes on to its end, which is near.
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ READ_S: Final = 2.0
 WRITE_S: Final = 5.0
 BUSY_S: Final = 4.0
 """How long SQLite waits for another writer, in its own thread."""
+EMPTIED_S: Final = 0.02
+"""Between two looks whether another has emptied the log; it takes some milliseconds."""
 CONNECT_S: Final = 2.0
 CLOSE_S: Final = BUSY_S + 1.0
 SQLITE_CONNECTIONS: Final = 3
@@ -120,16 +123,21 @@ class Database:
     async def empty_log(self) -> None:
         """Empty the log that SQLite keeps beside its file: what was deleted is in neither then.
 
+        Another who empties it is waited for here: SQLite waits for readers and writers, yet not for that one.
+
         Raises:
             StoreUnavailable: somebody reads what it was before, for longer than one waits for another writer.
         """
 
-        async def emptying() -> bool:
+        async def emptying() -> None:
+            until = time.monotonic() + BUSY_S
             async with self.engine.execution_options(**{_BEGINS: ""}).connect() as connection:
-                return bool((await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar())
+                while (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar():
+                    if time.monotonic() > until:
+                        raise StoreUnavailable("SQLITE_BUSY")
+                    await asyncio.sleep(EMPTIED_S)
 
-        if await self._in_time(WRITE_S, emptying):
-            raise StoreUnavailable("SQLITE_BUSY")
+        await self._in_time(WRITE_S, emptying)
 
     async def listen(self, work: Work[T]) -> T:
         """Do ``work``, for as long as it takes, on a connection of its own and outside a transaction.

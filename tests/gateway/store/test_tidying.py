@@ -1,3 +1,4 @@
+from asyncio import gather
 from pathlib import Path
 
 from sqlalchemy import update
@@ -7,7 +8,7 @@ from gateway.store.rows import Answer, Status
 from gateway.store.schema import conversations
 from gateway.store.store import Store
 from gateway.store.tidying import BATCH, delete_old, forget
-from tests.gateway.store.keeping import KEEPER, OWNER, conversation, question, said, turn
+from tests.gateway.store.keeping import KEEPER, OWNER, conversation, file_url, question, running, said, turn
 
 
 def in_files(folder: Path) -> bytes:
@@ -70,3 +71,10 @@ async def test_the_days_count_from_the_last_message(store: Store) -> None:
     assert await delete_old(store.database, 365) == 0
     await forget(store.database)
     assert await left(store) == [name]
+
+
+async def test_two_who_forget_at_once_wait_for_each_other(store: Store, tmp_path: Path) -> None:
+    async with running(file_url(tmp_path)) as another:
+        both = (store.database, another.database)
+        for _ in range(20):
+            await gather(*(database.empty_log() for database in both for _ in range(2)))
