@@ -152,6 +152,11 @@ class Stream:
         return any(follower.position == self.log.last for follower in self.followers)
 
     @property
+    def is_unwanted(self) -> bool:
+        """Whether it has not begun and nobody would read it; a further turn goes on as the leave time says."""
+        return self.turns == 1 and not self.followers
+
+    @property
     def status(self) -> Status | None:
         """What it waits for now."""
         return self._status.current

@@ -169,7 +169,7 @@ class Producer:
             elif attempt.number > last.attempt.number or attempt.server is not last.attempt.server:
                 stream.log.skipped_lines = skipped_lines  # nothing of a call that showed nothing is left out
                 await self._back_off(attempt, last)
-            if last is not None and not stream.followers:  # whoever waited has left while another failed
+            if last is not None and stream.is_unwanted:  # whoever waited has left while another failed
                 stream.finish(FinishReason.ABANDONED)
                 return
             stream.attempts = attempts + attempt.number
@@ -194,7 +194,7 @@ class Producer:
             self._show_line()
             return False
         timeline.turn_admitted(time.monotonic())
-        if not stream.followers and stream.turns == 1:  # nobody would read it: who waits behind gets the model's time
+        if stream.is_unwanted:  # who waits behind gets the model's time
             stream.finish(FinishReason.ABANDONED)
             return False
         self._is_permitted = True

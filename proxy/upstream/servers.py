@@ -138,9 +138,8 @@ class Servers:
     def waiting_by_line(self) -> dict[str, int]:
         """How many wait, by the names of those that they wait for; safe to read in any thread."""
         waiting: dict[str, int] = {}
-        for pool in self._all_pools():
-            if not pool.line:  # else nobody may wait
-                waiting[pool.name] = waiting.get(pool.name, 0) + pool.admission.waiting
+        for pool in self._all_pools():  # also where only a further turn of an answer may wait
+            waiting[pool.name] = waiting.get(pool.name, 0) + pool.admission.waiting
         return waiting
 
     def held_by_model(self, server: ModelServer) -> Mapping[str, int]:

@@ -271,7 +271,7 @@ async def test_each_server_s_state_is_measured_by_its_name(
             assert metrics[f'llm_permits_in_use{{gen_ai_request_model="m",server="{name}"}}'] == 0
             assert metrics[f'llm_upstream_connections{{server="{name}",state="active"}}'] == 0
             assert metrics[f'llm_admission_slots{{server="{name}"}}'] > 0
-        assert metrics['llm_admission_queue_length{server="gpu"}'] == 0
+            assert metrics[f'llm_admission_queue_length{{server="{name}"}}'] == 0  # a further turn waits anywhere
 
 
 async def test_a_gateway_shows_which_servers_have_a_model_and_passes_on_that_it_may_not_leave(

@@ -218,10 +218,11 @@ async def test_the_answer_s_total_time_goes_on_while_a_tool_runs() -> None:
         stage.assert_everything_is_given_back()
 
 
-async def test_who_leaves_for_a_moment_while_a_tool_runs_finds_the_answer_whole() -> None:
+@pytest.mark.parametrize("next_turn", [(ANSWERS,), (BUSY_NOW, ANSWERS)], ids=["at once", "at the second attempt"])
+async def test_who_leaves_for_a_moment_while_a_tool_runs_finds_the_answer_whole(next_turn: tuple[Attempt, ...]) -> None:
     """Only an answer that has not begun is not worth the model's time when nobody reads it."""
     toolbox = ScriptedToolbox(tool("clock"))
-    async with in_a_tool(toolbox, calls("clock"), ANSWERS) as stage:
+    async with in_a_tool(toolbox, calls("clock"), *next_turn) as stage:
         for follower in stage.stream.followers:
             stage.stream.leave(follower)
         toolbox.let_go()
