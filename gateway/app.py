@@ -106,6 +106,7 @@ class GatewayService:
             most_characters = settings.history_chars
             self._keeping = Keeping(self._store.answers, self._proxies, most_characters=most_characters)
             self._watching = Watching(self._store.changes, self._store.answers.versions)
+            self.metrics.show_pending(self._keeping.pending_bytes)
         self._hops = Hops(self._proxies, self.metrics, self._departures)
         self._catalog = Catalog(self._proxies, settings.default_model)
         self.connections = ClientConnections(

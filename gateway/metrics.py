@@ -67,6 +67,7 @@ class GatewayMetrics(StreamMetrics):
         )
         self.limits_degraded = self.gauge("llm_limits_degraded", "1 while Valkey is away and each gateway counts alone")
         self._store_away = self.gauge("llm_store_degraded", "1 while the database of conversations is away")
+        self._store_pending = self.gauge("llm_store_pending_bytes", "of rows that wait for the database")
         self._key_tokens = self.counter("llm_key_tokens", "of answers, by the id of the key that asked", ["key_id"])
         self._key_tokens.labels(OTHER_KEY)
         self._browser_ttft = self.histogram(
@@ -97,6 +98,10 @@ class GatewayMetrics(StreamMetrics):
     def store_away(self, away: bool) -> None:
         """The database of conversations is away, or back."""
         self._store_away.set(away)
+
+    def show_pending(self, size: Callable[[], int]) -> None:
+        """Let the scrape see how many bytes wait for the database of conversations."""
+        self._store_pending.set_function(size)
 
     def show_keys(self, ids: Iterable[str]) -> None:
         """Let these keys have series of their own, as far as there is room; a key that is gone keeps its own."""

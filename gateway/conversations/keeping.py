@@ -73,6 +73,10 @@ class Keeping:
         self._tasks = Tasks()
         self._answers = Tasks()
 
+    def pending_bytes(self) -> int:
+        """Return how many bytes wait for the database."""
+        return self._pending.bytes
+
     def start(self) -> None:
         """Begin to write, to renew leases, and to look for answers that nobody keeps."""
         self._tasks.spawn(self._writer.run(), "conversations written")

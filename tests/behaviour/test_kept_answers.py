@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import pytest
 
+from tests.behaviour.connections import sample
 from tests.behaviour.kept import HERE, asked, new_conversation, rows_of, settled
 from tests.behaviour.script import Scripted, scripted
 from tests.chain import Chain, running_chain
 from tests.databases import Database, running_database
-from tests.eventually import soon_told
+from tests.eventually import soon, soon_told
 from tests.machine import needs
 from tests.reader import Answer, Client
 
@@ -171,15 +172,18 @@ async def test_an_answer_that_failed_is_kept_with_its_text_and_its_code(client: 
 async def test_a_database_that_takes_no_writes_fails_no_answer_and_has_all_of_them_afterwards(
     chain: Chain, client: Client, database: Database
 ) -> None:
-    """L16: the next message goes with what was said before, though that is in no row yet."""
+    """L16: the next message goes with what was said before, though that is in no row yet; what waits is counted."""
     conversation, models = await new_conversation(client), [scripted(), scripted()]
     with database.refusing_writes():
         answers = [await answered(client, conversation, model, message="hi") for model in models]
         stored_meanwhile = await rows_of(client, conversation)
+        pending_bytes = sample(chain.gateway, "llm_store_pending_bytes")
 
     rows = await settled(client, conversation, count=4)
     assert [answer.end and answer.end["stored"] for answer in answers] == [False, False]
     assert stored_meanwhile == []
+    assert pending_bytes > sum(len(model.text) for model in models)
+    await soon(lambda: sample(chain.gateway, "llm_store_pending_bytes") == 0, "nothing waits any more")
     assert [row["content"] for row in rows] == ["hi", models[0].text, "hi", models[1].text]
     (call,) = chain.calls(models[1].name)
     assert [message["content"] for message in call["body"]["messages"]] == ["hi", models[0].text, "hi"]
