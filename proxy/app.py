@@ -258,7 +258,7 @@ class ProxyService:
             deadlines=self._deadlines,
             metrics=self.metrics,
             ended=self._ended,
-            turns=turns_of(stream, tools, self._toolbox, self._tasks.spawn),
+            turns=turns_of(stream, tools, self._toolbox, spawn=self._tasks.spawn, not_run=self.metrics.tool_not_run),
         )
         return producer.run()
 

@@ -37,6 +37,8 @@ _REASONS: Final = (
 _REJECTIONS: Final = (Code.OVERLOADED, Code.SHUTTING_DOWN, Code.CONCURRENCY_LIMITED)
 ONE_OLLAMA: Final = (("ollama", "ollama"),)
 """The one server and its language where no configuration names others."""
+OTHER_TOOL: Final = "_OTHER"
+"""Of calls under a name that no tool has."""
 _RETRIES: Final = ("refused", "connect_timeout", "reset", "eof", "429", "500", "502", "503", "wedged")
 
 
@@ -185,11 +187,16 @@ class ProxyMetrics(StreamMetrics):
                 self.tool_seconds.child(name)
                 for end in CallEnd:
                     self.tool_calls.labels(name, end)
+            self.tool_calls.labels(OTHER_TOOL, CallEnd.NOT_RUN)
 
     def tool_called(self, tool: str, end: CallEnd, seconds: float) -> None:
         """A call came to an end."""
         self.tool_calls.labels(tool, end).inc()
         self.tool_seconds.child(tool).observe(seconds)
+
+    def tool_not_run(self, tool: str | None, end: CallEnd) -> None:
+        """A call did not run; None for a tool that was not offered, since its name is the model's own word."""
+        self.tool_calls.labels(tool or OTHER_TOOL, end).inc()
 
     def tool_server_is_there(self, server: str, *, there: bool) -> None:
         """A server has said which tools it has, or is gone."""

@@ -5,7 +5,11 @@ from typing import Protocol
 
 
 class CallEnd(StrEnum):
-    """A closed list, the label of a metric; in the first two the tool has answered."""
+    """A closed list, the label of a metric; in the first two the tool has answered, in the last three nobody asked it.
+
+    A person refused the call, or nobody approved it in time, or it was not to be run: its tool is not offered, its
+    arguments are wrong, or there were too many before it.
+    """
 
     OK = "ok"
     ERROR = "error"
@@ -13,6 +17,9 @@ class CallEnd(StrEnum):
     CANCELLED = "cancelled"
     DIED = "died"
     UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    NOT_RUN = "not_run"
 
 
 class ToolMetrics(Protocol):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from proxy.streams.approvals import Approvals
 from proxy.streams.stream import Stream
+from proxy.tools.call_end import CallEnd
 from proxy.tools.tool import Outcome, Tool
 from proxy.tools.toolbox import Toolbox
 from proxy.upstream.rounds import PlannedCall, Rounds
@@ -36,11 +37,13 @@ AT_ONCE: Final = 4
 MAX_OFFERED: Final = 128
 """Tools that a model is offered, the client's among them."""
 _NOT_APPROVED: Final = {
-    Approval.REFUSED: "Not run: the user refused this call.",
-    Approval.EXPIRED: "Not run: nobody approved this call in time.",
+    Approval.REFUSED: (CallEnd.REFUSED, "Not run: the user refused this call."),
+    Approval.EXPIRED: (CallEnd.EXPIRED, "Not run: nobody approved this call in time."),
 }
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+NotRun = Callable[[str | None, CallEnd], None]
+"""Hears of a call that does not run: its tool, None for one that is not offered, and why."""
 
 
 def offered(request: ModelRequest, toolbox: Toolbox) -> tuple[Tool, ...] | None:
@@ -77,14 +80,23 @@ class ToolTurns:
         request: as the client asked.
         tools: what the model is offered.
         spawn: runs a call; it is not waited for where it is given up.
+        not_run: counts those that do not run; whoever runs the others counts them.
     """
 
     def __init__(
-        self, stream: Stream, request: ChatRequest, tools: tuple[Tool, ...], toolbox: Toolbox, spawn: Spawn
+        self,
+        stream: Stream,
+        request: ChatRequest,
+        tools: tuple[Tool, ...],
+        toolbox: Toolbox,
+        *,
+        spawn: Spawn,
+        not_run: NotRun,
     ) -> None:
         self._stream = stream
         self._toolbox = toolbox
         self._spawn = spawn
+        self._not_run = not_run
         self._rounds = Rounds(request, tools, toolbox.check)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._approvals = stream.approvals = Approvals()
@@ -107,6 +119,7 @@ class ToolTurns:
         self._chunks_before, self._to_run = log.chunks, list(end.run)
         for one in end.refused:
             self._approvals.forget(one.call.call_id)
+            self._not_run(None if one.tool is None else one.tool.name, CallEnd.NOT_RUN)
             self._result(one.call, Outcome(False, one.refusal or ""))
         return end.reason
 
@@ -147,7 +160,9 @@ class ToolTurns:
             self._show(call, Phase.APPROVAL)
             approval = await self._approvals.said(call.call_id, tool.approval_s)
             if approval is not Approval.GIVEN:
-                self._result(call, Outcome(False, _NOT_APPROVED[approval]), approval=approval)
+                end, words = _NOT_APPROVED[approval]
+                self._not_run(tool.name, end)
+                self._result(call, Outcome(False, words), approval=approval)
                 return
         async with self._at_once:
             self._show(call, Phase.TOOL)
@@ -178,9 +193,11 @@ class ToolTurns:
             self._stream.show(status)
 
 
-def turns_of(stream: Stream, tools: tuple[Tool, ...] | None, toolbox: Toolbox, spawn: Spawn) -> ToolTurns | None:
+def turns_of(
+    stream: Stream, tools: tuple[Tool, ...] | None, toolbox: Toolbox, *, spawn: Spawn, not_run: NotRun
+) -> ToolTurns | None:
     """Return the turns of a stream whose model is offered tools that run here; None of any other."""
     if tools is None:
         return None
     assert isinstance(stream.request, ChatRequest)
-    return ToolTurns(stream, stream.request, tools, toolbox, spawn)
+    return ToolTurns(stream, stream.request, tools, toolbox, spawn=spawn, not_run=not_run)

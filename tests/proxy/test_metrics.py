@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from proxy import report
 from proxy.metrics import ProxyMetrics, families, record_of
+from proxy.tools.call_end import CallEnd
 from services.wire.events import Code, Completion, ConnectionEnd, Failed, FinishReason, Thinking, Usage
 from services.wire.model_names import canonical
 from services.wire.request import Message
@@ -206,6 +207,18 @@ def test_each_of_several_servers_has_its_own_series_and_steps_begin_at_zero() ->
     assert sample(metrics, 'llm_admission_queue_length{server="gpu1+gpu2"}') == 5
     assert sample(metrics, 'llm_upstream_retries_total{reason="503",server="gpu2"}') == 0
     assert sample(metrics, 'llm_fallbacks_total{code="refused",from="gpu1",to="gpu2"}') == 0
+
+
+def test_calls_that_did_not_run_are_counted_by_their_tool_and_those_of_no_tool_of_ours_as_other() -> None:
+    metrics = ProxyMetrics()
+    metrics.declare_tools({"kitchen": ["oven"]})
+    metrics.tool_not_run("oven", CallEnd.REFUSED)
+    metrics.tool_not_run(None, CallEnd.NOT_RUN)
+
+    assert sample(metrics, 'llm_tool_calls_total{outcome="refused",tool="oven"}') == 1
+    assert sample(metrics, 'llm_tool_calls_total{outcome="expired",tool="oven"}') == 0
+    assert sample(metrics, 'llm_tool_calls_total{outcome="not_run",tool="_OTHER"}') == 1
+    assert sample(metrics, 'llm_tool_call_duration_seconds_count{tool="oven"}') == 0
 
 
 def test_a_model_that_is_deleted_does_not_stay_in_memory_for_ever() -> None:

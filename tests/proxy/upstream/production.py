@@ -15,6 +15,7 @@ from proxy.providers.ollama import OllamaAdapter
 from proxy.streams.caller import Leave
 from proxy.streams.permits import Admission
 from proxy.streams.stream import Stream
+from proxy.tools.call_end import CallEnd
 from proxy.tools.toolbox import Toolbox
 from proxy.upstream.all_models import AllModels
 from proxy.upstream.condition import Condition
@@ -61,6 +62,7 @@ class Noted:
         self.steps: list[str] = []
         self.passed: list[float] = []
         self.closings: list[float] = []
+        self.not_run: list[tuple[str | None, CallEnd]] = []
 
     def permit_waited(self, result: str, seconds: float) -> None:
         assert seconds >= 0
@@ -86,6 +88,9 @@ class Noted:
 
     def upstream_closed(self, seconds: float) -> None:
         self.closings.append(seconds)
+
+    def tool_not_run(self, tool: str | None, end: CallEnd) -> None:
+        self.not_run.append((tool, end))
 
 
 class ProducerStage:
@@ -150,7 +155,7 @@ class ProducerStage:
     def _turns(self, toolbox: Toolbox, request: ModelRequest) -> ToolTurns | None:
         tools = offered(request, toolbox)
         self.stream.tools = None if tools is None else tuple(one.name for one in tools)
-        return turns_of(self.stream, tools, toolbox, self.tasks.spawn)
+        return turns_of(self.stream, tools, toolbox, spawn=self.tasks.spawn, not_run=self.noted.tool_not_run)
 
     def _server(self, number: int, adapter: AdapterFor, *, named: bool) -> ModelServer:
         transport, looked = self.transports[number], self.wedges.looked

@@ -243,6 +243,7 @@ async def test_a_call_waits_for_somebody_s_word(approve: bool, approval: str) ->
 
         (result,) = results(stage)
         assert (result.approval, result.ok, len(toolbox.called)) == (approval, approve, int(approve))
+        assert stage.noted.not_run == ([] if approve else [("oven", "refused")])
         assert stage.end == "stop"
         stage.assert_everything_is_given_back()
 
@@ -256,7 +257,7 @@ async def test_a_call_that_nobody_approves_in_time_does_not_run_and_the_model_is
         *("expired", False),
         "Not run: nobody approved this call in time.",
     )
-    assert (stage.end, toolbox.called) == ("stop", [])
+    assert (stage.end, toolbox.called, stage.noted.not_run) == ("stop", [], [("oven", "expired")])
 
 
 async def test_an_answer_that_is_stopped_waits_for_nobody_s_word() -> None:
@@ -279,6 +280,7 @@ async def test_what_is_not_offered_and_what_does_not_fit_the_schema_is_told_and_
         "Not run: tz must be a string.",
     ]
     assert (toolbox.called, stage.end) == ([], "stop")
+    assert stage.noted.not_run == [(None, "not_run"), ("clock", "not_run")]
 
 
 async def test_an_answer_that_calls_the_client_s_tool_too_ends_behind_ours() -> None:
