@@ -7,6 +7,7 @@ server        one of them: its life, with back-off, and its calls
 connecting    how it is reached: a process, a function of Python, HTTP
 bounded_http  the bounds of what comes over HTTP
 process       a process that speaks over stdin and stdout, and its end
+watcher       what ends such a process when the proxy was killed
 function      the process around a function of Python
 schema        whether a tool can be offered, and what is wrong with arguments
 result        what a tool answered, as text

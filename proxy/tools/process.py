@@ -17,6 +17,7 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 
+from proxy.tools.watcher import Watcher
 from services.runtime.tasks import Tasks
 
 LINE_BYTES: Final = 8 << 20
@@ -153,6 +154,7 @@ class ToolProcess:
         self._ended = ended
         self._complained = complained
         self._process: Process | None = None
+        self._watcher: Watcher | None = None
         self._tasks = Tasks()
         self._complaints: asyncio.Task[None] | None = None
         self._in_a_hurry = False
@@ -163,16 +165,22 @@ class ToolProcess:
         Raises:
             OSError: there is no such program, or folder.
         """
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=dict(self._environ),
-            cwd=self._cwd,
-            start_new_session=True,
-            limit=LINE_BYTES,
-        )
+        watcher = self._watcher = await Watcher.start()
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=dict(self._environ),
+                cwd=self._cwd,
+                start_new_session=True,
+                limit=LINE_BYTES,
+            )
+        except BaseException:
+            await watcher.dismiss()
+            raise
+        watcher.watch(process.pid)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -196,9 +204,10 @@ class ToolProcess:
 
     async def _end(self) -> None:
         """End it by the end of its stdin, by SIGTERM, by SIGKILL, and whom it has started by the last."""
-        process, complaints = self._process, self._complaints
+        process, watcher, complaints = self._process, self._watcher, self._complaints
         assert process is not None
         assert process.stdin is not None
+        assert watcher is not None
         assert complaints is not None
         process.stdin.close()
         if self._in_a_hurry:
@@ -208,6 +217,7 @@ class ToolProcess:
             await _gone(process, HURRIED_S if self._in_a_hurry else POLITE_S)
         self.kill()
         await _gone(process, POLITE_S)  # it is dead, but a busy machine may take a while to say so
+        await watcher.dismiss()
         complaints.cancel()
         await asyncio.wait({complaints})
         _close_pipes(process)

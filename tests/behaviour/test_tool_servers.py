@@ -52,8 +52,6 @@ def chain(config: str) -> Iterator[Chain]:
     with running_chain(simulator={"SCRIPT": "rate=0"}, proxy=proxy, gateway={"TOOLS": "*"}) as chain:
         eventually(lambda: servers_there(chain) == 2, "both servers of tools are there", within_s=START_S)
         yield chain
-        chain.proxy.signal(signal.SIGTERM)  # its program outlives whoever is killed: it ignores the end of its stdin
-        chain.proxy.wait(START_S)
 
 
 def servers_there(chain: Chain) -> float:
@@ -117,20 +115,29 @@ async def test_no_argument_and_no_result_is_in_a_log_or_a_metric(client: Client,
     assert b"no such town" not in written
 
 
-@pytest.mark.parametrize("signals", [1, 2])
-async def test_the_end_of_the_proxy_leaves_no_process(signals: int, chain: Chain, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("signals", "drain_s", "code"),
+    [
+        ((signal.SIGTERM,), "0", 0),
+        ((signal.SIGTERM, signal.SIGTERM), "60", 1),
+        ((signal.SIGKILL,), "60", -signal.SIGKILL),  # nobody is left then but who watches
+    ],
+)
+async def test_the_end_of_the_proxy_leaves_no_process(
+    signals: tuple[signal.Signals, ...], drain_s: str, code: int, chain: Chain, tmp_path: Path
+) -> None:
     """The server ignores the end of its stdin and SIGTERM, and a call is in it."""
-    proxy = chain.another_proxy(CONFIG=written(tmp_path), DRAIN_S="1")
+    proxy = chain.another_proxy(CONFIG=written(tmp_path), DRAIN_S=drain_s)
     await soon(lambda: sample(proxy, "llm_tool_server_up") == 2, "both are there", within_s=START_S)
     async with Client(proxy.url) as direct:
         said = {"messages": [{"role": "user", "content": "hi"}]}
         body = {"model": calling("hang"), **said, "server_tools": ["hang"]}
         async with direct.open("POST", "/api/chat/stream", body):
             pid = await pid_in(tmp_path / "1")
-            for _ in range(signals):
-                proxy.signal(signal.SIGTERM)
-                await soon(lambda: proxy.events("draining"), "it has heard")
+            for number in signals:
+                proxy.signal(number)
+                await soon(lambda: proxy.events("draining") or not proxy.running, "it has heard")
             await soon(lambda: not proxy.running, "it has ended", within_s=START_S)
 
-    assert proxy.wait() == signals - 1
+    assert proxy.wait() == code
     await soon(lambda: not alive(pid), "its server, which was killed without waiting for its death, is gone")
