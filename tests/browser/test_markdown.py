@@ -1,11 +1,65 @@
 """What a model writes as Markdown, on the screen: while it comes, when it is over, and without the library."""
 
+from typing import Any, Final
+
 import pytest
 from playwright.async_api import BrowserContext, expect
 
 from tests.browser.page_chain import PageChain
 from tests.browser.said import DOCUMENT
 from tests.browser.visit import Visit
+
+GROWN: Final = """([text, pieces]) => {
+  const { lexer, MarkdownBlocks } = window.sluice.libraries.markdown;
+  const without = { highlight: async () => null, math: async () => null };
+  performance.now = () => 0; // each piece is drawn: none is left out for its cost
+  let read = 0;
+  const counted = (tail) => { read += tail.length; return lexer(tail); };
+  const grown = (step) => {
+    const element = document.createElement("div");
+    const blocks = new MarkdownBlocks(element, without, counted);
+    read = 0;
+    for (let end = step; end < text.length; end += step) blocks.show(text.slice(0, end), false);
+    const growing = read;
+    blocks.show(text, true);
+    const whole = read;
+    for (let again = 0; again < 3; again += 1) blocks.show(text, true);
+    return { html: element.innerHTML, growing, ended: whole - growing, again: read - whole };
+  };
+  try {
+    return [text.length, ...pieces].map(grown);
+  } finally {
+    delete performance.now; // the prototype's is there again
+  }
+}"""
+LONG: Final = "".join(f"{DOCUMENT.replace('# A', f'# {n}. A').replace('[1]', f'[{n}]')}\n" for n in range(30))
+
+
+async def grown(visit: Visit, text: str, *pieces: int) -> list[dict[str, Any]]:
+    """Draw ``text`` at once, then in pieces of each size; return what stands there and how much was read for it."""
+    await visit.page.wait_for_function("() => window.sluice.libraries.markdown")
+    seen: list[dict[str, Any]] = await visit.page.evaluate(GROWN, [text, pieces])
+    return seen
+
+
+@pytest.mark.usefixtures("libraries")
+async def test_a_long_answer_looks_the_same_wherever_it_was_cut(visit: Visit) -> None:
+    for text, pieces in ((DOCUMENT, (1, 2, 3, 5, 7, 11)), (LONG, (97, 1000))):
+        at_once, *cut = await grown(visit, text, *pieces)
+
+        assert at_once["html"].count("<table>") == text.count("| left |")
+        assert [one["html"] for one in cut] == [at_once["html"]] * len(pieces)
+
+
+@pytest.mark.usefixtures("libraries")
+async def test_what_is_finished_of_an_answer_is_not_read_again(visit: Visit) -> None:
+    """A piece costs its tail, the end costs the whole once, and what is over costs nothing."""
+    at_once, cut = await grown(visit, LONG, 97)
+
+    assert at_once["ended"] == len(LONG)
+    assert cut["growing"] < 3 * len(LONG)
+    assert cut["ended"] < 1.5 * len(LONG)
+    assert (at_once["again"], cut["again"]) == (0, 0)
 
 
 @pytest.mark.usefixtures("libraries")

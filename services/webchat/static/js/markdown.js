@@ -24,6 +24,8 @@ export class MarkdownBlocks {
   #raws = [];
   #restUntil = 0;
   #text = "";
+  /** What is drawn to its end; it is shown again with each frame of what follows it. @type {string | null} */
+  #whole = null;
 
   /** @param {HTMLElement} element @param {Libraries} libraries @param {import("./libraries.js").Lexer} lexer */
   constructor(element, libraries, lexer) {
@@ -39,14 +41,17 @@ export class MarkdownBlocks {
    * @returns {boolean} whether it was drawn; false asks for a later call
    */
   show(text, whole) {
+    if (text === this.#whole) return true;
     const begun = performance.now();
     if (!whole && begun < this.#restUntil) return false;
     const normal = text.replace(/\r\n?/g, "\n");
     if (!normal.startsWith(this.#text)) this.#clear();
     this.#text = normal;
-    this.#draw(this.lexer(normal.slice(this.#frozen)));
-    if (whole) this.#finish(this.lexer(normal));
+    const tail = this.lexer(normal.slice(this.#frozen));
+    this.#draw(tail);
+    if (whole) this.#finish(this.#frozen > 0 ? this.lexer(normal) : tail);
     else for (const block of this.#hot.splice(0, Math.max(0, this.#hot.length - HOT))) this.#freeze(block);
+    this.#whole = whole ? text : null;
     this.#restUntil = performance.now() + (performance.now() - begun) / SHARE;
     return true;
   }
