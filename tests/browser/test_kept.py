@@ -109,6 +109,15 @@ async def test_what_is_asked_is_kept_there_and_found_after_a_reload_and_by_what_
     assert local == 0
 
 
+async def test_the_page_reads_its_list_once_before_it_can_be_used(context: BrowserContext, keeping: Keeping) -> None:
+    asked: list[str] = []
+    context.on("request", lambda one: asked.append(one.url.removeprefix(keeping.gateway.url)))
+    await Visit.to(keeping.page.url, context)
+    await soon(lambda: "/api/conversations/events" in asked, "it listens")
+
+    assert asked[: asked.index("/api/conversations/events")].count("/api/conversations") == 1
+
+
 async def test_two_devices_see_one_list_and_one_conversation(desk: Visit, phone: Visit) -> None:
     await asked(desk, "seen by both")
     await phone.page.locator(".entry .open").click()

@@ -46,7 +46,7 @@ export class Chat extends EventTarget {
   /** Read what is kept, and go on with what was not over. */
   async begin() {
     if (this.kept) this.kept.onnamed = (conversation, id) => this.#named(conversation, id);
-    await this.readList();
+    await this.readList(this.kept?.listed()); // it was read to see whether the gateway keeps any
     for (const message of await this.store.everything()) this.#goOn(message);
     addEventListener("pagehide", () => this.runs.forEach((run) => run.keep()));
   }
@@ -250,10 +250,9 @@ export class Chat extends EventTarget {
     this.tabs.tell({ kind: "list" });
   }
 
-  /** Read the list anew. */
-  async readList() {
-    const kept = await this.store.conversations();
-    this.conversations = kept
+  /** Show the list that is read now, or was. @param {Promise<Conversation[]>} [read] */
+  async readList(read = this.store.conversations()) {
+    this.conversations = (await read)
       .map((one) => (one.id === this.open.id ? Object.assign(this.open, { title: one.title, named: one.named, updated: one.updated }) : one))
       .sort((one, other) => other.updated - one.updated);
     this.say("list");

@@ -64,6 +64,11 @@ export class GatewayStore {
       if (error instanceof Refused && error.status === 404) this.isThere = false;
       this.#sayWhy(error);
     }
+    return this.listed();
+  }
+
+  /** What the gateway told last. */
+  listed() {
     return this.#shown([...this.#rows.values()]);
   }
 
