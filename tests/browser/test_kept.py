@@ -1,5 +1,6 @@
 """Chats that the gateway keeps: its list is the list, on every device, live."""
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -8,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
@@ -277,3 +278,37 @@ async def test_a_tool_that_ran_is_kept_in_its_place_with_what_came_of_it(desk: V
     await expect(desk.answer.locator(".tool")).to_contain_text("clock of Reykjavík")
     await expect(desk.text.last).not_to_be_empty()
     await expect(desk.page.locator("#tools")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_chat_is_opened_by_questions_that_do_not_wait_for_each_other(desk: Visit, keeping: Keeping) -> None:
+    """The one of its row is held until the one of its messages came."""
+    keeping.ask("POST", "", {"title": "made elsewhere"})
+    (chat,) = keeping.ask("GET", "")["conversations"]
+    messages = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await asyncio.wait_for(messages.wait(), 10)
+        await route.continue_()
+
+    await desk.page.route(f"**/api/conversations/{chat['id']}", held)
+    desk.page.on("request", lambda one: messages.set() if one.url.endswith("/messages") else None)
+
+    await desk.page.locator(".entry .open").click()
+
+    await expect(desk.page.locator("#title")).to_have_text("made elsewhere")
+
+
+async def test_a_chat_that_another_device_deleted_is_not_taken_for_a_gateway_that_is_away(
+    desk: Visit, keeping: Keeping
+) -> None:
+    gone = keeping.ask("POST", "", {"title": "soon gone"})["id"]
+    await expect(desk.page.locator(".entry")).to_have_count(1)
+    keeping.ask("DELETE", f"/{gone}")
+    await expect(desk.page.locator(".entry")).to_have_count(0)
+
+    await desk.page.evaluate("id => sessionStorage.setItem('sluice-open', id)", gone)
+    await desk.page.reload()
+    await desk.ready()
+
+    await expect(desk.page.locator(".entry")).to_have_count(0)
+    await expect(desk.page.get_by_role("alert")).to_have_count(0)

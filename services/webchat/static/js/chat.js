@@ -71,11 +71,10 @@ export class Chat extends EventTarget {
 
   /** Show a kept conversation. @param {string} id */
   async show(id) {
-    const now = await this.kept?.conversation(id); // the list may be older than the branch that another device shows
+    const [now, messages] = await Promise.all([this.kept?.conversation(id), this.store.messages(id).catch(() => null)]);
     const found = this.conversations.find((one) => one.id === id) ?? now;
-    if (found && now) found.leaf = now.leaf;
-    const messages = found && (await this.store.messages(id).catch(() => null));
     if (!found || !messages) return;
+    if (now) found.leaf = now.leaf; // the list may be older than the branch that another device shows
     this.open = found;
     this.tree = new Map(messages.map((message) => [message.id, this.#running(message)]));
     if (!this.tree.has(found.leaf ?? "")) found.leaf = messages.at(-1)?.id ?? null;

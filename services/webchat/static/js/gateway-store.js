@@ -61,7 +61,7 @@ export class GatewayStore {
       this.#rows = new Map([...conversations, ...this.#older].map((row) => [row.id, row]));
       this.told("here");
     } catch (error) {
-      if (error instanceof Refused && error.status === 404) this.isThere = false;
+      if (isMissing(error)) this.isThere = false;
       this.#sayWhy(error);
     }
     return this.listed();
@@ -103,7 +103,7 @@ export class GatewayStore {
     try {
       return isKept(id) ? await this.newest(id, () => false) : [];
     } catch (error) {
-      this.#sayWhy(error);
+      if (!isMissing(error)) this.#sayWhy(error);
       throw error;
     }
   }
@@ -171,7 +171,7 @@ export class GatewayStore {
     await this.local.remove(id);
     if (!isKept(id)) return;
     await this.#asked(`${PLACE}/${id}`, { method: "DELETE" }).catch((error) => {
-      if (!(error instanceof Refused && error.status === 404)) this.#sayWhy(error); // gone is gone
+      if (!isMissing(error)) this.#sayWhy(error); // gone is gone
     });
   }
 
@@ -259,4 +259,9 @@ export class GatewayStore {
     const headers = body === undefined ? {} : { "Content-Type": "application/json" };
     return this.gateway.asked(path, { method, body, headers, signal: AbortSignal.timeout(timeout) });
   }
+}
+
+/** Whether the gateway has not what was asked for. @param {unknown} error */
+function isMissing(error) {
+  return error instanceof Refused && error.status === 404;
 }
