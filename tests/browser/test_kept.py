@@ -266,6 +266,24 @@ async def test_one_tab_listens_for_all_of_its_origin_and_another_goes_on_when_it
     await expect(second.page.locator(".entry-title")).to_have_text(["and another", "made elsewhere"])
 
 
+async def test_the_browser_writes_its_own_setting_of_a_kept_chat_when_a_person_changes_it(desk: Visit) -> None:
+    await asked(desk, "one")
+    await desk.page.evaluate(
+        """() => {
+          const { local } = window.sluice.chat.kept;
+          const keep = local.keepSettings.bind(local);
+          window.written = [];
+          local.keepSettings = (settings) => { window.written.push(settings.tools); return keep(settings); };
+        }"""
+    )
+
+    await asked(desk, "two")
+    await desk.page.locator("#tools").click()
+    await asked(desk, "three")
+
+    assert await desk.page.evaluate("() => window.written") == [True]
+
+
 async def test_a_tool_that_ran_is_kept_in_its_place_with_what_came_of_it(desk: Visit) -> None:
     await desk.choose(scripted("tooler", tokens=3).name)
     await desk.page.evaluate("() => { window.sluice.chat.open.parameters = { tools: true } }")

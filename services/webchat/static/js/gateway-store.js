@@ -139,7 +139,7 @@ export class GatewayStore {
   async keep(conversation, set = {}) {
     const row = this.#rows.get(conversation.id);
     if (!row) return; // it is not there yet: it is made with its settings
-    await this.#keepOwn(conversation);
+    if ("parameters" in set) await this.#keepOwn(conversation);
     const { model, ...parameters } = settingsOf(conversation);
     const now = { ...("title" in set ? { title: conversation.title } : {}), ...("model" in set ? { model } : {}), ...("parameters" in set ? parameters : {}) };
     const changes = Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(row[name] ?? null));
