@@ -4,12 +4,12 @@
  */
 
 import { isEmpty, take, takeSnapshot } from "./answer.js";
+import { delayS, waited } from "./back-off.js";
 import { Refused } from "./gateway.js";
 import { SseDecoder } from "./sse.js";
 
 /** So often in a row without a new frame between. */
 const MOST_TRIES = 5;
-const FIRST_DELAY_S = 0.25;
 /** Until `start` says it: how long a stream waits for its reader. */
 const DEFAULT_WINDOW_S = 30;
 const DEFAULT_HEARTBEAT_S = 10;
@@ -19,14 +19,6 @@ const SILENT_HEARTBEATS = 3;
 const HEADERS_TIMEOUT_MS = 20000;
 /** After its last word a body only ends. */
 const LAST_CHUNK_MS = 1000;
-
-/**
- * Seconds to wait before try `n` (from 0), spread by a quarter to either side so that tabs do not come back as one.
- * @param {number} n @param {number} chance from 0 to 1
- */
-export function delayS(n, chance) {
-  return FIRST_DELAY_S * 2 ** n * (0.75 + chance / 2);
-}
 
 /** The line fell silent, or the body ended without a last word: the connection is over, the answer may not be. */
 class Broken extends Error {}
@@ -151,7 +143,7 @@ export class Following {
     if (this.#tries >= MOST_TRIES || tooLate) return this.#over(answer.stream ? "interrupted" : "failed", UNREACHABLE);
     this.#tries += 1;
     this.observer.phase({ phase: "reconnecting", attempt: this.#tries });
-    await this.#wait(waitS);
+    await waited(waitS, this.#aborted.signal);
   }
 
   /** @param {"failed" | "interrupted"} status @param {import("./gateway.js").Failure} failure */
@@ -159,21 +151,6 @@ export class Following {
     const { answer } = this;
     answer.status = status === "failed" && !isEmpty(answer) ? "interrupted" : status;
     answer.failure = failure;
-  }
-
-  /** Wait, or return as soon as the browser is online again or we leave. @param {number} seconds */
-  #wait(seconds) {
-    return new Promise((resolve) => {
-      const over = () => {
-        clearTimeout(timer);
-        globalThis.removeEventListener("online", over);
-        this.#aborted.signal.removeEventListener("abort", over);
-        resolve(undefined);
-      };
-      const timer = setTimeout(over, seconds * 1000);
-      globalThis.addEventListener("online", over);
-      this.#aborted.signal.addEventListener("abort", over);
-    });
   }
 }
 

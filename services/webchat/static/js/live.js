@@ -1,11 +1,11 @@
 /** Hears what changes in the kept conversations: one connection for all tabs of this origin, whose events the others are told. */
 
+import { delayS, waited } from "./back-off.js";
 import { Refused } from "./gateway.js";
 import { SseDecoder } from "./sse.js";
 
 const LEASE = "sluice-events";
 const CHANNEL = "sluice-events";
-const AGAIN_MS = [500, 1000, 2000, 5000, 10_000];
 /** The gateway's heartbeat comes every ten seconds or so: a line that is silent for three is dead. */
 const SILENT_MS = 35_000;
 
@@ -29,8 +29,9 @@ export class Live {
     await this.leases.hold(LEASE, new AbortController().signal);
     for (;;) {
       const again = await this.#once();
-      if (!again) await this.#otherKey();
-      else await this.#pause();
+      const waitS = delayS(this.#tries, Math.random());
+      this.#tries += 1;
+      await (again ? waited(waitS) : this.#otherKey());
     }
   }
 
@@ -62,21 +63,6 @@ export class Live {
     this.#tries = 0;
     this.#channel.postMessage(told);
     this.take(told);
-  }
-
-  /** @returns {Promise<void>} */
-  #pause() {
-    const ms = AGAIN_MS[Math.min(this.#tries, AGAIN_MS.length - 1)] * (0.75 + Math.random() / 2); // so that devices do not come back as one
-    this.#tries += 1;
-    return new Promise((resolve) => {
-      const over = () => {
-        clearTimeout(timer);
-        removeEventListener("online", over);
-        resolve();
-      };
-      const timer = setTimeout(over, ms);
-      addEventListener("online", over);
-    });
   }
 
   /** @returns {Promise<void>} */
