@@ -101,17 +101,17 @@ export class Menu {
 
   /** @param {Transfer} transfer */
   async #export({ written }) {
-    if (this.chat.kept) return save("sluice-chats.json", fileOf("application/json", await this.chat.kept.exported()));
+    if (this.chat.kept) return save("sluice-chats.json", "application/json", await this.chat.kept.exported());
     const messages = await this.chat.store.everything();
     const chats = this.chat.conversations.map((conversation) => ({ conversation, messages: messages.filter((one) => one.conversation === conversation.id) }));
-    save("sluice-chats.json", fileOf("application/json", written(chats, Date.now())));
+    save("sluice-chats.json", "application/json", written(chats, Date.now()));
   }
 
   /** @param {Transfer} transfer */
   #exportOpen({ asMarkdown }) {
     const { open, thread } = this.chat;
     const name = open.title.replace(/[^\p{L}\p{N} _-]+/gu, "").trim().slice(0, 60) || "chat";
-    save(`${name}.md`, fileOf("text/markdown", asMarkdown(open, thread)));
+    save(`${name}.md`, "text/markdown", asMarkdown(open, thread));
   }
 
   /** @param {Transfer} transfer @param {File} file */
@@ -142,14 +142,9 @@ async function withTransfer(work) {
   else shown(t("pageAway"), h("p", {}, t("pageAwayWhy")));
 }
 
-/** @param {string} type @param {string} text */
-function fileOf(type, text) {
-  return new Blob([text], { type });
-}
-
-/** @param {string} name @param {Blob} file */
-function save(name, file) {
-  const url = URL.createObjectURL(file);
+/** @param {string} name @param {string} type @param {string} text */
+function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
