@@ -88,10 +88,7 @@ async def test_asking_again_and_editing_make_branches_and_overwrite_nothing(visi
     await expect(visit.answer.locator(".versions")).to_have_text("1/2")
     shown = (await visit.record())["text"]
     question = visit.page.locator(".question")
-    await question.hover()
-    await question.get_by_role("button", name="Edit and ask again").click()
-    await visit.page.get_by_role("textbox", name="Edit and ask again").fill("second wording")
-    await visit.page.keyboard.press("Enter")
+    await visit.edit("second wording")
     await expect(question.locator(".versions")).to_have_text("2/2")
     await visit.finished()
     await question.get_by_role("button", name="Earlier version").click()
@@ -104,10 +101,7 @@ async def test_an_export_comes_back_elsewhere_and_overwrites_nothing(visit: Visi
     await asked(visit, "carry me")
     page, file = visit.page, tmp_path / "chats.json"
     text = (await visit.record())["text"]
-    await page.get_by_role("button", name="Settings and files").click()
-    async with page.expect_download() as waiting:
-        await page.get_by_role("button", name="Export all chats").click()
-    await (await waiting.value).save_as(file)
+    await visit.export(file)
 
     await page.locator("#import-file").set_input_files(file)
     await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chat is here now.")

@@ -167,12 +167,8 @@ async def test_versions_are_the_gateways_and_can_be_stepped_through_elsewhere(de
     await desk.answer.get_by_role("button", name="Ask again").click()
     await expect(desk.answer.locator(".versions")).to_have_text("2/2")
     await desk.finished()
-    question = desk.page.locator(".question")
-    await question.hover()
-    await question.get_by_role("button", name="Edit and ask again").click()
-    await desk.page.get_by_role("textbox", name="Edit and ask again").fill("second wording")
-    await desk.page.keyboard.press("Enter")
-    await expect(question.locator(".versions")).to_have_text("2/2")
+    await desk.edit("second wording")
+    await expect(desk.page.locator(".question .versions")).to_have_text("2/2")
     await desk.finished()
 
     await phone.page.locator(".entry .open").click()
@@ -225,10 +221,7 @@ async def test_what_the_browser_has_moves_when_a_person_says_so_and_only_then(
 async def test_an_export_is_the_gateways_and_comes_back_once(desk: Visit, keeping: Keeping, tmp_path: Path) -> None:
     await asked(desk, "carry me")
     page, file = desk.page, tmp_path / "chats.json"
-    await page.get_by_role("button", name="Settings and files").click()
-    async with page.expect_download() as waiting:
-        await page.get_by_role("button", name="Export all chats").click()
-    await (await waiting.value).save_as(file)
+    await desk.export(file)
     await page.locator("#import-file").set_input_files(file)
     await expect(page.get_by_role("dialog", name="Imported")).to_contain_text("1 chat was here already.")
 

@@ -79,10 +79,7 @@ async def test_the_page_asks_once_and_the_key_stays_in_its_browser_and_its_heade
     assert (await visit.record())["text"] == model.text
 
     file = tmp_path / "chats.json"
-    await visit.page.get_by_role("button", name="Settings and files").click()
-    async with visit.page.expect_download() as waiting:
-        await visit.page.get_by_role("button", name="Export all chats").click()
-    await (await waiting.value).save_as(file)
+    await visit.export(file)
     await visit.page.reload()
     await visit.ready()
     await expect(visit.page.locator("#model")).to_contain_text("sim")

@@ -1,6 +1,7 @@
 """A person at the page: what can be done there, and what can be seen."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from playwright.async_api import BrowserContext, Locator, Page, expect
@@ -67,6 +68,21 @@ class Visit:
         else:
             await self.page.get_by_role("button", name="Send").click()
         await expect(self.page.locator(".answer")).to_have_count(answers + 1)
+
+    async def edit(self, text: str) -> None:
+        """Ask the conversation's only question again, in these words."""
+        question = self.page.locator(".question")
+        await question.hover()
+        await question.get_by_role("button", name="Edit and ask again").click()
+        await self.page.get_by_role("textbox", name="Edit and ask again").fill(text)
+        await self.page.keyboard.press("Enter")
+
+    async def export(self, file: Path) -> None:
+        """Save all chats in ``file``."""
+        await self.page.get_by_role("button", name="Settings and files").click()
+        async with self.page.expect_download() as waiting:
+            await self.page.get_by_role("button", name="Export all chats").click()
+        await (await waiting.value).save_as(file)
 
     async def choose(self, model: str) -> None:
         """Ask this model from now on, also one that no list shows."""
