@@ -226,7 +226,7 @@ class ProxyService:
 
     def _begin(self, asked: Asked[ModelRequest], caller: Caller) -> Begun:
         request = asked.request
-        tools = offered(request, self._toolbox)
+        tools = offered(request, self._toolbox, self._servers.lack_tools)
         walk = let_in(self._servers.walk(request, caller.line))
         names = None if tools is None else tuple(one.name for one in tools)
         return Begun(walk, partial(self._produce, walk, tools), names)

@@ -24,6 +24,8 @@ from services.wire.model_names import canonical
 from services.wire.request import ChatRequest, ModelRequest
 
 _GB: Final = 10**9
+TOOLS: Final = "tools"
+"""The capability, in the words of Ollama's lists."""
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -105,10 +107,15 @@ class ModelServer:
         """Return whether nothing that is known speaks against asking it."""
         if not self.language.takes(request):
             return False
+        model = request.model or ""
+        return not any(self.lacks(model, capability) for capability in _demands(request))
+
+    def lacks(self, model: str, capability: str) -> bool:
+        """Return whether ``model`` is known not to be capable of something there: what nobody knows, it may be."""
         can = self.config.capabilities
-        if not can and self.models is not None and request.model is not None:
-            can = self.models.capabilities(self.calls(request.model))
-        return not can or _demands(request) <= set(can)
+        if not can and self.models is not None:
+            can = self.models.capabilities(self.calls(model))
+        return bool(can) and capability not in can
 
     def standing(self, model: str, now: float) -> Standing:
         """Return how it stands for ``model`` now, where there are others who could be asked instead."""
@@ -271,5 +278,5 @@ def _demands(request: ModelRequest) -> set[str]:
     """Return the capabilities without which a request is refused, in the words of Ollama's lists."""
     if not isinstance(request, ChatRequest):
         return {"vision"} if request.images else set()
-    demanded = {"tools"} if request.tools or request.server_tools else set()
+    demanded = {TOOLS} if request.tools or request.server_tools else set()
     return demanded | ({"vision"} if any(message.images for message in request.messages) else set())

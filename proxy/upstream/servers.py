@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from proxy.config.config import ANY, Config, Order
 from proxy.streams.permits import Admission
 from proxy.upstream.breaker import State
-from proxy.upstream.server import ModelServer, Pool, Route
+from proxy.upstream.server import TOOLS, ModelServer, Pool, Route
 from proxy.upstream.walk import Walk, WalkMetrics
 from services.http.client import TransportError
 from services.wire.events import ApiError, Code, Failed
@@ -111,6 +111,15 @@ class Servers:
         if not pools:
             raise ApiError(_NOBODY_LOCAL)
         return Route(pools)
+
+    def lack_tools(self, request: ChatRequest) -> bool:
+        """Return whether all who may be asked are known not to call tools: those whose list does not say may do so.
+
+        Raises:
+            ApiError: nobody may be asked.
+        """
+        assert request.model is not None
+        return all(one.lacks(request.model, TOOLS) for one in self.route(request.model, request))
 
     # --- what is known of them
 

@@ -46,8 +46,13 @@ NotRun = Callable[[str | None, CallEnd], None]
 """Hears of a call that does not run: its tool, None for one that is not offered, and why."""
 
 
-def offered(request: ModelRequest, toolbox: Toolbox) -> tuple[Tool, ...] | None:
+def offered(
+    request: ModelRequest, toolbox: Toolbox, lacks_tools: Callable[[ChatRequest], bool]
+) -> tuple[Tool, ...] | None:
     """Return the server's tools that the model is offered beside the client's; None where none were asked for.
+
+    Args:
+        lacks_tools: says whether the model is known not to call any: it is asked without them.
 
     Raises:
         ApiError: one that was asked for by name cannot be offered, one has the name of a client's, or they are too
@@ -55,6 +60,10 @@ def offered(request: ModelRequest, toolbox: Toolbox) -> tuple[Tool, ...] | None:
     """
     if not isinstance(request, ChatRequest) or (wanted := request.server_tools) is None:
         return None
+    if lacks_tools(request):
+        if wanted.demanded:
+            raise _refused("server_tools cannot be asked for: this model cannot call tools")
+        return ()
     tools = toolbox.offer(wanted.names, demanded=wanted.demanded)
     if not wanted.attended:
         needs_person = [tool.name for tool in tools if tool.confirm]

@@ -273,6 +273,22 @@ async def test_a_model_without_tools_is_asked_without_unless_one_is_named(client
     assert (named.status, named.error["code"]) == (400, "invalid_request")
 
 
+async def test_a_direct_client_is_told_what_a_model_lacks_as_far_as_the_list_says_it(chain: Chain) -> None:
+    """A list that says `completion` alone may not say it all: then the model server itself refuses."""
+    said = {"messages": [{"role": "user", "content": "hi"}], "options": {"num_predict": 2}}
+    async with Client(chain.proxy.url) as direct:
+        without, named, unknown = [
+            await direct.ask("/api/chat/stream", {"model": model, "server_tools": tools, **said})
+            for model, tools in (("thinker", True), ("thinker", ["clock"]), ("sim", True))
+        ]
+
+    assert (without.status, without.data[0]["tools"]) == (200, [])
+    assert (named.status, named.error["code"]) == (400, "invalid_request")
+    assert named.error["message"] == "server_tools cannot be asked for: this model cannot call tools"
+    assert (unknown.status, unknown.error["code"]) == (400, "invalid_request")
+    assert unknown.error["message"].endswith("does not support tools")
+
+
 async def test_a_gateway_offers_what_its_operator_says(client: Client, chain: Chain) -> None:
     with gateway_beside(chain, TOOLS="clock") as one, gateway_beside(chain, TOOLS="") as none:
         async with Client(one.url) as some, Client(none.url) as nobody:

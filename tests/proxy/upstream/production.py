@@ -153,7 +153,7 @@ class ProducerStage:
         )
 
     def _turns(self, toolbox: Toolbox, request: ModelRequest) -> ToolTurns | None:
-        tools = offered(request, toolbox)
+        tools = offered(request, toolbox, lambda _request: False)
         self.stream.tools = None if tools is None else tuple(one.name for one in tools)
         return turns_of(self.stream, tools, toolbox, spawn=self.tasks.spawn, not_run=self.noted.tool_not_run)
 

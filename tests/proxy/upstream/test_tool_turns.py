@@ -330,14 +330,30 @@ def names(tools: tuple[Tool, ...] | None) -> list[str] | None:
 BOTH = ScriptedToolbox(tool("clock"), tool("oven", confirm=True))
 
 
+def calls_any(_request: ChatRequest) -> bool:
+    """The model lacks no tools, as far as is known."""
+    return False
+
+
 def test_who_asks_for_no_tools_is_offered_none() -> None:
-    assert offered(REQUEST, BOTH) is None
+    assert offered(REQUEST, BOTH, calls_any) is None
 
 
 def test_what_needs_somebody_is_not_offered_where_nobody_can_be_asked() -> None:
-    assert names(offered(asking(), BOTH)) == ["clock", "oven"]
-    assert names(offered(asking(attended=False), BOTH)) == ["clock"]
-    assert names(offered(asking(names=("clock", "gone")), BOTH)) == ["clock"]
+    assert names(offered(asking(), BOTH, calls_any)) == ["clock", "oven"]
+    assert names(offered(asking(attended=False), BOTH, calls_any)) == ["clock"]
+    assert names(offered(asking(names=("clock", "gone")), BOTH, calls_any)) == ["clock"]
+
+
+def test_a_model_that_cannot_call_tools_is_asked_without_unless_one_is_named() -> None:
+    def lacks(_request: ChatRequest) -> bool:
+        return True
+
+    assert offered(REQUEST, BOTH, lacks) is None
+    assert offered(asking(), BOTH, lacks) == ()
+    with pytest.raises(ApiError) as refused:
+        offered(asking(names=("clock",), demanded=True), BOTH, lacks)
+    assert refused.value.failed.code is Code.INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -352,6 +368,6 @@ def test_what_needs_somebody_is_not_offered_where_nobody_can_be_asked() -> None:
 )
 def test_what_cannot_be_offered_is_refused(request_: ChatRequest, code: Code) -> None:
     with pytest.raises(ApiError) as refused:
-        offered(request_, BOTH)
+        offered(request_, BOTH, calls_any)
 
     assert refused.value.failed.code is code
