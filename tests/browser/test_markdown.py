@@ -7,6 +7,7 @@ from playwright.async_api import BrowserContext, expect
 
 from tests.browser.page_chain import PageChain
 from tests.browser.said import DOCUMENT
+from tests.browser.scripted import answer, frames
 from tests.browser.visit import Visit
 
 GROWN: Final = """([text, pieces]) => {
@@ -124,3 +125,20 @@ async def test_a_library_that_comes_late_draws_again_what_was_plain(context: Bro
 
     await expect(visit.text.get_by_role("heading", name="A heading")).to_have_count(1)
     await expect(visit.page.get_by_text("Showing plain text")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("libraries")
+async def test_a_table_wider_than_a_phone_scrolls_and_breaks_no_word(context: BrowserContext, up: PageChain) -> None:
+    said = "| Way | Memory | Time | When |\n|---|---|---|---|\n| `read().splitlines()` | 2.4 GB | 3.1 s | seldom |\n"
+    visit = await Visit.to(up.url, context)
+    await visit.page.set_viewport_size({"width": 390, "height": 844})
+    await visit.page.wait_for_function("() => window.sluice.libraries.markdown")
+    done = {"type": "done", "finish_reason": "stop"}
+    await answer(visit.page, "/api/chat/stream", frames({"type": "token", "content": said}, done))
+
+    await visit.ask("how?")
+    await visit.finished()
+
+    lines = await visit.text.locator("td code").evaluate("(code) => code.getClientRects().length")
+    wider = await visit.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+    assert (lines, wider) == (1, 0)
