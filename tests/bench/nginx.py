@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import NGINX, Contender, children_of, free_port, process, wait_for_answer
+from tests.bench.contender import NGINX, Contender, children_of, process, wait_for_answer
 from tests.bench.cores import Cores, pinned
 from tests.eventually import eventually
+from tests.ports import free_port
 
 HOW_TO_GET: Final = "no nginx here, and so nothing to compare with (for example: apt install nginx-light)"
 CONFIGURATION: Final = """

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import Contender, clean_environ, free_port, process, wait_for_answer
+from tests.bench.contender import Contender, clean_environ, process, wait_for_answer
 from tests.bench.cores import Cores, pinned
 from tests.bench.ways import Way, plain
+from tests.ports import free_ports
 
 # As an operator must set them for so many readers; the rest stays as it comes.
 PROXY: Final[Mapping[str, str]] = {"PERMITS": "1024", "DRAIN_S": "1"}
@@ -28,7 +29,8 @@ class Checkout:
 @contextlib.contextmanager
 def sluice(name: str, checkout: Checkout, model_server: int, cores: Cores, folder: Path) -> Iterator[Contender]:
     """Run gateway and proxy of a checkout."""
-    ports = {setting: free_port() for setting in ("GATEWAY", "GATEWAY_METRICS", "PROXY", "PROXY_METRICS")}
+    names = ("GATEWAY", "GATEWAY_METRICS", "PROXY", "PROXY_METRICS")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     with contextlib.ExitStack() as stack:
         way = stack.enter_context(checkout.in_a_way(folder))
         environ = _environ(ports, model_server, way.settings)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import CHAT_BODY, CannotStart, clean_environ, free_port, process
+from tests.bench.contender import CHAT_BODY, CannotStart, clean_environ, process
 from tests.machine import lacking, program
+from tests.ports import free_port
 
 OPENAI_BODY: Final = '{"model":"bench","stream":true,"messages":[{"role":"user","content":"PROMPT"}]}'
 LIMITS: Final = "streams = 100000\nrequests_per_minute = 100000000\ntokens_per_day = 1000000000000\n"

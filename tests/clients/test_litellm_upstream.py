@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import pytest
 
-from tests.bench.contender import clean_environ, free_port, process, wait_for_answer
+from tests.bench.contender import clean_environ, process, wait_for_answer
 from tests.bench.litellm import ENVIRON, START_S
 from tests.chain import Server
 from tests.client_environment import environment_of
 from tests.clients.calls import CLOCK
 from tests.eventually import soon
+from tests.ports import free_port
 from tests.reader import Answer, Client
 
 pytestmark = pytest.mark.timeout(START_S + 60.0)

@@ -17,7 +17,7 @@ from tests.browser.page_chain import page_server
 from tests.chain import START_S, Chain, Server, running_chain
 from tests.edges.running import GATEWAY, PROXY
 from tests.eventually import soon
-from tests.ports import free_port
+from tests.ports import free_port, free_ports
 from tests.reader import Answer, Client
 
 NAMES: Final = ("a", "b")
@@ -67,7 +67,7 @@ def is_known_at_the_edge(gateway: Server) -> bool:
 
 @contextmanager
 def two_of_each() -> Iterator[TwoOfEach]:
-    ports = [free_port() for _ in NAMES]
+    ports = free_ports(len(NAMES))
     url = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in zip(NAMES, ports, strict=True))
     at = [{"LISTEN": f"127.0.0.1:{port}", "INSTANCE": name} for name, port in zip(NAMES, ports, strict=True)]
     with running_chain(

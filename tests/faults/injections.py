@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from tests.behaviour.socket_client import TINY_BUFFER_BYTES, SocketClient
 from tests.chain import ROOT, Chain, Server, running_chain
 from tests.eventually import soon
 from tests.faults.cases import LOGS_TOTAL_BYTES, MIB, STREAM_BYTES
+from tests.ports import free_ports
 from tests.reader import Answer, Client
 
 Measured = dict[str, float]
@@ -210,7 +210,7 @@ def _beside(module: str, environ: Mapping[str, str], under: Sequence[str]) -> It
 
 async def full_disk(chain: Chain) -> Measured:
     """Let a proxy and a gateway write their log lines to a disk that is full."""
-    ports = [_free_port() for _ in range(4)]
+    ports = free_ports(4)
     proxy = {"SLUICE_PROXY_LISTEN": f"127.0.0.1:{ports[0]}", "SLUICE_PROXY_METRICS_LISTEN": f"127.0.0.1:{ports[1]}"}
     gateway = {
         "SLUICE_GATEWAY_LISTEN": f"127.0.0.1:{ports[2]}",
@@ -248,12 +248,6 @@ def _unlogged(module: str, environ: Mapping[str, str]) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 async def _is_ready(client: Client) -> bool:

@@ -21,7 +21,7 @@ from tests.browser.visit import Visit
 from tests.containers import Stack, docker, image, printed, stand_in
 from tests.eventually import eventually
 from tests.machine import needs, program
-from tests.ports import free_port
+from tests.ports import free_ports
 from tests.reader import Answer, Client, Reading
 
 pytestmark = [pytest.mark.container, needs("engine", "compose"), pytest.mark.timeout(900)]
@@ -55,7 +55,7 @@ PORTS: Final = ("PAGE_PORT", "GATEWAY_PORT", "GRAFANA_PORT", "EDGE_PORT", "EDGE_
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    ports = {name: str(free_port()) for name in PORTS}
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     image()
     stack = Stack("sluice-test", {"PUBLIC_HOST": HOUSE, **ports})
     assert stack.left() == {}

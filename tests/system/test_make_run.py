@@ -11,7 +11,7 @@ import pytest
 from deploy.plan import LISTEN
 from tests.deploy.chain_process import ChainProcess
 from tests.deploy.model_server import ollama
-from tests.ports import free_port
+from tests.ports import free_ports
 
 UP = "Ctrl-C stops everything."
 
@@ -19,8 +19,9 @@ UP = "Ctrl-C stops everything."
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """Free addresses, no model server, a simulator whose answers last a second and a half, and nobody's own chats."""
-    addresses = {name: f"127.0.0.1:{free_port()}" for name in LISTEN}
-    nobody = f"http://127.0.0.1:{free_port()}"
+    free, *listened = free_ports(1 + len(LISTEN))
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip(LISTEN, listened, strict=True)}
+    nobody = f"http://127.0.0.1:{free}"
     kept = f"sqlite:///{tmp_path / 'conversations.db'}"
     others = {"SLUICE_PROXY_OLLAMA_URL": nobody, "SLUICE_SIMULATOR_SCRIPT": "rate=100"}
     return {**addresses, **others, "SLUICE_GATEWAY_DATABASE": kept}
