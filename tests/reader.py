@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -92,6 +92,13 @@ class Answer:
         error: dict[str, Any] = json.loads(self.body)["error"]
         return error
 
+    @property
+    def failure(self) -> dict[str, Any]:
+        """The error object of a failure without a word: several attempts may outlast the second that headers wait."""
+        assert self.text == ""
+        error: dict[str, Any] = self.end["error"] if self.end else self.error
+        return error
+
 
 class Reading:
     """One open connection, read as far as the test wants."""
@@ -112,6 +119,16 @@ class Reading:
         """Read what comes next, and return the body so far, whatever its type."""
         await self._more()
         return bytes(self.answer.wire)
+
+    async def until(self, condition: Callable[[Answer], Any]) -> Answer:
+        """Read until ``condition`` holds.
+
+        Raises:
+            AssertionError: the body ended before.
+        """
+        while not condition(self.answer):
+            assert await self._more() or condition(self.answer), f"ended before: {self.answer}"
+        return self.answer
 
     async def until_end(self) -> Answer:
         """Read to the end of the body."""

@@ -150,8 +150,8 @@ async def test_a_call_waits_for_a_word_through_any_gateway(
 async def test_who_joins_is_told_what_is_waited_for_and_nobody_s_word_is_an_answer_too(client: Client) -> None:
     async with in_a_tool(client, "oven", on_disconnect="continue") as reading:
         async with client.open("GET", reading.answer.path) as other:
-            while not (joined := [data for data in other.answer.data if data["type"] == "status"]):
-                await other.some()
+            await other.until(lambda joined: told_of(joined, "status"))
+            joined = told_of(other.answer, "status")
         await client.ask(f"{reading.answer.path}/cancel")
         answer = await reading.until_end()
     expired = await client.chat(calling(tool="alarm"), server_tools=["alarm"])
