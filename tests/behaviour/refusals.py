@@ -56,6 +56,14 @@ def refused_as_ollama(answer: Answer, code: Code) -> str:
     return str(words)
 
 
+def failed_wordless(answer: Answer, code: Code) -> Mapping[str, Any]:
+    """Assert that ``answer`` failed before its first word, and return its error object.
+
+    A refusal, or an event: on a slow machine several attempts outlast the second that the headers wait.
+    """
+    return failed(answer, code) if answer.events else refused(answer, code)
+
+
 def failed(answer: Answer, code: Code, *, retryable: bool | None = None) -> Mapping[str, Any]:
     """Assert that ``answer`` is a stream that ends in the error event ``code``, and return its error object."""
     last, data = answer.events[-1], answer.data[-1]

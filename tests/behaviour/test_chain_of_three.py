@@ -78,7 +78,7 @@ async def test_where_all_three_fail_it_says_that_ai_is_unavailable_and_what_was_
     async with three(tmp_path, certificate, simulator, groq=groq, gemini=GEMINI_BUSY) as scene:
         answer, _ = await scene.ask(BROKEN)
 
-        error = answer.error if answer.status != 200 else answer.end["error"]
+        error = answer.failure
         assert error["code"] == "upstream_unavailable"
         assert error["message"].startswith("AI unavailable. ")
         assert error["message"].endswith(f"Tried sim (5xx), groq ({word}), gemini (5xx).")

@@ -47,7 +47,7 @@ ACTUAL: Final = {
     "a stream that is not held": Actual(410, f"/api/chat/stream/abcd.{'A' * 26}", "GET"),
     "a wrong type": Actual(415, body=GOOD, headers={"Content-Type": "text/plain"}),
     "a wrong host": Actual(421, body=GOOD, headers=HOST),
-    "a failed model server": Actual(502, body=asking("sim:fault=truncate,at=0")),
+    "a failed model server": Actual(502, body=asking("sim:fault=error,at=0")),
     "a busy model server": Actual(503, body=asking("sim:status=503,retry_after=60")),
 }
 

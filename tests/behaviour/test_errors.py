@@ -16,7 +16,7 @@ import pytest
 
 from services.wire.events import Code
 from tests.behaviour.exhaustion import ask_without_memory
-from tests.behaviour.refusals import GENERATE, asking, failed, parsed, refused, refused_as_ollama
+from tests.behaviour.refusals import GENERATE, asking, failed, failed_wordless, parsed, refused, refused_as_ollama
 from tests.chain import Chain, Server
 from tests.eventually import eventually
 from tests.reader import Client, raw_exchange
@@ -245,7 +245,7 @@ async def test_upstream_unavailable_is_nobody_behind(chain: Chain) -> None:
     behind_it, alone = chain.another_gateway(PROXY_URL=proxy.url), chain.another_gateway(PROXY_URL="http://127.0.0.1:1")
     for server in (proxy, behind_it, alone):
         async with Client(server.url) as client:
-            error = refused(await client.ask(GENERATE, asking("sim")), Code.UPSTREAM_UNAVAILABLE)
+            error = failed_wordless(await client.ask(GENERATE, asking("sim")), Code.UPSTREAM_UNAVAILABLE)
         server_says = error["message"]
 
         assert server_says.startswith("AI unavailable. ")
@@ -271,12 +271,12 @@ async def test_upstream_timeout_before_the_first_second_is_a_status_with_its_sta
 async def test_upstream_disconnected_truncated_malformed_and_error(
     code: Code, before: str, after: str, client: Client
 ) -> None:
-    """Before the first content an HTTP status, behind it an event."""
+    """Before the first content an HTTP status, as long as the headers wait; behind it an event."""
     early, late = await asyncio.gather(
         client.ask(GENERATE, asking(f"sim:{before}")), client.ask(GENERATE, asking(f"sim:tokens=9,{after}"))
     )
 
-    refused(early, code)
+    failed_wordless(early, code)
     failed(late, code)
     assert late.text
 
