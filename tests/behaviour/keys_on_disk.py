@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.guard.key_text import ALPHABET, ID_LENGTH, SECRET_LENGTH, hash_of, key_text
+from tests.chain import Server
 
 PEPPER: Final = b"a pepper of thirty-two bytes, all"
 
 
 class KeysOnDisk:
-    """The two files; each change is written at once."""
+    """The two files; each change is written at once, and never read half."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "keys.toml"
@@ -36,14 +37,23 @@ class KeysOnDisk:
 
     def breaks(self) -> None:
         """Write what is no file of keys."""
-        self.file.write_text("[[key]\n")
+        self._put("[[key]\n")
 
-    def mend(self) -> None:
-        """Write it as it should be again."""
-        self._write()
+    def are_read(self, server: Server, since: int) -> bool:
+        """Whether ``server`` said behind ``since`` such lines that it has read the file as it is.
+
+        One more line does not say that: an earlier change's may come late.
+        """
+        lines = server.events("keys.read")
+        return len(lines) > since and lines[-1]["keys"] == len(self._tables)
 
     def _write(self) -> None:
-        self.file.write_text("".join(self._tables.values()))
+        self._put("".join(self._tables.values()))
+
+    def _put(self, text: str) -> None:
+        new = self.file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.file)
 
 
 def id_of(key: str) -> str:

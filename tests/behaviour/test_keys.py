@@ -94,7 +94,7 @@ async def added(guarded: Guarded, name: str = "Ada", **fields: str) -> str:
     """Add a key to the file, and return it once the gateway has read it."""
     before = len(guarded.reads)
     key = guarded.keys.add(name, **fields)
-    await soon(lambda: len(guarded.reads) > before, "the gateway has read its keys")
+    await soon(lambda: guarded.keys.are_read(guarded.chain.gateway, before), "the gateway has read its keys")
     return key
 
 
