@@ -86,11 +86,15 @@ class PostgresServer:
     @contextlib.contextmanager
     def refusing_writes(self) -> Iterator[None]:
         """Be read-only, as one is that stands by for another."""
-        for statement in ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"):
-            self.ask(statement)
+        self._set_read_only("SET default_transaction_read_only = on", "on")
         yield
-        for statement in ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"):
-            self.ask(statement)
+        self._set_read_only("RESET default_transaction_read_only", "off")
+
+    def _set_read_only(self, setting: str, shown: str) -> None:
+        """Change the setting, and wait for it: whoever came before has been told when one who comes now is shown it."""
+        self.ask(f"ALTER SYSTEM {setting}")
+        self.ask("SELECT pg_reload_conf()")
+        eventually(lambda: self.ask("SHOW default_transaction_read_only") == shown, f"writes are refused: {shown}")
 
     def _answers(self) -> bool:
         found = subprocess.run(
