@@ -19,6 +19,7 @@ from tests.reader import Client
 
 GRACE_S: Final = 1.0
 STOPPED_WITHIN_S: Final = 1.0  # P6: client gone -> model server's socket closed
+SLACK_S: Final = 3.0  # of a busy machine; with it still less than the five seconds in which a client may come back
 RATE: Final = 50
 CLIENTS: Final = 1000
 BATCH: Final = 50
@@ -80,8 +81,8 @@ WAYS: Final[Mapping[str, Callable[[SocketClient], None]]] = {
 
 
 async def until_told(server: Server, request_id: str, reason: str) -> None:
-    """Wait until ``server`` has said, within the time that stopping may take, how a request ended."""
-    assert await told(server, request_id, STOPPED_WITHIN_S) == [reason]
+    """Wait until ``server`` has said how a request ended."""
+    assert await told(server, request_id) == [reason]
 
 
 async def is_over(chain: Chain, request_id: str, *, gateway: str, proxy: str) -> None:
@@ -90,11 +91,11 @@ async def is_over(chain: Chain, request_id: str, *, gateway: str, proxy: str) ->
     await until_told(chain.proxy, request_id, proxy)
 
 
-async def model_stopped(chain: Chain, model: str, since: float) -> dict[str, Any]:
-    """Return the model's only call, which was closed within STOPPED_WITHIN_S of ``since``."""
+async def model_stopped(chain: Chain, model: str, since: float, slack_s: float = SLACK_S) -> dict[str, Any]:
+    """Return the model's only call, which was closed within STOPPED_WITHIN_S of ``since``, and a machine's slack."""
     await soon(lambda: all(call["closed_at"] for call in calls_of(chain, model)), "the call is closed")
     (call,) = calls_of(chain, model)
-    assert call["closed_at"] - since <= STOPPED_WITHIN_S
+    assert call["closed_at"] - since <= STOPPED_WITHIN_S + slack_s
     return call
 
 
@@ -136,7 +137,7 @@ def calls_now(chain: Chain) -> int:
     [(phase, way) for phase in PHASES for way in WAYS if way == "rst" or "headers seen" not in phase],
 )
 async def test_who_leaves_stops_the_model_in_every_phase(chain: Chain, phase: str, way: str) -> None:
-    """C1, C2: the model server's socket is closed within a second; the reason is told once on each tier."""
+    """C1, C2: the model server's socket is closed; the reason is told once on each tier."""
     script, reached = PHASES[phase]
     model = scripted(**script).name
     request_id = f"leaves-{phase}-{way}".replace(" ", "_").replace(",", "")
@@ -151,8 +152,23 @@ async def test_who_leaves_stops_the_model_in_every_phase(chain: Chain, phase: st
     if "retry" not in phase:
         call = await model_stopped(chain, model, left_at)
         assert call["end"] == "left"
-        assert call["tokens"] <= 30 + RATE * STOPPED_WITHIN_S
+        assert call["tokens"] <= 30 + RATE * (STOPPED_WITHIN_S + SLACK_S)
     assert len(calls_of(chain, model)) == 1
+
+
+@pytest.mark.clock
+@pytest.mark.parametrize("phase", ["prefill", "decoding"])
+async def test_the_model_server_s_socket_is_closed_within_a_second(chain: Chain, phase: str) -> None:
+    """P6."""
+    script, reached = PHASES[phase]
+    model = scripted(**script).name
+    async with SocketClient.connected(chain.gateway.port) as client:
+        await client.chat(model)
+        await reached(chain, client, model)
+        left_at = time.monotonic()
+        client.fin()
+
+        await model_stopped(chain, model, left_at, slack_s=0)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -264,7 +280,7 @@ async def test_a_thousand_clients_that_leave_a_silent_stream_leave_no_task_behin
             await soon(lambda: calls_now(chain) >= BATCH, "the model server holds them all")
             for client in here:
                 client.reset()
-            await soon(lambda: calls_now(chain) <= PROBES, "all are let go", within_s=STOPPED_WITHIN_S)
+            await soon(lambda: calls_now(chain) <= PROBES, "all are let go")
 
     await soon(lambda: all(now <= then + 2 for now, then in zip(tasks(chain), before, strict=True)), "tasks end")
     await soon(lambda: clients_connected(chain.gateway) == 0, "no client's socket is left")

@@ -167,7 +167,7 @@ async def test_of_several_followers_the_last_one_to_leave_counts(chain: Chain, o
 
     waited_s = await stopped_at(chain, model) - left_at
     assert reason == {"cancel": "cancelled", "continue": "abandoned"}[on_disconnect]
-    assert (waited_s >= GRACE_S - GRAIN_S) == (on_disconnect == "continue")
+    assert waited_s >= GRACE_S - GRAIN_S if on_disconnect == "continue" else waited_s < CANCEL_GRACE_S
 
 
 async def test_a_follower_at_another_gateway_keeps_the_stream_alive(chain: Chain) -> None:
@@ -226,12 +226,11 @@ async def test_an_unseen_stream_stops_in_every_mode(chain: Chain, closed_first: 
         await client.until_tokens(3)
         if closed_first:
             client.fin()
-        said_at = time.monotonic()
 
         assert await depart(chain, label, {"Sluice-Unseen": "1"}) == 202
 
-        assert await told(chain.proxy, label, GRACE_S) == ["cancelled"]
-    assert await stopped_at(chain, model) - said_at < GRACE_S
+        assert await told(chain.proxy, label) == ["cancelled"]  # and not `abandoned`, for which its grace is waited
+    await stopped_at(chain, model)
 
 
 async def test_an_unseen_stream_that_another_follows_goes_on(chain: Chain) -> None:

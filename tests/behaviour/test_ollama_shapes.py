@@ -299,7 +299,7 @@ async def test_leaving_stops_the_model_in_every_shape_and_phase(phase: str, shap
     (call,) = chain.calls(model.name)
 
     assert call["end"] == "left"
-    assert call["left_at"] - left_at <= 1.0  # P6
+    assert call["left_at"] - left_at <= 1.0 + SLACK_S  # P6; who may come back has five seconds
 
 
 async def test_a_reader_of_lines_that_stops_reading_is_cut_like_any_other(chain: Chain) -> None:

@@ -21,6 +21,7 @@ MOST_ATTEMPTS: Final = 3
 FIRST_WAIT_S: Final = 0.25
 JITTER: Final = 0.25
 Slow = Future[dict[str, tuple[Answer, float]]]
+SLACK_S: Final = 3.0  # of a busy machine; who is not let go would be read for ten seconds
 EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 
 
@@ -250,7 +251,7 @@ async def test_a_model_that_goes_on_past_what_it_was_sent_is_stopped(chain: Chai
     assert (answer.reason, answer.data[-1]["error"]["retryable"]) == ("upstream_error", False)
     assert answer.text == text_of(2 * 10 + 64)
     assert call["end"] == "left"
-    assert call["left_at"] < ended_at + 0.5
+    assert call["left_at"] < ended_at + SLACK_S
 
 
 async def test_a_redirect_is_an_error_and_is_never_followed(chain: Chain, client: Client) -> None:

@@ -189,7 +189,7 @@ async def test_leaving_cancels_a_whole_answer(phase: str, chain: Chain) -> None:
     (call,) = chain.calls(model.name)
 
     assert call["end"] == "left"
-    assert call["left_at"] - left_at <= 1.0  # P6
+    assert call["left_at"] - left_at <= 1.0 + SLACK_S  # P6; who may come back has five seconds
 
 
 async def test_a_whole_answer_that_somebody_stopped_says_so(chain: Chain, client: Client) -> None:
