@@ -5,6 +5,7 @@ What was used is told by `gateway/routes/usage.py`.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -50,8 +51,15 @@ class House:
 
     def at_once(self, name: str) -> int:
         """How many answers of somebody hold a place."""
-        streams: int = json.loads(self.chain.gateway.get("/api/usage", self.headers(name))[1])["streams"]
-        return streams
+        return self._usage(name)["streams"]
+
+    def used(self, name: str) -> int:
+        """How many of the day's tokens are booked as used by somebody."""
+        return self._usage(name)["tokens_used"]
+
+    def _usage(self, name: str) -> dict[str, int]:
+        told: dict[str, int] = json.loads(self.chain.gateway.get("/api/usage", self.headers(name))[1])
+        return told
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +130,7 @@ async def test_an_answer_that_ends_gives_its_place_to_the_next(house: House, cli
         third = await chat(client, who)
         await client.ask(f"{path}/cancel", {}, who)
         await first.until_end()
+        await soon(lambda: house.at_once("two at once") == 1, "its place is given back behind its last byte")
         served = await chat(client, who)
         second.leave()
 
@@ -182,8 +191,15 @@ async def test_an_answer_may_be_as_long_as_the_day_has_tokens_left_and_is_booked
     house: House, client: Client
 ) -> None:
     who, model = house.headers("a hundred tokens"), scripted(tokens=20, prefill=0).name
-    answers = [await chat(client, who, model) for _ in range(2)]
-    used = [sum(answer.end["usage"].values()) for answer in answers if answer.end]
+    used = list[int]()
+
+    def is_booked() -> bool:
+        return house.used("a hundred tokens") == sum(used)
+
+    for _ in range(2):
+        answer = await chat(client, who, model)
+        used += [sum(answer.end["usage"].values())] if answer.end else []
+        await soon(is_booked, "it is booked behind its last byte")
     asked = [call["body"]["options"]["num_predict"] for call in calls_of(house.chain, model)]
     told = await usage(client, who)
 
@@ -197,6 +213,7 @@ async def test_an_answer_may_be_as_long_as_the_day_has_tokens_left_and_is_booked
 async def test_who_has_used_the_day_waits_for_the_next(house: House, client: Client) -> None:
     who = house.headers("ten tokens")
     await chat(client, who, scripted(tokens=30, prefill=0).name)
+    await soon(lambda: house.used("ten tokens") >= 10, "it is booked behind its last byte")
     answer = await chat(client, who)
     told = await usage(client, who)
 
@@ -210,11 +227,13 @@ async def test_one_who_asks_a_hundred_times_is_no_business_of_nine_others(house:
     async with Client(house.chain.gateway.url) as client:
         asking = [chat(client, house.headers("greedy"), model) for _ in range(100)]
         asking += [chat(client, house.headers(f"modest {number % 9}"), model) for number in range(27)]
+        began = time.monotonic()
         answers = await asyncio.gather(*asking)
+        took_s = time.monotonic() - began
 
     greedy, modest = answers[:100], answers[100:]
     assert {answer.reason for answer in modest} == {"stop"}
-    assert sum(answer.status == 200 for answer in greedy) <= 5  # three, and one a second
+    assert sum(answer.status == 200 for answer in greedy) <= 3 + took_s + 1  # three, and one a second
     assert {limited(answer, Code.RATE_LIMITED) for answer in greedy if answer.status != 200} <= {1}
 
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.wire.events import Code, ConnectionEnd, FinishReason
 from tests.behaviour.connections import gateway_beside, sample, told
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import common_gate, is_idle
 from tests.behaviour.script import scripted
 from tests.behaviour.socket_client import SocketClient
 from tests.chain import Chain, Server, running_chain
@@ -322,7 +322,8 @@ async def test_every_outcome_has_one_line_on_each_tier_whose_stages_add_up(chain
                 await other.ask(f"{client.answer.path}/cancel")
         ending.wait()
         handed_over = ending.events("stream.finished")
-    await soon(lambda: idle(chain), "every stream has ended", within_s=8.0)
+    for server in (chain.proxy, chain.gateway):
+        await soon(partial(is_idle, server), "every stream has ended", within_s=8.0)
 
     gateway, proxy = chain.gateway.events("stream.finished") + handed_over, chain.proxy.events("stream.finished")
     uneven = [line for line in gateway + proxy if abs(sum(line["stages"].values()) - line["dur_ms"]) > 1.0]
@@ -335,9 +336,3 @@ async def test_every_outcome_has_one_line_on_each_tier_whose_stages_add_up(chain
     assert {line["reason"] for line in proxy} >= failures | said | {"abandoned"}
     assert {line["reason"] for line in gateway} >= failures | said | {*ConnectionEnd, "overloaded"}
     assert {line["outcome"] for line in gateway} == {"ok", "client", "upstream", "shed"}
-
-
-def idle(chain: Chain) -> bool:
-    finished = sample(chain.proxy, "llm_streams_finished_total")
-    lines = len(chain.proxy.events("stream.finished"))
-    return sample(chain.proxy, "llm_streams_active") == 0 and lines == finished

@@ -5,13 +5,14 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import pytest
 from aiohttp import web
 
 from tests.behaviour.connections import calls_of, sample
-from tests.behaviour.gate import common_gate
+from tests.behaviour.gate import common_gate, is_idle
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain
 from tests.eventually import soon
@@ -113,11 +114,13 @@ async def test_the_spellings_of_a_model_have_one_label_and_one_name_in_the_log(c
         return [line["model"] for line in lines if "story" in line["model"]]
 
     await soon(lambda: knows_a_list(chain.proxy) and knows_a_list(chain.gateway), "both know the list")
-    before = counted()
+    for server in (chain.proxy, chain.gateway):  # what others asked for is counted, and has its lines
+        await soon(partial(is_idle, server), "all is over")
+    before, lines = counted(), len(logged())
     async with Client(chain.gateway.url) as client:
         for name in STORIES:
             assert (await client.chat(name)).reason == "stop"
-    await soon(lambda: len(logged()) >= 2 * len(STORIES), "both servers' lines")
+    await soon(lambda: len(logged()) == lines + 2 * len(STORIES), "both servers' lines")
 
     assert {side: count - before[side] for side, count in counted().items()} == dict.fromkeys(SIDES, len(STORIES))
     assert set(logged()) == {"story:latest"}

@@ -12,10 +12,10 @@ from services.simulator.prose import prose
 from services.simulator.speech import thoughts
 from services.simulator.validation import read_ask
 from tests.behaviour.frames import frames
-from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, total
+from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate, is_idle, total
 from tests.behaviour.refusals import GENERATE, asking
 from tests.behaviour.script import scripted
-from tests.chain import Chain, Server, running_chain
+from tests.chain import Chain, running_chain
 from tests.eventually import eventually
 from tests.reader import Answer, Client
 
@@ -211,7 +211,8 @@ async def test_the_gateways_own_first_token_is_told_on_the_connection_that_began
 async def test_the_stages_in_every_log_line_add_up_to_its_duration(chain: Chain, client: Client) -> None:
     ways = ["", "fault=error,at=3", "fault=reset,at=0", "status=500", "prefill=0.3", "load=0.2", "fault=bad_chunk,at=3"]
     await asyncio.gather(*(client.chat(f"sim:tokens=9,{way}".rstrip(",")) for way in [*ways, "status=404"]))
-    await asyncio.to_thread(eventually, partial(nobody_streams, chain.proxy))
+    for server in (chain.proxy, chain.gateway):
+        await asyncio.to_thread(eventually, partial(is_idle, server))
     lines = [*chain.proxy.events("stream.finished"), *chain.gateway.events("stream.finished")]
 
     assert {line["tier"] for line in lines} == {"proxy", "gateway"}
@@ -219,7 +220,10 @@ async def test_the_stages_in_every_log_line_add_up_to_its_duration(chain: Chain,
 
 
 async def test_the_metrics_grow_by_what_the_answers_say(chain: Chain, client: Client) -> None:
-    before = {server.module: server.metrics() for server in (chain.proxy, chain.gateway)}
+    servers = (chain.proxy, chain.gateway)
+    for server in servers:  # what others asked for is counted
+        await asyncio.to_thread(eventually, partial(is_idle, server))
+    before = {server.module: server.metrics() for server in servers}
     answers = await asyncio.gather(*(client.chat(scripted(tokens=count).name) for count in (5, 6, 7)))
     said = {
         "llm_chunks_total": sum(done(answer)["chunks"] for answer in answers),
@@ -228,8 +232,8 @@ async def test_the_metrics_grow_by_what_the_answers_say(chain: Chain, client: Cl
         "gen_ai_server_time_to_first_token_seconds_count": 3,
         "gen_ai_server_request_duration_seconds_count": 3,
     }
-    for server in (chain.proxy, chain.gateway):
-        await asyncio.to_thread(eventually, partial(nobody_streams, server))
+    for server in servers:
+        await asyncio.to_thread(eventually, partial(is_idle, server))
         after = server.metrics()
 
         assert {name: total(after, name) - total(before[server.module], name) for name in said} == said
@@ -239,10 +243,6 @@ def finished(chain: Chain, answer: Answer) -> list[dict[str, Any]]:
     """The lines of an answer's end, the proxy's first."""
     told = [*chain.proxy.events("stream.finished"), *chain.gateway.events("stream.finished")]
     return [line for line in told if line["stream_id"] == answer.stream_id]
-
-
-def nobody_streams(server: Server) -> bool:
-    return total(server.metrics(), "llm_streams_active") == 0
 
 
 # --- reasons
