@@ -34,7 +34,7 @@ async def test_a_reload_in_the_middle_of_an_answer_goes_on_with_it(visit: Visit)
 async def test_two_tabs_show_one_stream_and_when_its_reader_closes_the_other_goes_on(
     context: BrowserContext, up: PageChain
 ) -> None:
-    said = scripted(tokens=250, rate=100)
+    said = scripted(tokens=250, rate=40)  # it goes on while the other tab comes up
     one = await Visit.to(up.url, context)
     await begun(one, said)
     other = await Visit.to(up.url, context)

@@ -96,6 +96,7 @@ async def test_what_is_asked_is_kept_there_and_found_after_a_reload_and_by_what_
 
     await expect(desk.page.locator(".entry-title")).to_have_text(["about lighthouses"])
     await expect(desk.page.locator(".question .plain")).to_have_text(["about lighthouses", "and rivers?"])
+    await desk.finished()
     assert (await desk.record())["text"] == text
     assert [one["content"] for one in keeping.messages() if one["role"] == "user"] == [
         "about lighthouses",
