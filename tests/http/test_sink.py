@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import uvloop
@@ -15,6 +16,11 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FRAME = b"data: x\n\n"
 PATIENCE_S = 0.3
+
+
+def longest_gap(times: list[float]) -> float:
+    """Return how long the machine held the test up between two of its acts: what is seen behind that proves nothing."""
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 class Stage:
@@ -265,7 +271,6 @@ async def test_a_client_that_takes_no_byte_is_given_up_after_its_patience_and_no
         await soon(lambda: stage.stuck, "it is given up")
 
         assert stage.stuck[0] - began >= PATIENCE_S - 0.005
-        assert stage.stuck[0] - began < 3 * PATIENCE_S
         assert len(stage.stuck) == 1
 
 
@@ -273,16 +278,17 @@ async def test_a_client_that_takes_a_little_now_and_then_is_not_given_up() -> No
     async with a_sink(receive_buffer_bytes=4096) as stage:
         stage.block()
         watch = stage.watch(write_timeout_s=PATIENCE_S)
-        deadline = asyncio.get_running_loop().time() + 3 * PATIENCE_S
-        while asyncio.get_running_loop().time() < deadline:
+        taken = [asyncio.get_running_loop().time()]
+        while taken[-1] - taken[0] < 3 * PATIENCE_S and not stage.stuck:
             before = stage.sink.unsent
             while stage.sink.unsent == before and stage.sink.unsent:
                 await stage.client.until(FRAME)
                 await asyncio.sleep(0)
             await asyncio.sleep(PATIENCE_S / 10)
+            taken.append(asyncio.get_running_loop().time())
         watch.stop()
 
-        assert stage.stuck == []
+        assert stage.stuck == [] or longest_gap(taken) >= PATIENCE_S / 2
 
 
 async def test_a_client_that_is_owed_nothing_is_not_given_up() -> None:
@@ -321,13 +327,15 @@ async def test_a_heartbeat_comes_when_nothing_was_written_for_its_period_and_aga
 async def test_no_heartbeat_comes_between_frames_that_are_closer_than_its_period() -> None:
     async with a_sink() as stage:
         watch = stage.watch(heartbeat_s=0.5)
+        written = []
         for _ in range(35):
             stage.sink.write(FRAME)
+            written.append(asyncio.get_running_loop().time())
             await asyncio.sleep(0.02)  # a token's pace
         watch.stop()
         stage.sink.close()
 
-        assert b"hb" not in await stage.client.rest()
+        assert b"hb" not in await stage.client.rest() or longest_gap(written) >= 0.25
 
 
 async def test_no_heartbeat_is_written_to_a_client_that_is_owed_something() -> None:
