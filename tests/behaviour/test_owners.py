@@ -20,6 +20,7 @@ from tests.eventually import soon
 from tests.reader import Answer, Client
 
 REVOKED_WITHIN_S: Final = 5.0
+LASTS_S: Final = 5.0  # a key; a gateway looks at its file each second
 SAID: Final = {"messages": [{"role": "user", "content": "hi"}]}
 SLOW: Final = scripted(tokens=2000, rate=50, prefill=0).name
 
@@ -157,11 +158,11 @@ async def test_an_answer_whose_key_is_revoked_ends_and_its_model_stops(house: Ho
 
 
 async def test_an_answer_whose_key_s_time_is_up_ends_as_if_it_were_revoked(house: House) -> None:
-    until = datetime.now(UTC) + timedelta(seconds=3)
+    until = datetime.now(UTC) + timedelta(seconds=LASTS_S)
     key = await house.given(not_after=until.isoformat(timespec="milliseconds"))
     async with Client(house.chain.gateway.url) as client:
         answer = await asyncio.wait_for(
-            client.ask("/api/chat/stream", {"model": SLOW, **SAID}, bearer(key)), 3 + REVOKED_WITHIN_S
+            client.ask("/api/chat/stream", {"model": SLOW, **SAID}, bearer(key)), LASTS_S + REVOKED_WITHIN_S
         )
 
     assert answer.reason == "unauthorized"
