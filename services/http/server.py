@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EmptyStreamReader
 
 from services.http import edge
 from services.runtime.listening import BACKLOG, CannotListen, Listener, bind, bound_address
@@ -35,6 +36,7 @@ Refusal = Callable[[int, str, str], edge.Answer]
 _NOT_HTTP: Final = "This is not a request of HTTP/1.1 as it is spoken here."
 _TOO_LONG: Final = "The request line or a header is too long."
 _NO_EXPECTATION: Final = "Expect nothing but 100-continue."
+_HEAD_END: Final = b"\r\n\r\n"
 _BAD_BODY: Final = "the framing of the body is malformed"
 
 log = structlog.get_logger()
@@ -116,6 +118,34 @@ class _Requests(list[tuple[Any, Any]]):
         return self.pop(0)
 
 
+class _WholeBody(EmptyStreamReader):
+    """A body that came with its head: bytes until it is read, and then nothing. aiohttp's reader keeps its deque."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self._body = body
+
+    def at_eof(self) -> bool:
+        """Whether it was read."""
+        return not self._body
+
+    def read_nowait(self, n: int = -1) -> bytes:
+        """Return it, or so much of it."""
+        end = len(self._body) if n < 0 else n
+        piece, self._body = self._body[:end], self._body[end:]
+        return piece
+
+    async def readany(self) -> bytes:
+        """Return it."""
+        return self.read_nowait()
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return it, or so much of it."""
+        return self.read_nowait(n)
+
+
 class ServerConnection(web.RequestHandler):
     """One client's socket, as aiohttp reads and answers it, but for aiohttp's own words."""
 
@@ -124,16 +154,23 @@ class ServerConnection(web.RequestHandler):
     def __init__(self, server: web.Server, *, refusal: Refusal, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._messages = _Requests()  # type: ignore[assignment]  # aiohttp's deque, in what aiohttp asks of it
+        self._parser = None
         self._refusal = refusal
 
     def data_received(self, data: bytes) -> None:
         """Parse what one read brought; a body in which the parser lost its place breaks off at once.
 
-        A request that is answered has no keep-alive to keep: its timer would hold 500 bytes, and wake for nothing.
+        A request that is answered has no keep-alive to keep: its timer would hold 500 bytes, and wake for nothing. Nor
+        has it anything to parse: where it came by one read, the parser is let go until the next one.
         aiohttp queues the parser's error as if it were the next request, and says nothing to who reads the body: the
         reader would wait for its time limit.
         """
+        is_new = self._parser is None
+        if is_new:
+            self._parser = self._new_parser()
         super().data_received(data)
+        if is_new and len(self._messages) == 1:
+            self._let_parser_go(data)
         if self._messages:
             self.keep_alive(self._keepalive)  # as it is, but without its timer, which is set anew behind the answer
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
@@ -144,6 +181,34 @@ class ServerConnection(web.RequestHandler):
                     body.set_exception(web.RequestPayloadError(_BAD_BODY))
                     body.feed_eof()
                     self.close()  # once that request is answered: what stands behind is no request
+
+    def _new_parser(self) -> HttpRequestParser:
+        """Return aiohttp's parser, set up as aiohttp sets it up."""
+        return HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
+
+    def _let_parser_go(self, data: bytes) -> None:
+        """Let the parser go if ``data`` was one whole request, and nothing beside it.
+
+        It and aiohttp's reader of the body hold four kilobytes, every header three times, for as long as the answer
+        takes. A parser that is anew differs in nothing from one that stands between two requests.
+        """
+        message, body = self._messages[0]
+        if not isinstance(message, RawRequestMessage) or message.should_close or message.upgrade or message.chunked:
+            return  # where a chunked body ends, and that nothing follows a close, the parser knows
+        if body.is_eof() and data.find(_HEAD_END) + len(_HEAD_END) + body.total_bytes == len(data):
+            whole = _WholeBody(body.read_nowait()) if body.total_bytes else body
+            self._messages[0] = message._replace(raw_headers=()), whole
+            self._parser = None
 
     def handle_error(
         self,

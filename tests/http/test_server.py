@@ -115,6 +115,79 @@ async def test_only_a_connection_that_waits_for_a_request_has_a_keep_alive_to_en
     assert (timers, closed) == ([False, False], b"")
 
 
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+IN_A_ROW = {
+    "bodies that look like the end of a head": [POST + b"1\r\n\r\nabcd", GET, POST + b"2\r\n\r\nGET "],
+    "line ends before a request": [b"\r\n" + POST + b"123456789", b"\r\n\r\n" + GET],
+    "a chunked body": [CHUNKED + b"4\r\nhalf\r\n5\r\nwhole\r\n0\r\n\r\n", GET, POST + b"123456789"],
+    "an upgrade that is not made": [
+        GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        POST + b"123456789",
+    ],
+}
+
+
+@pytest.mark.parametrize("what", IN_A_ROW)
+async def test_requests_are_told_apart_wherever_they_are_cut(what: str) -> None:
+    """Behind a request that came by one read another parser reads the next; cut is around line ends."""
+    requests, bodies = IN_A_ROW[what], list[bytes]()
+
+    def routes(router: web.UrlDispatcher) -> None:
+        async def note(request: web.Request) -> web.Response:
+            bodies.append(await edge.read_body(request, limit_bytes=1000, patience_s=30))
+            return web.Response()
+
+        router.add_route("*", "/", note)
+
+    async with served(routes) as address, connected(address) as client:
+        whole = b"".join(requests)
+        cuts = [cut for cut in range(len(whole)) if b"\n" in whole[max(cut - 3, 0) : cut + 3]]
+        for cut in cuts:
+            for piece in (whole[:cut], whole[cut:]):
+                client.send(piece)
+                for _ in range(3):
+                    await asyncio.sleep(0)  # the loop is the server's, too
+            got = [(await client.answer())[0] for _ in requests]
+
+            assert got == [200] * len(requests)
+
+    expected = [request.partition(b"\r\n\r\n")[2] for request in (one.lstrip() for one in requests)]
+    expected = [b"halfwhole" if b"chunked" in one else body for one, body in zip(requests, expected, strict=True)]
+    assert bodies == expected * len(cuts)
+
+
+async def test_a_request_that_came_by_one_read_holds_neither_a_parser_nor_its_headers_raw_while_it_is_answered() -> (
+    None
+):
+    held: list[object] = []
+
+    def routes(router: web.UrlDispatcher) -> None:
+        async def look(request: web.Request) -> web.Response:
+            held.append((request.protocol._parser, request.raw_headers))  # noqa: SLF001 aiohttp shows it nowhere
+            return web.Response(body=await request.read() + await request.read())
+
+        router.add_route("*", "/", look)
+
+    async with served(routes) as address, connected(address) as client:
+        client.send(GET)
+        await client.until(b"\r\n\r\n")
+        client.send(POST + b"123456789")
+        await client.until(b"123456789" * 2)
+
+    assert held == [(None, ())] * 2
+
+
+async def test_what_follows_a_request_to_close_is_not_answered() -> None:
+    async with served(_echo) as address, connected(address) as client:
+        client.send(GET[:-2] + b"Connection: close\r\n\r\n")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        client.send(GET)
+        raw = await client.rest()
+
+    assert raw.count(b"HTTP/1.1 200 ") == raw.count(b"HTTP/1.1 ") == 1
+
+
 async def test_a_body_in_which_the_parser_loses_its_place_is_refused_at_once_and_alone() -> None:
     """Not when the body's time is over, and nothing behind it is read as a request."""
     reading = asyncio.Event()
