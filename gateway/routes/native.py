@@ -9,10 +9,12 @@ import orjson
 from aiohttp import web
 
 from gateway.conversations.keeping import Keeping
+from gateway.conversations.kept_answer import KeptAnswer
 from gateway.errors import GONE, UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
 from gateway.limits.limiter import Limiter
 from gateway.relay.connection import ClientConnection
+from gateway.relay.hop import Hop
 from gateway.relay.proxies import Proxies
 from gateway.routes.catalog import Catalog
 from gateway.routes.offered_tools import OfferedTools
@@ -143,34 +145,36 @@ class NativeRoutes:
         async def start(request: web.Request) -> web.StreamResponse:
             async def work(connection: ClientConnection) -> web.StreamResponse:
                 asked = await self._responder.read_request(request, connection, parse)
-                if self._keeping is not None and asked.wishes.turn is not None:
-                    return await self._go_on(self._keeping, request, connection, asked)
-                hop = await self._responder.started(request, connection, asked)
+                hop, kept = await self._begun(request, connection, asked)
                 del asked  # megabytes perhaps, which the proxy has by now, and an answer may take minutes
-                return await self._responder.carry(request, connection, hop, position=0)
+                try:
+                    return await self._responder.carry(request, connection, hop, position=0, kept=kept)
+                finally:
+                    if kept is not None and connection.began:
+                        kept.left()
 
             return await self._responder.connected(request, kind, work)
 
         return start
 
-    async def _go_on(
-        self, keeping: Keeping, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]
-    ) -> web.StreamResponse:
-        """Answer a message with what was said before it, and keep both, if the conversation is one that is kept."""
-        key = idempotency_key(request.headers.get("Idempotency-Key"))
-        turn = await keeping.prepare(connection.principal.owner, asked, key)
-        if turn is None:
-            hop = await self._responder.started(request, connection, asked)
-            return await self._responder.carry(request, connection, hop, position=0)
+    async def _begun(
+        self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]
+    ) -> tuple[Hop, KeptAnswer | None]:
+        """Start an answer; a message of a conversation that is kept goes with what was said before it, and is kept.
+
+        Neither the request nor that history is held by what is returned.
+        """
+        keeping, turn = self._keeping, None
+        if keeping is not None and asked.wishes.turn is not None:
+            key = idempotency_key(request.headers.get("Idempotency-Key"))
+            turn = await keeping.prepare(connection.principal.owner, asked, key)
+        if keeping is None or turn is None:
+            return await self._responder.started(request, connection, asked), None
         longer = asked._replace(request=turn.request)
         hop = await self._responder.started(request, connection, longer, asked_as=turn.asked_as)
         stream_id = hop.headers.get("x-stream-id", "")
         kept = keeping.keep(turn, connection, stream_id) if connection.began else keeping.of_stream(stream_id)
-        try:
-            return await self._responder.carry(request, connection, hop, position=0, kept=kept)
-        finally:
-            if kept is not None and connection.began:
-                kept.left()
+        return hop, kept
 
     async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
         answer = await _asked(self._proxies.of(stream_id).snapshot(stream_id, owner))
