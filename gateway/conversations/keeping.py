@@ -26,8 +26,6 @@ from services.wire.request import Asked, ChatRequest, ModelRequest, NextTurn
 
 log = structlog.get_logger()
 
-READ_S: Final = 2.0
-"""How long a request waits for its history; then it is refused before a model is asked."""
 RENEW_S: Final = 3.0
 SWEEP_S: Final = 5.0
 CLOSE_S: Final = 2.0
@@ -105,19 +103,14 @@ class Keeping:
             key: by which the request may be repeated.
 
         Raises:
-            ApiError, BadBody: there is no such conversation, it cannot be read, or it does not go on so.
+            ApiError, BadBody: there is no such conversation, it cannot be read in time, or it does not go on so.
         """
         turn, request = asked.wishes.turn, asked.request
         if turn is None or not is_conversation_id(turn.conversation_id) or not isinstance(request, ChatRequest):
             return None  # a client's own label
         owner = owner or ANONYMOUS
         unwritten, above = self._pending.unwritten(owner, turn.conversation_id, turn.parent)
-        try:
-            async with asyncio.timeout(READ_S):
-                path = await self._rows.path(owner, turn.conversation_id, above, MOST_ROWS)
-        except TimeoutError:
-            raise StoreUnavailable("TimeoutError") from None
-        path = self._pending.over(path)
+        path = self._pending.over(await self._rows.path(owner, turn.conversation_id, above, MOST_ROWS))
         return prepared(
             owner,
             turn,
