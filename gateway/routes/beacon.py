@@ -60,9 +60,7 @@ def add_beacon(router: web.UrlDispatcher, origins: Collection[str], painted: Cal
     async def take(request: web.Request) -> web.Response:
         if request.headers.get("Origin") not in allowed:
             raise ApiError(Failed(Code.FORBIDDEN, "Beacons are taken from this gateway's pages."))
-        if not edge.is_json(request):
-            raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
-        body = await edge.read_body(request, limit_bytes=BODY_BYTES, patience_s=BODY_PATIENCE_S)
+        body = await edge.read_json(request, limit_bytes=BODY_BYTES, patience_s=BODY_PATIENCE_S)
         stream_id, ttft_ms = parse(body)
         if beacons.is_first(stream_id, time.monotonic()):
             painted(ttft_ms / 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -65,7 +64,7 @@ class ConversationRoutes:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /api/conversations: a new one, empty."""
-        settings = new_settings(await json_body(request, BODY_BYTES))
+        settings = new_settings(await edge.read_json(request, limit_bytes=BODY_BYTES, patience_s=PATIENCE_S))
         return edge.json_response(await self._store.conversations.create(owner_of(request), settings), status=201)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
@@ -74,7 +73,7 @@ class ConversationRoutes:
 
     async def change(self, request: web.Request) -> web.StreamResponse:
         """PATCH /api/conversations/{id}: a title, settings, which branch is shown."""
-        settings = changed_settings(await json_body(request, BODY_BYTES))
+        settings = changed_settings(await edge.read_json(request, limit_bytes=BODY_BYTES, patience_s=PATIENCE_S))
         changed = await self._store.conversations.change(owner_of(request), _named(request), settings)
         return edge.json_response(changed)
 
@@ -105,7 +104,7 @@ class ConversationRoutes:
         """POST /api/conversations/import: what such a file has and is not there yet."""
         owner, store = owner_of(request), self._store
         with self._budget.reading() as came:  # held until it is written: a file is many times its size in rows
-            raw = await json_body(request, FILE_BYTES, came)
+            raw = await edge.read_json(request, limit_bytes=FILE_BYTES, patience_s=PATIENCE_S, came=came)
             brought = await asyncio.to_thread(imported, raw, owner)
             told = await store.transfer.take_in(owner, brought)
         return edge.json_response({**asdict(told.conversations), "messages": asdict(told.messages)})
@@ -127,17 +126,6 @@ class ConversationRoutes:
 def owner_of(request: web.Request) -> str:
     """Return whose conversations are meant: the key's principal's; all who reach a gateway without keys are one."""
     return request[PRINCIPAL].owner or ANONYMOUS
-
-
-async def json_body(request: web.Request, limit_bytes: int, came: Callable[[int], None] = lambda _size: None) -> bytes:
-    """Read a body that is said to be JSON; ``came`` is told of its pieces.
-
-    Raises:
-        web.HTTPException: it is not, is too long, or did not come in time.
-    """
-    if not edge.is_json(request):
-        raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
-    return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=PATIENCE_S, came=came)
 
 
 def _named(request: web.Request) -> str:

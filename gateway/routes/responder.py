@@ -146,11 +146,9 @@ class RelayResponder:
         Raises:
             web.HTTPException: it is not said to be JSON, is too long, or did not come in time.
         """
-        if not edge.is_json(request):
-            raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
         settings = self._settings
         limit_bytes = limit_bytes or settings.body_bytes
-        return await edge.read_body(request, limit_bytes=limit_bytes, patience_s=settings.body_timeout_s, came=came)
+        return await edge.read_json(request, limit_bytes=limit_bytes, patience_s=settings.body_timeout_s, came=came)
 
     async def started(
         self,

@@ -180,11 +180,6 @@ def preferred_type(request: web.Request, offered: tuple[str, ...]) -> str:
     return preferred(",".join(request.headers.getall("Accept", ())), offered)
 
 
-def is_json(request: web.Request) -> bool:
-    """Whether the body is said to be JSON; not by aiohttp's ``content_type``, which keeps 800 bytes of parameters."""
-    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "application/json"
-
-
 def body_time_s(patience_s: float, came_bytes: int) -> float:
     """Return how long a body may take of which so much came: a large picture on a slow line is not cut, a drip is."""
     return patience_s + came_bytes // BYTES_PER_SECOND_MORE
@@ -231,6 +226,20 @@ async def read_body(
         close = {"Connection": "close"}  # where the body ends, and what stands behind it, nobody can say
         raise web.HTTPBadRequest(text="The body broke off or is not framed as HTTP.", headers=close) from exc
     return bytes(body)
+
+
+async def read_json(
+    request: web.Request, *, limit_bytes: int, patience_s: float, came: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """Read a body that has to be said to be JSON, as :func:`read_body` does.
+
+    Raises:
+        web.HTTPUnsupportedMediaType: it is not.
+    """
+    said = request.headers.get("Content-Type", "")  # aiohttp's ``content_type`` keeps 800 bytes of parameters
+    if said.partition(";")[0].strip().lower() != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send the body with Content-Type: application/json.")
+    return await read_body(request, limit_bytes=limit_bytes, patience_s=patience_s, came=came)
 
 
 def _refuse_longer(body: bytes | bytearray, limit_bytes: int) -> None:
