@@ -23,16 +23,14 @@ from services.dialects.native import NativeObject
 from services.http import edge
 from services.http.client import TransportError
 from services.wire import bodies
-from services.wire.events import ApiError, Code, Failed
+from services.wire.events import ApiError
 from services.wire.ids import is_stream_id, position_of
 from services.wire.request import Asked, ModelRequest, idempotency_key
-from services.wire.server_tools import approval_of
+from services.wire.server_tools import APPROVAL_BYTES, CALL_NOT_AWAITED, approval_of
 
 T = TypeVar("T")
 
-APPROVAL_BYTES: Final = 1024
 _CALL_ID: Final = re.compile(r"call_[0-9]{1,6}")
-_NO_SUCH_CALL: Final = Failed(Code.NOT_FOUND, "No call of this id waits for an approval.")
 JSON: Final = "application/json"
 SSE: Final = "text/event-stream"
 _SHOWN: Final = ("model", "status", "age_s", "chunks", "bytes")
@@ -115,7 +113,7 @@ class NativeRoutes:
         stream_id, call_id = _stream_id(request), request.match_info["call_id"]
         approve = approval_of(await self._responder.body_of(request, limit_bytes=APPROVAL_BYTES))
         if not _CALL_ID.fullmatch(call_id):
-            raise ApiError(_NO_SUCH_CALL)
+            raise ApiError(CALL_NOT_AWAITED)
         proxy, owner = self._proxies.of(stream_id), request[PRINCIPAL].owner
         answer = await _asked(proxy.approve(stream_id, call_id, approve, request[edge.REQUEST_ID], owner))
         if answer.status not in {200, 202}:

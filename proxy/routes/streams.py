@@ -17,10 +17,8 @@ from services.http import edge
 from services.wire import bodies
 from services.wire.events import ApiError, Code, Failed, FinishReason
 from services.wire.request import ModelRequest
-from services.wire.server_tools import approval_of
+from services.wire.server_tools import APPROVAL_BYTES, CALL_NOT_AWAITED, approval_of
 
-APPROVAL_BYTES: Final = 1024
-_NOT_AWAITED: Final = Failed(Code.NOT_FOUND, "No call of this id waits for an approval.")
 _DECIDED: Final = Failed(Code.CONFLICT, "This call was decided the other way before.")
 
 
@@ -94,7 +92,7 @@ class StreamRoutes:
         approve = approval_of(await edge.read_body(request, limit_bytes=APPROVAL_BYTES, patience_s=BODY_S))
         heard = Heard.NOT_AWAITED if stream.approvals is None else stream.approvals.say(call_id, approve=approve)
         if heard is Heard.NOT_AWAITED:
-            raise ApiError(_NOT_AWAITED)
+            raise ApiError(CALL_NOT_AWAITED)
         if heard is Heard.CONTRADICTS:
             raise ApiError(_DECIDED)
         return edge.json_response({"call_id": call_id, "approve": approve}, status=202 if heard is Heard.TAKEN else 200)

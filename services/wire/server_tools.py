@@ -1,4 +1,4 @@
-"""The field ``server_tools`` of a chat: what people send, and what a gateway makes of it for the hop.
+"""The field ``server_tools`` of a chat: what people send, and what a gateway makes of it for the hop; approvals.
 
 true, or names          as a client writes it, to a gateway or to the proxy itself
 {"names", "demanded", "attended"}   as a gateway writes it (body_writer.py): of ``true`` it sends what it allows
@@ -10,12 +10,15 @@ from typing import Annotated, Final
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from services.wire.events import Code, Failed
 from services.wire.request import ServerTools
 from services.wire.validation import Part, read, validated
 
 MAX_NAMES: Final = 128
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What every provider takes for a tool's name."""
+APPROVAL_BYTES: Final = 1024
+CALL_NOT_AWAITED: Final = Failed(Code.NOT_FOUND, "No call of this id waits for an approval.")
 
 
 def is_tool_name(name: object) -> bool:
