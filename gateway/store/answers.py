@@ -31,7 +31,7 @@ from gateway.store.schema import conversations, messages, now_ms
 LEASE_S: Final = 10.0
 MOST_SWEPT: Final = 100
 TITLE_CHARACTERS: Final = 80
-_OF_ORPHAN: Final = ("id", "conversation", "owner", "stream_id", "leave", "content", "thinking")
+_OF_ORPHAN: Final = ("id", "owner", "stream_id", "leave", "content", "thinking")
 _ON_LEAVING: Final = {"stream_id": None, "leave": None, "keeper": None, "lease": None, "asked_as": None}
 _HISTORY: Final = (
     messages.c.id,
@@ -68,7 +68,7 @@ class Answers:
                 raise Conflict(f"This conversation has {MOST_MESSAGES:,} messages: begin a new one.")
             end = row["current"] if leaf is None else leaf
             if not end:
-                return StoredPath(row["system"], row["current"], ())
+                return StoredPath(row["system"], ())
             step = select(messages.c.number, messages.c.parent, literal(1).label("depth"))
             way = step.where(messages.c.id == end, there).cte("way", recursive=True)
             before = select(messages.c.number, messages.c.parent, way.c.depth + 1)
@@ -77,7 +77,7 @@ class Answers:
             found = (await connection.execute(asked)).mappings().all()
             if not found:
                 raise NotFound("There is no such message in this conversation.")
-            return StoredPath(row["system"], row["current"], tuple(_stored(one) for one in found))
+            return StoredPath(row["system"], tuple(_stored(one) for one in found))
 
         return await self._database.read(work)
 

@@ -51,7 +51,6 @@ class StoredPath:
     """The newest messages of one path through a conversation, oldest first."""
 
     system: str | None
-    current: str | None
     messages: tuple[StoredMessage, ...]
 
 
@@ -115,7 +114,6 @@ class Orphan:
     """An answer whose keeper let its lease run out, taken over."""
 
     message_id: str
-    conversation_id: str
     owner: str
     stream_id: str
     leave: str

@@ -184,6 +184,6 @@ def test_a_stored_answer_is_read_with_the_end_that_is_not_written_yet() -> None:
     stored = StoredMessage("ms_a1", None, "assistant", "He", status=Status.STREAMING)
     other = StoredMessage("ms_q2", "ms_a1", "user", "hi")
 
-    read = pending.over(StoredPath(None, "ms_q2", (stored, other)))
+    read = pending.over(StoredPath(None, (stored, other)))
 
     assert [(one.content, one.status) for one in read.messages] == [("Hello", Status.SENT), ("hi", Status.SENT)]

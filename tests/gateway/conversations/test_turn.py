@@ -10,7 +10,7 @@ from services.wire.request import BadBody, ChatRequest, Message, NextTurn
 QUESTION = StoredMessage("ms_q1", None, "user", "hi", images=("p",))
 ANSWER = StoredMessage("ms_a1", "ms_q1", "assistant", "Hello")
 STREAMING = replace(ANSWER, status=Status.STREAMING, asked_as="h")
-PATH = StoredPath("be brief", "ms_a1", (QUESTION, ANSWER))
+PATH = StoredPath("be brief", (QUESTION, ANSWER))
 SAYS = NextTurn("cv_1", "and then?")
 
 
@@ -51,20 +51,20 @@ def test_the_requests_own_system_prompt_wins(system: str | None, first: str) -> 
 
 
 def test_the_first_message_of_a_conversation_has_nothing_above_it() -> None:
-    turn = turn_of(replace(SAYS, images=("q",)), StoredPath(None, None, ()))
+    turn = turn_of(replace(SAYS, images=("q",)), StoredPath(None, ()))
 
     assert turn.user == StoredMessage("ms_new", None, "user", "and then?", images=("q",))
     assert turn.request.messages == (Message("user", "and then?", images=("q",)),)
 
 
 def test_a_message_is_answered_anew_with_what_stood_before_it() -> None:
-    turn = turn_of(NextTurn("cv_1", parent="ms_q1"), StoredPath(None, "ms_a1", (QUESTION,)))
+    turn = turn_of(NextTurn("cv_1", parent="ms_q1"), StoredPath(None, (QUESTION,)))
 
     assert (turn.user, turn.answer_parent) == (None, "ms_q1")
     assert turn.request.messages == (Message("user", "hi", images=("p",)),)
 
 
-@pytest.mark.parametrize("path", [PATH, StoredPath(None, None, ())])
+@pytest.mark.parametrize("path", [PATH, StoredPath(None, ())])
 def test_only_a_question_can_be_answered_anew(path: StoredPath) -> None:
     with pytest.raises(BadBody, match="a user's message"):
         turn_of(NextTurn("cv_1", parent="ms_a1"), path)
