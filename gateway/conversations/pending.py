@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.store.rows import Answer, NewTurn, Status, StoredMessage, StoredPath
+from gateway.store.rows import Answer, NewTurn, Status, StoredMessage, StoredPath, size_of
 
 MOST_ROWS: Final = 1000
 MOST_BYTES: Final = 64 << 20
@@ -26,11 +26,14 @@ class Entry:
 
     @classmethod
     def of(cls, turn: NewTurn | None, answer: Answer | None) -> "Entry":
-        """Return it with what it weighs, in bytes of UTF-8."""
+        """Return it with what it weighs, in bytes."""
         user = None if turn is None else turn.user
-        texts = [user.content, *user.images] if user is not None else []
-        texts += [answer.content, answer.thinking, repr(answer.turns or answer.tool_calls)] if answer else []
-        return cls(turn, answer, _ROW_BYTES + sum(len(text.encode(errors="replace")) for text in texts))
+        size = _ROW_BYTES
+        if user is not None:
+            size += size_of(user.content, user.images)
+        if answer is not None:
+            size += size_of(answer.content, answer.thinking, answer.turns or answer.tool_calls)
+        return cls(turn, answer, size)
 
     @property
     def id(self) -> str:

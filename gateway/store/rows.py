@@ -122,7 +122,7 @@ class Orphan:
 
 
 def size_of(*parts: object) -> int:
-    """Return how many bytes of a page these parts of a message are: texts, and whatever else there is as JSON."""
+    """Return how many bytes these parts of a message are: texts, and whatever else there is as JSON."""
     return sum(len(part.encode() if isinstance(part, str) else orjson.dumps(part)) for part in parts if part)
 
 
