@@ -128,7 +128,8 @@ class Rounds:
             return TurnEnd(refused=refused, reason=FinishReason.LENGTH if calls_end else word.reason)
         refused = [one for one in turn.here if one.refusal is not None]
         if self._rounds > MAX_ROUNDS:
-            return TurnEnd(refused=refused, reason=self._last_reason)
+            reason = FinishReason.TOOL_CALLS if turn.calls_client else FinishReason.STOP
+            return TurnEnd(refused=refused, reason=reason)
         return TurnEnd([one for one in turn.here if one.refusal is None], refused)
 
     def fitted(self, text: str) -> str:
@@ -149,10 +150,6 @@ class Rounds:
         messages = tuple(self._as_theirs(one) for one in messages_of(said))
         self._request = replace(self._request, messages=(*self._request.messages, *messages))
         return self._asked()
-
-    @property
-    def _last_reason(self) -> FinishReason:
-        return FinishReason.TOOL_CALLS if self._turn.calls_client else FinishReason.STOP
 
     def _asked(self) -> ChatRequest:
         request = self._request
