@@ -101,7 +101,7 @@ class ProxyMetrics(StreamMetrics):
         self.tool_seconds = self.histogram(
             "llm_tool_call_duration_seconds", "of calls of tools that run here", STAGE_BUCKETS_S, ["tool"]
         )
-        self.tool_servers = self.gauge("llm_tool_server_up", "1 while its tools can be called", ["server"])
+        self.tool_servers = self.gauge("llm_tool_server_up", "1 while its tools can be called", [SERVER])
         for name, provider in servers:
             self.circuit.labels(name, OTHER_MODEL).set(0)
             self.up.labels(name)
