@@ -10,6 +10,7 @@ from services.termchat.branch import Branch
 
 KEPT: Final = 20
 """Messages of both sides that the model is told, the newest question included; older ones are forgotten."""
+ROLES: Final = ("user", "assistant")
 TOKENS_A_WORD: Final = 1.3  # of English, by rule of thumb
 SYSTEM: Final = "You are a helpful assistant. Be concise and friendly."
 MODEL_NAME_CHARACTERS: Final = 256  # PROTOCOL.md, "Bodies"

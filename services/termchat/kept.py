@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.termchat.branch import Branch
-from services.termchat.conversation import KEPT, Conversation, Parameters, Remembered
+from services.termchat.conversation import KEPT, ROLES, Conversation, Parameters, Remembered
 
 PLACE: Final = "/api/conversations"
 LAST: Final = "last"
 NEW: Final = "new"
-ROLES: Final = ("user", "assistant")
 _MARKS: Final = {"stopped": "stopped", "interrupted": "interrupted", "failed": "failed", "streaming": "still coming"}
 
 

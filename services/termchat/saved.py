@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.termchat.conversation import KEPT, BadValue, Conversation, Parameters, Remembered
+from services.termchat.conversation import KEPT, ROLES, BadValue, Conversation, Parameters, Remembered
 
 SCHEMA: Final = "sluice-conversation"
 VERSION: Final = 1
-ROLES: Final = ("user", "assistant")
 _PARAMETERS: Final = ("model", "system", "temperature", "max_tokens", "top_p", "seed")
 
 
