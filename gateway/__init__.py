@@ -9,5 +9,6 @@
               sink ──▶ a browser, a terminal, curl
 
 It keeps no stream state: the log lives in the proxy, so any gateway can take a stream up again.
-Rooms, from the top: routes, relay, store. report and metrics stand above both, which are handed a Protocol of facts.
+Rooms, from the top: routes, conversations, relay, limits, guard, store. report and metrics stand above them all, which
+are handed a Protocol of facts.
 """
