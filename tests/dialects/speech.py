@@ -30,6 +30,11 @@ def wanted(*, shows_usage: bool = True, stream: bool = True) -> Wanted:
     return Wanted(request=request, stream=stream, shows_usage=shows_usage)
 
 
+def offered_by(request: ChatRequest) -> tuple[str, ...] | None:
+    """Return the names of the tools that a model is offered; None for none."""
+    return tuple(tool.name for tool in request.tools) if request.tools else None
+
+
 def ended(reason: FinishReason = FinishReason.STOP, usage: Usage | None = USAGE, skipped_lines: int = 0) -> Finished:
     timing = Timing(0, None, None, None, None, 1, None)
     return Finished(reason, usage, 4, 7, timing, None, skipped_lines)

@@ -12,6 +12,7 @@ import pytest
 from services.dialects.foreign import Wanted
 from services.dialects.openai_chat_request import chat
 from services.wire.request import BadBody, CalledTool, Message, Sampling, Tool
+from tests.dialects.speech import offered_by
 
 PNG: Final = base64.b64encode(b"\x89PNG\r\n\x1a\n and the rest").decode()
 HELLO: Final = [{"role": "user", "content": "hello"}]
@@ -207,7 +208,7 @@ def test_a_forced_tool_is_asked_for_as_a_form_and_the_others_are_offered(
 
     assert wanted.forced_tool == forced
     assert wanted.request.format == (CITY if forced else None)
-    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+    assert offered_by(wanted.request) == offered
 
 
 @pytest.mark.parametrize(
@@ -221,13 +222,12 @@ def test_a_forced_tool_is_asked_for_as_a_form_and_the_others_are_offered(
 def test_of_the_tools_those_are_offered_that_are_allowed(
     mode: str, names: list[str], offered: tuple[str, ...] | None, forced: str | None
 ) -> None:
-    weather = {"type": "function", "function": {"name": "weather"}}
     allowed = [{"type": "function", "function": {"name": name}} for name in names] + [{"type": "mcp"}]
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}
-    wanted = asked(tools=[CLOCK, weather], tool_choice=choice)
+    wanted = asked(tools=[CLOCK, WEATHER], tool_choice=choice)
 
     assert wanted.forced_tool == forced
-    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+    assert offered_by(wanted.request) == offered
 
 
 def test_a_forced_tool_without_parameters_is_any_object() -> None:

@@ -8,6 +8,7 @@ import pytest
 from services.dialects.foreign import Wanted
 from services.dialects.openai_responses_request import responses
 from services.wire.request import BadBody, CalledTool, Message, Sampling, Tool
+from tests.dialects.speech import offered_by
 from tests.dialects.test_openai_chat_request import CITY, PNG
 
 CLOCK: Final = {"type": "function", "name": "clock", "description": "Tell it", "parameters": CITY, "strict": True}
@@ -85,10 +86,10 @@ def test_of_the_tools_those_are_offered_that_are_allowed(
 ) -> None:
     allowed = [{"type": "function", "name": name} for name in names] + [{"type": "mcp"}]
     choice = {"type": "allowed_tools", "mode": mode, "tools": allowed}
-    wanted = asked(tools=[CLOCK, {"type": "function", "name": "weather"}], tool_choice=choice)
+    wanted = asked(tools=[CLOCK, WEATHER], tool_choice=choice)
 
     assert wanted.forced_tool == forced
-    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+    assert offered_by(wanted.request) == offered
 
 
 def test_a_history_of_items_is_a_conversation() -> None:
@@ -187,7 +188,7 @@ def test_a_forced_tool_is_asked_for_as_a_form_and_hosted_ones_are_dropped_and_sa
 
     assert (wanted.forced_tool, wanted.dropped) == (forced, ("tools",))
     assert wanted.request.format == (CITY if forced else None)
-    assert (tuple(tool.name for tool in wanted.request.tools) if wanted.request.tools else None) == offered
+    assert offered_by(wanted.request) == offered
 
 
 @pytest.mark.parametrize(
