@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from tests.eventually import eventually
 from tests.monitoring.panels import Window
 from tests.monitoring.pictures import draw, wait
 from tests.monitoring.prometheus import running_prometheus
-from tests.monitoring.traffic import SCRIPT, SERVED
+from tests.monitoring.traffic import SCRIPT, SERVED, meanwhile
 from tests.ports import free_port
 from tests.reader import Client
 
@@ -56,17 +56,9 @@ def environ(process: str, **settings: str) -> dict[str, str]:
     return {f"SLUICE_{process}_{name}": value for name, value in {**here, **profile, **settings}.items()}
 
 
-@contextmanager
-def reading(gateway: Server, *keys: str) -> Iterator[None]:
+def reading(gateway: Server, *keys: str) -> AbstractContextManager[None]:
     """Ask as the people of these keys do, each with as many readers, until the block ends."""
-    stop = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_all_read(gateway, keys, stop)), name="readers")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return meanwhile(lambda stop: _all_read(gateway, keys, stop))
 
 
 async def _all_read(gateway: Server, keys: tuple[str, ...], stop: threading.Event) -> None:

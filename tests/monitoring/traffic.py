@@ -5,8 +5,8 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final
 
 import aiohttp
 
@@ -46,11 +46,16 @@ PAGE: Final = "http://localhost:3000"
 """Whose word of its first paint the gateway takes."""
 
 
-@contextlib.contextmanager
-def traffic(chain: Chain, models: Sequence[str] = MODELS) -> Iterator[None]:
+def traffic(chain: Chain, models: Sequence[str] = MODELS) -> contextlib.AbstractContextManager[None]:
     """Ask the gateway, with six readers at a time and now and then a slow one, until the block ends."""
+    return meanwhile(lambda stop: _all_read(chain.gateway, models, stop))
+
+
+@contextlib.contextmanager
+def meanwhile(asking: Callable[[threading.Event], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Let readers ask, in a thread and a loop of their own, until the block ends and they are told to stop."""
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_all_read(chain.gateway, models, stop)), name="traffic")
+    thread = threading.Thread(target=lambda: asyncio.run(asking(stop)), name="readers")
     thread.start()
     try:
         yield
