@@ -162,7 +162,6 @@ def test_a_body_to_embed_is_rebuilt_and_says_what_was_dropped() -> None:
         (ollama_request.embeddings, EmbedRequest("e", "a", single=True)),
         (ollama_request.embed, EmbedRequest("e")),
     ],
-    ids=str,
 )
 def test_texts_to_embed_are_written_as_the_proxy_reads_them(read_body: Any, request_: EmbedRequest) -> None:
     assert read_body(written_embedding(request_)) == Asked(request_, Wishes())
