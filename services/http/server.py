@@ -165,11 +165,11 @@ class ServerConnection(web.RequestHandler):
         aiohttp queues the parser's error as if it were the next request, and says nothing to who reads the body: the
         reader would wait for its time limit.
         """
-        is_new = self._parser is None
-        if is_new:
+        begins = self._parser is None and not self._messages
+        if self._parser is None:
             self._parser = self._new_parser()
         super().data_received(data)
-        if is_new and len(self._messages) == 1:
+        if begins and len(self._messages) == 1:  # behind one that waits, this read need not have brought it
             self._let_parser_go(data)
         if self._messages:
             self.keep_alive(self._keepalive)  # as it is, but without its timer, which is set anew behind the answer
