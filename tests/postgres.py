@@ -30,6 +30,7 @@ class PostgresServer:
         found = program("postgres")
         assert found is not None
         self._programs = Path(found).resolve().parent
+        self.folder = folder
         self._data = folder / "data"
         self._as: dict[str, Any] = {"cwd": folder}
         if os.geteuid() == 0:  # which it refuses to run as
@@ -95,6 +96,17 @@ class PostgresServer:
         self.ask(f"ALTER SYSTEM {setting}")
         self.ask("SELECT pg_reload_conf()")
         eventually(lambda: self.ask("SHOW default_transaction_read_only") == shown, f"writes are refused: {shown}")
+
+    def put_tables_into(self, folder: Path) -> None:
+        """Let tables that are made from now on be in a folder of their own, on another disk perhaps."""
+        if "user" in self._as:
+            os.chown(folder, self._as["user"], self._as["group"])
+        for statement in (
+            f"CREATE TABLESPACE elsewhere LOCATION '{folder}'",
+            "ALTER SYSTEM SET default_tablespace = elsewhere",
+            "SELECT pg_reload_conf()",
+        ):
+            self.ask(statement)
 
     def _answers(self) -> bool:
         found = subprocess.run(

@@ -119,7 +119,10 @@ class Writer:
     def _note_away(self, why: str) -> None:
         if not self._is_away:
             self._is_away = True
-            log.warning("conversations.waiting", why=why, rows=len(self._pending), bytes=self._pending.bytes)
+            waiting = {"rows": len(self._pending), "bytes": self._pending.bytes}
+            log.warning(
+                "conversations.waiting", why=why, **waiting, advice="answers go on; they are written once it is back"
+            )
 
     def _note_back(self) -> None:
         if self._is_away:

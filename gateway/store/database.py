@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -201,6 +201,7 @@ def _engine(url: URL, kind: str, **more: Any) -> AsyncEngine:
     if kind == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "handle_error", _let_go_of_read_only)
     return engine
 
 
@@ -231,6 +232,13 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take the writer's place at once where it will be wanted: a reader that becomes a writer may find it taken."""
     if begins := connection.get_execution_options().get(_BEGINS, "BEGIN"):
         connection.exec_driver_sql(begins)
+
+
+def _let_go_of_read_only(failure: ExceptionContext) -> None:
+    """Have connections opened anew: SQLite opens a file that is read-only as such, and for as long as it is open."""
+    code: str = getattr(failure.original_exception, "sqlite_errorname", "")
+    if code.startswith("SQLITE_READONLY"):
+        failure.is_disconnect = True
 
 
 def _make_private(file: Path) -> None:

@@ -203,6 +203,16 @@ def test_a_public_name_opens_the_gateway_s_hosts_and_origins_and_the_page_s_way(
     assert ends["grafana"] == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize(("environ", "shared"), [({}, True), ({"BIND": "0.0.0.0"}, False)])
+def test_without_keys_conversations_are_everybodys_only_as_long_as_that_is_this_machine(
+    environ: dict[str, str], shared: bool
+) -> None:
+    services = configured(BASE, SLUICE_GATEWAY_DATABASE="postgresql://sluice@postgres/sluice", **environ)["services"]
+
+    for name in ("gateway", "gateway-2"):
+        assert read_settings(GatewaySettings, services[name]["environment"]).database_open is shared
+
+
 def test_the_example_of_settings_names_what_compose_reads_and_its_defaults() -> None:
     compose = "".join((ROOT / file).read_text(encoding="utf-8") for file in {*SIMULATOR, *VARIANTS["gpu"]})
     read = dict(re.findall(r"\$\{([A-Z_]+):-([^${}]*)\}", compose))

@@ -50,12 +50,12 @@ async def tried(client: Client, fault: Fault) -> tuple[list[str], bool]:
             during = await next_message(client, conversation, models[1])
             whole = await ask(client, {"model": scripted().name, "messages": [{"role": "user", "content": "hi"}]})
         healed = time.monotonic()
+    expected = [model.text for model in models[: 1 + during.startswith("200")]]
     rows = await soon_told(
-        lambda: rows_at_rest(client, conversation), "all is stored, and nothing streams", within_s=AFTERWARDS_S
+        lambda: rows_at_rest(client, conversation, 2 * len(expected)), "all is stored", within_s=AFTERWARDS_S
     )
     texts = [row["content"] for row in rows if row["role"] == "assistant"]
-    expected = [model.text for model in models[: len(texts)]]
-    kept = texts == expected and len(texts) == 1 + during.startswith("200") and reading.answer.text == models[0].text
+    kept = texts == expected and reading.answer.text == models[0].text
     running = f"longest gap {gap_s * 1000:.0f} ms at {1000 / RATE:.0f} ms a token"
     ended = f"end {end_s * 1000:.0f} ms after the last token, stored {end.get('stored')}"
     back_s, judged = time.monotonic() - healed, "each as it was" if kept else "WRONG"
@@ -67,11 +67,11 @@ async def tried(client: Client, fault: Fault) -> tuple[list[str], bool]:
     ], kept
 
 
-async def rows_at_rest(client: Client, conversation: str) -> list[dict[str, Any]] | None:
-    """Return the rows, if they can be read and none streams."""
+async def rows_at_rest(client: Client, conversation: str, count: int) -> list[dict[str, Any]] | None:
+    """Return the rows, if they can be read, are as many, and none streams."""
     with contextlib.suppress(AssertionError):
         rows = await rows_of(client, conversation)
-        return None if any(row["status"] == "streaming" for row in rows) else rows
+        return None if len(rows) < count or any(row["status"] == "streaming" for row in rows) else rows
     return None
 
 
@@ -86,8 +86,8 @@ async def gaps(reading: Reading) -> tuple[float, float]:
     """Read to the end; return the longest wait between two reads with text, and that for the end."""
     last, longest_s = time.monotonic(), 0.0
     while reading.answer.end is None:
-        count = len(reading.answer.text)
-        assert await reading.some()
+        count, size = len(reading.answer.text), len(reading.answer.wire)
+        assert len(await reading.some()) > size, "the answer ended without a word"
         if len(reading.answer.text) > count:
             longest_s, last = max(longest_s, time.monotonic() - last), time.monotonic()
     return longest_s, time.monotonic() - last
@@ -119,33 +119,43 @@ async def broken_ways(database: Database) -> AsyncIterator[tuple[str, Sequence[t
     if isinstance(database, PostgresServer):
         async with SlowCable(database.port) as cable:
             url = database.url.replace(f":{database.port}/", f":{cable.port}/")
-            yield (
-                url,
-                (
-                    (f"{LATENCY_S:.0f} s latency", lambda: slow(cable)),
-                    ("read-only", lambda: refusing(database)),
-                    ("stopped", lambda: stopped(database)),
-                ),
-            )
+            with small_disk(database.folder / "tables") as disk:
+                database.put_tables_into(disk)
+                yield (
+                    url,
+                    (
+                        (f"{LATENCY_S:.0f} s latency", lambda: slow(cable)),
+                        ("read-only", lambda: refusing(database)),
+                        ("disk full", lambda: without_room(database, disk)),
+                        ("stopped", lambda: stopped(database)),
+                    ),
+                )
     elif isinstance(database, SqliteFile):
-        with small_disk(database.path.parent):
+        with small_disk(database.path.parent) as disk:
             yield (
                 database.url,
                 (
                     ("locked by another writer for 7 s", lambda: refusing(database, 7.0)),
-                    ("disk full", lambda: full(database.path)),
+                    ("disk full", lambda: full(disk)),
+                    ("read-only", lambda: immutable(database.path)),
                 ),
             )
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """Let a file system of 8 MiB be at ``folder``: for root, and where it may mount one."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True)
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Let a file system of 16 MiB be at ``folder``: for root, and where it may mount one."""
+    folder.mkdir(exist_ok=True)
+    image = folder.with_name(f"{folder.name}.img")
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
     try:
-        yield
+        yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+        image.unlink()
 
 
 @asynccontextmanager
@@ -171,11 +181,28 @@ async def refusing(database: Database, at_least_s: float = 0.0) -> AsyncIterator
 
 
 @asynccontextmanager
-async def full(path: Path) -> AsyncIterator[None]:
-    """Fill the file system of the database, which has to be a small one of its own."""
-    filler = path.parent / "filler"
+async def full(disk: Path) -> AsyncIterator[None]:
+    """Fill a file system, which has to be a small one of its own."""
+    filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * 4096)
     yield
     filler.unlink()
+
+
+@asynccontextmanager
+async def without_room(database: PostgresServer, disk: Path) -> AsyncIterator[None]:
+    """Fill the disk of the tables, and let each new row need a page of its own: those that are there have room."""
+    database.ask("ALTER TABLE messages SET (fillfactor = 10)")
+    async with full(disk):
+        yield
+
+
+@asynccontextmanager
+async def immutable(path: Path) -> AsyncIterator[None]:
+    """Let the file take no byte more, of whom has it open either, and root's no more than another's."""
+    files = [path, path.with_name(f"{path.name}-wal")]  # -shm is memory: the kernel kills who writes to it then
+    await asyncio.to_thread(subprocess.run, ["chattr", "+i", *map(str, files)], check=True)
+    yield
+    await asyncio.to_thread(subprocess.run, ["chattr", "-i", *map(str, files)], check=True)

@@ -1,13 +1,18 @@
 import asyncio
 import contextlib
+import os
 import sqlite3
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.conversations import Conversations
 from gateway.store.database import Database, Fault
+from gateway.store.migrating import migrate
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.store import State, Store
 from tests.eventually import soon
@@ -105,6 +110,40 @@ async def test_a_file_that_is_no_database_is_said_and_the_gateway_comes_up_witho
         assert store.state is State.AWAY
     finally:
         await store.close()
+
+
+async def test_a_file_that_was_read_only_is_written_once_it_is_not(tmp_path: Path) -> None:
+    """L16: SQLite opens such a file for reading, and says nothing: the connection is not to be kept."""
+    open_already, opened = Database(file_url(tmp_path)), Database(file_url(tmp_path))
+    try:
+        await open_already.prepare(migrate)
+        opened.is_ready = True
+        with read_only(tmp_path), pytest.raises(StoreUnavailable) as away:
+            await Conversations(opened).create(OWNER, {})
+        await Conversations(opened).create(OWNER, {})
+    finally:
+        await opened.close()
+        await open_already.close()
+
+    assert away.value.why == "OperationalError SQLITE_READONLY"
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let files of ``folder`` that are opened now be opened for reading alone; root is held up by a mount alone."""
+    if os.geteuid():
+        (folder / "conversations.db").chmod(0o400)
+        yield
+        (folder / "conversations.db").chmod(0o600)
+        return
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False).returncode:
+        pytest.skip("this machine's root may not mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+        subprocess.run(["mount", "-o", "remount,rw,bind", folder], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def write(file: Path) -> None:
