@@ -217,7 +217,7 @@ async def test_shutting_down_is_a_new_stream_while_another_is_let_to_its_end(cha
     gateway = chain.another_gateway(PROXY_URL=proxy.url)
     ready(Pair(proxy, gateway))
     for server in (gateway, proxy):
-        long = asking("sim:tokens=20,rate=30")
+        long = asking("sim:tokens=60,rate=30")
         async with Client(server.url) as client, client.open("POST", GENERATE, long) as running:
             await running.until_tokens(1)
             server.signal(signal.SIGTERM)

@@ -58,7 +58,7 @@ def asking(path: str, model: str, **fields: Any) -> dict[str, Any]:
 
 async def test_the_same_key_sent_fifty_times_at_once_is_one_generation(chain: Chain, client: Client) -> None:
     """Eight read it whole, the others are told that it has its readers; again after it, it is the kept one."""
-    model, one = scripted(tokens=60, rate=60), key()
+    model, one = scripted(tokens=180, rate=60), key()  # it runs until all fifty have come
     body = asking("/api/chat/stream", model.name)
     answers = await asyncio.gather(*(client.ask("/api/chat/stream", body, one) for _ in range(AT_ONCE)))
     again = await client.ask("/api/chat/stream", body, one)
@@ -145,7 +145,7 @@ async def test_a_key_belongs_to_its_owner(chain: Chain) -> None:
 
 
 async def test_a_cancelled_answer_frees_its_key(chain: Chain, client: Client) -> None:
-    model, one = scripted(tokens=40, rate=60), key()
+    model, one = scripted(tokens=120, rate=60), key()
     body = asking("", model.name)
     async with client.open("POST", "/api/chat/stream", body, one) as reading:
         await reading.until_tokens(2)
@@ -158,7 +158,7 @@ async def test_a_cancelled_answer_frees_its_key(chain: Chain, client: Client) ->
 
 
 async def test_an_abandoned_answer_frees_its_key(chain: Chain, client: Client) -> None:
-    model, one = scripted(tokens=40, rate=60), key()
+    model, one = scripted(tokens=120, rate=60), key()
     body = asking("", model.name, on_disconnect="continue")
     async with client.open("POST", "/api/chat/stream", body, {**one, "X-Request-Id": "abandons-it"}) as reading:
         await reading.until_tokens(2)

@@ -70,7 +70,7 @@ async def test_a_steady_reader_that_is_outrun_by_the_log_is_cut(chain: Chain) ->
     async with SocketClient.connected(chain.gateway.port, receive_buffer_bytes=TINY_BUFFER_BYTES) as client:
         await client.chat(model.name, "outrun-by-log")
         while not reasons(chain.gateway, "outrun-by-log"):
-            assert await client.read(4096)
+            assert await client.read(1024)
             await asyncio.sleep(0.005)  # its pace: what is tested
         await client.until_closed()
 

@@ -251,7 +251,7 @@ async def test_what_is_no_repeat_stops_nothing(what: str, chain: Chain, client: 
 
 
 async def test_a_repeat_stops_a_whole_answer_too(chain: Chain, client: Client) -> None:
-    model = scripted(tokens=40, rate=40).name
+    model = scripted(tokens=100, rate=40).name
     body = asking(CHAT, model, stream=False)
     first = await first_attempt(client, CHAT, body, model, chain)
     second = await client.ask(CHAT, body, REPEAT)

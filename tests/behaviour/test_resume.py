@@ -133,7 +133,7 @@ async def test_a_stream_that_is_not_held_is_gone(chain: Chain, stream_id: str) -
 
 async def test_eight_followers_get_the_same_answer_and_a_ninth_is_refused(chain: Chain) -> None:
     """C13: the same text and the same terminal event; 429 with Retry-After for one too many."""
-    model = scripted(tokens=100)
+    model = scripted(tokens=250)  # it goes on until all nine have come
     async with Client(chain.gateway.url) as client, AsyncExitStack() as stack:
         body = {"model": model.name, "message": "hi"}
         readings = [await stack.enter_async_context(client.open("POST", "/api/chat/stream", body))]

@@ -127,8 +127,11 @@ def test_silence_is_filled_with_heartbeats_of_one_newline(answers: dict[str, lis
     for model in SILENT[:2]:
         (answer,) = answers[model]
 
+        assert answer.end is not None
+        silent_s = answer.end["timing"]["ttft_ms"] / 1000 - COMMIT_S  # as it was: a busy machine's is longer
+
         assert answer.reason == "stop"
-        assert 2 <= heartbeats(answer.wire) <= (SILENCE_S - COMMIT_S) / HEARTBEAT_S + 1
+        assert 2 <= heartbeats(answer.wire) <= silent_s / HEARTBEAT_S + 2
 
 
 def test_each_hop_makes_its_own_heartbeats(answers: dict[str, list[Answer]]) -> None:
