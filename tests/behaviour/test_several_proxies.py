@@ -16,6 +16,7 @@ from tests.behaviour.gate import common_gate
 from tests.behaviour.script import Scripted, scripted
 from tests.chain import START_S, Chain, Server, running_chain
 from tests.eventually import eventually, soon
+from tests.ports import free_port
 from tests.reader import Answer, Client, Reading
 
 LONG: Final = 2000  # tokens, at 100 a second: they outlast every test
@@ -40,7 +41,7 @@ class House:
 
 @contextmanager
 def running_house(chain: Chain) -> Iterator[House]:
-    b = chain.another_proxy(INSTANCE="b")
+    b = chain.another_proxy(INSTANCE="b", LISTEN=f"127.0.0.1:{free_port()}")  # it comes back there
     url = f"a={chain.proxy.url},b={b.url}"
     house = House(chain, [chain.another_gateway(PROXY_URL=url) for _ in range(2)], {"a": chain.proxy, "b": b})
     eventually(lambda: house.both(a="ready", b="ready"), "both know both", within_s=START_S)

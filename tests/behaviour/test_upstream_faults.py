@@ -14,6 +14,7 @@ from services.simulator.prose import prose
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.chain import Chain, Server, running_chain
 from tests.eventually import eventually
+from tests.ports import free_port
 from tests.reader import Answer, Client
 
 SIMULATOR: Final = {"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}
@@ -27,8 +28,9 @@ EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
+    address = f"127.0.0.1:{free_port()}"  # where it comes back
     with (
-        running_chain(simulator=SIMULATOR, log_level="debug") as chain,
+        running_chain(simulator={**SIMULATOR, "LISTEN": address}, log_level="debug") as chain,
         common_gate(chain, growth_bytes=CASE_GROWTH_BYTES),
     ):
         yield chain

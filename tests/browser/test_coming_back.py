@@ -10,6 +10,7 @@ from tests.browser.page_chain import HOUSE, PageChain
 from tests.browser.visit import Visit
 from tests.chain import Server
 from tests.eventually import soon
+from tests.ports import free_port
 
 
 async def begun(visit: Visit, said: Scripted) -> None:
@@ -53,7 +54,7 @@ async def test_two_tabs_show_one_stream_and_when_its_reader_closes_the_other_goe
 
 async def test_an_answer_outlives_its_gateway(context: BrowserContext, up: PageChain) -> None:
     said = scripted(tokens=200, rate=80)
-    gateway = up.chain.another_gateway()
+    gateway = up.chain.another_gateway(LISTEN=f"127.0.0.1:{free_port()}")  # one comes back there
     with up.another_page(gateway.url) as page:
         visit = await Visit.to(page.url, context)
         await begun(visit, said)

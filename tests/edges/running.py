@@ -57,10 +57,14 @@ class Behind:
 @contextlib.contextmanager
 def running_behind() -> Iterator[Behind]:
     """Run a chain of two gateways, and the page for their edge's origin."""
-    with running_chain(simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, proxy=PROXY, gateway=GATEWAY) as chain:
-        page = page_server(free_ports(1)[0], "same-origin")
+    page_port, *ports = free_ports(3)
+    first, second = (f"127.0.0.1:{port}" for port in ports)  # where they come back
+    with running_chain(
+        simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"}, proxy=PROXY, gateway={**GATEWAY, "LISTEN": first}
+    ) as chain:
+        page = page_server(page_port, "same-origin")
         chain.servers.append(page)
-        yield Behind(chain, [chain.gateway, chain.another_gateway()], page)
+        yield Behind(chain, [chain.gateway, chain.another_gateway(LISTEN=second)], page)
 
 
 @dataclass

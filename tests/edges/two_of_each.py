@@ -67,18 +67,18 @@ def is_known_at_the_edge(gateway: Server) -> bool:
 
 @contextmanager
 def two_of_each() -> Iterator[TwoOfEach]:
-    ports = free_ports(len(NAMES))
+    *ports, first, second = free_ports(len(NAMES) + 2)  # where they come back
     url = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in zip(NAMES, ports, strict=True))
     at = [{"LISTEN": f"127.0.0.1:{port}", "INSTANCE": name} for name, port in zip(NAMES, ports, strict=True)]
     with running_chain(
         simulator={"SCRIPT": "rate=0", "NUM_PARALLEL": "64"},
         proxy={**PROXY, **DRAINS, **at[0]},
-        gateway={**GATEWAY, "DRAIN_S": "2", "PROXY_URL": url},
+        gateway={**GATEWAY, "DRAIN_S": "2", "PROXY_URL": url, "LISTEN": f"127.0.0.1:{first}"},
     ) as chain:
         proxies = [chain.proxy, chain.another_proxy(**at[1])]
         page = page_server(free_port(), "same-origin")
         chain.servers.append(page)
-        yield TwoOfEach(chain, page, proxies, [chain.gateway, chain.another_gateway()])
+        yield TwoOfEach(chain, page, proxies, [chain.gateway, chain.another_gateway(LISTEN=f"127.0.0.1:{second}")])
 
 
 @dataclass

@@ -15,6 +15,7 @@ from tests.eventually import eventually
 from tests.machine import needs
 from tests.monitoring.prometheus import Prometheus, running_prometheus
 from tests.monitoring.rules import records
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.timeout(600)]
 
@@ -52,7 +53,9 @@ def test_faults_that_last_are_told_by_the_alerts_that_are_about_them(observed: P
 @needs("prometheus")
 def test_a_proxy_that_dies_is_told_by_three_alerts_and_they_clear_when_it_is_back(tmp_path: Path) -> None:
     expected = {"LLMTargetDown", "LLMUpstreamDown", "LLMNotReady"}
-    with running_chain() as chain, running_prometheus(tmp_path, chain) as prometheus:
+    port, metrics_port = free_ports(2)  # where it comes back, after minutes
+    proxy = {"LISTEN": f"127.0.0.1:{port}", "METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}
+    with running_chain(proxy=proxy) as chain, running_prometheus(tmp_path, chain) as prometheus:
         before = prometheus.alerts()
         chain.proxy.kill()
         after_s = until_fired(prometheus, expected)
@@ -79,4 +82,4 @@ def until_fired(prometheus: Prometheus, names: set[str]) -> dict[str, int]:
 
 def back(chain: Chain) -> None:
     """Start the proxy again where it was."""
-    chain.another_proxy(LISTEN=chain.proxy.address, METRICS_LISTEN=chain.proxy.metrics_address)
+    chain.another_proxy()

@@ -15,6 +15,7 @@ from services.simulator.speech import SELF
 from tests.behaviour.tcp_relay import relay_to
 from tests.chain import Chain
 from tests.eventually import eventually
+from tests.ports import free_port
 from tests.termchat.conftest import stopped_call
 from tests.termchat.hostile import CASE, shown
 from tests.termchat.person import CTRL_C, CTRL_D, person
@@ -174,7 +175,7 @@ def test_without_streaming_it_thinks_and_then_says_it_all(chain: Chain) -> None:
 
 def test_a_gateway_that_is_away_is_said_and_works_when_it_is_back(chain: Chain) -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else takes it
+        held.bind(("127.0.0.1", free_port()))  # nobody listens there, and nobody else takes it
         port = held.getsockname()[1]
         with person(url=f"http://127.0.0.1:{port}") as somebody:
             somebody.sees(f"The gateway at http://127.0.0.1:{port} cannot be reached. It is asked again")
