@@ -1,19 +1,21 @@
 """Some fifty runs side by side against one arena, with what happens to a server in the middle of them."""
 
 import asyncio
+import contextlib
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from tests.behaviour.gate import errors_logged
+from tests.behaviour.gate import errors_logged, total
 from tests.chain import Server
 from tests.eventually import soon
 from tests.faults.arena import Arena, Mortal
 from tests.faults.clients import CANARY, live
 from tests.faults.composition import Composition, Disaster, Door
+from tests.faults.gate import FINISHED
 from tests.faults.history import History
 from tests.faults.oracle import complaints
 
@@ -62,17 +64,19 @@ class Batched:
 
 async def run_batch(arena: Arena, runs: Sequence[Composition], mortal: Mortal) -> Batched:
     """Let all runs live, and judge them."""
+    servers = [arena.chain.proxy, arena.chain.gateway, arena.wired]
+    servers += [server for server in (mortal.gateway, mortal.proxy) if server is not None and server not in servers]
+    telling = [server for server in servers if server is not mortal.victim]  # who ends tells all it knows before
+    untold = {server.port: _untold(server) for server in telling}
     async with asyncio.TaskGroup() as tasks:
         watch = Watch()
         watching = tasks.create_task(watch.run())
         striking = tasks.create_task(_strike(mortal, runs[0].disaster, runs[0].seed))
         living = [tasks.create_task(live(run, arena.doors(run.door, mortal))) for run in runs]
         await asyncio.wait(living)
-        await _settled(arena)
+        await _settled(arena, lambda: untold == {server.port: _untold(server) for server in telling})
         watching.cancel()
     histories = [one.result() for one in living]
-    servers = [arena.chain.proxy, arena.chain.gateway, arena.wired]
-    servers += [server for server in (mortal.gateway, mortal.proxy) if server is not None and server not in servers]
     lines = [(server, server.events("stream.finished")) for server in servers]
     calls = arena.chain.witness()["calls"]
     for run, history in zip(runs, histories, strict=True):
@@ -104,19 +108,21 @@ def _complete(
         history.streams_are_known = True
 
 
-async def _settled(arena: Arena) -> None:
-    """Wait until no stream runs, and every call has its end; a breach of it is the gate's to tell."""
+def _untold(server: Server) -> float:
+    """Return how many ends ``server`` has counted beyond those whose lines have come."""
+    return total(server.metrics(), FINISHED) - len(server.events("stream.finished"))
+
+
+async def _settled(arena: Arena, is_told: Callable[[], bool]) -> None:
+    """Wait until no stream runs, and every end has been seen and told; a breach of it is the gate's to tell."""
 
     def is_idle() -> bool:
         gauges = arena.chain.proxy.metrics()
         idle = all(not value for name, value in gauges.items() if name.partition("{")[0] == "llm_streams_active")
         return idle and not arena.chain.witness()["totals"]["calls_now"]
 
-    try:
-        await soon(is_idle, "nothing runs", within_s=LINES_WITHIN_S)
-    except AssertionError:
-        return
-    await asyncio.sleep(0.1)  # lines leave a server twenty times a second
+    with contextlib.suppress(AssertionError):
+        await soon(lambda: is_idle() and is_told(), "nothing runs", within_s=LINES_WITHIN_S)
 
 
 async def _strike(mortal: Mortal, disaster: Disaster, seed: int) -> list[str]:
