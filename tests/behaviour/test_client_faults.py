@@ -28,7 +28,7 @@ KEEPALIVE_S: Final = (
 )
 BODY_TIMEOUT_S: Final = 1.0
 BODY_BYTES: Final = 8 << 20
-SLACK_S: Final = 1.0
+SLACK_S: Final = 3.0
 HOST: Final = "127.0.0.1"
 HEADER: Final = b"POST /api/chat/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Drip: "
 IDLERS: Final = 300

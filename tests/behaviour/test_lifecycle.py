@@ -19,6 +19,7 @@ from tests.eventually import soon
 from tests.reader import Answer, Client
 
 DRAIN_S: Final = 1.0
+LONG_DRAIN_S: Final = 10.0  # which nothing outlasts, on a busy machine either
 GOODBYE_S: Final = 1.0
 SLACK_S: Final = 3.0
 ASKED_MEANWHILE: Final = 12
@@ -40,15 +41,15 @@ def chain() -> Iterator[Chain]:
 
 
 @asynccontextmanager
-async def pair(chain: Chain, side: str) -> AsyncIterator[tuple[Server, Server]]:
+async def pair(chain: Chain, side: str, drain_s: float = DRAIN_S) -> AsyncIterator[tuple[Server, Server]]:
     """Run a server of ``side`` that may be ended, and return it with the gateway to ask."""
     async with AsyncExitStack() as stack:
         if side == "proxy":
-            proxy = await asyncio.to_thread(Server, "proxy", chain.proxy_environ)
+            proxy = await asyncio.to_thread(chain.another_proxy, DRAIN_S=f"{drain_s:g}")
             stack.callback(proxy.stop)
             gateway = await asyncio.to_thread(chain.another_gateway, PROXY_URL=proxy.url)
         else:
-            gateway = proxy = await asyncio.to_thread(chain.another_gateway)
+            gateway = proxy = await asyncio.to_thread(chain.another_gateway, DRAIN_S=f"{drain_s:g}")
         stack.callback(gateway.stop)
         yield (proxy if side == "proxy" else gateway), gateway
 
@@ -82,14 +83,14 @@ async def exit_of(server: Server, told_at: float) -> tuple[int, float]:
 async def test_streams_that_end_within_the_drain_are_whole(chain: Chain, side: str) -> None:
     """L1: SIGTERM with 50 short streams: 50 times `done`, exit 0 with the last of them."""
     models = [scripted(tokens=50) for _ in range(50)]
-    async with pair(chain, side) as (ending, gateway), reading(gateway, models) as clients:
+    async with pair(chain, side, LONG_DRAIN_S) as (ending, gateway), reading(gateway, models) as clients:
         told_at = time.monotonic()
         ending.signal(signal.SIGTERM)
         answers = await read_on(clients)
         code, took_s = await exit_of(ending, told_at)
 
         assert [(answer.text, answer.reason) for answer in answers] == [(model.text, "stop") for model in models]
-        assert (code, took_s <= DRAIN_S + SLACK_S) == (0, True)
+        assert (code, took_s < LONG_DRAIN_S) == (0, True)
         assert errors_logged(ending) == []
 
 
@@ -136,7 +137,7 @@ async def test_a_proxy_ends_what_outlasts_its_drain_truthfully(chain: Chain) -> 
 async def test_while_draining_new_streams_are_refused_and_everything_else_is_answered(chain: Chain, side: str) -> None:
     """L3: /readyz is 503 at once; follow and cancel work; no connection is refused until the last stream is over."""
     model = scripted(tokens=3000)
-    async with pair(chain, side) as (ending, gateway), reading(gateway, [model]) as clients:
+    async with pair(chain, side, LONG_DRAIN_S) as (ending, gateway), reading(gateway, [model]) as clients:
         stream_id = clients[0].answer.stream_id
         path = f"/api/chat/stream/{stream_id}" if side == "gateway" else f"/api/streams/{stream_id}"
         ending.signal(signal.SIGTERM)
@@ -170,9 +171,9 @@ async def deleted(client: Client, path: str) -> Answer:
 
 async def test_no_connection_is_refused_until_the_last_stream_is_over(chain: Chain) -> None:
     """L3: a load balancer that has not heard of the drain yet gets an answer, not a RST."""
-    model = scripted(tokens=100)
+    model = scripted(tokens=60, rate=20)
     statuses: list[int] = []
-    async with pair(chain, "gateway") as (ending, gateway), reading(gateway, [model]) as clients:
+    async with pair(chain, "gateway", LONG_DRAIN_S) as (ending, gateway), reading(gateway, [model]) as clients:
         ending.signal(signal.SIGTERM)
         await soon(lambda: ending.events("draining"), "it has heard")
         for tokens in range(4, 4 + 2 * ASKED_MEANWHILE, 2):

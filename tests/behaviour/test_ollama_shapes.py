@@ -337,7 +337,7 @@ async def test_a_reader_of_lines_that_pauses_in_time_catches_up_with_longer_ones
 
 
 async def test_a_drain_refuses_new_ones_and_ends_the_running_with_its_words(chain: Chain) -> None:
-    proxy = chain.another_proxy(DRAIN_S="0.5")
+    proxy = chain.another_proxy(DRAIN_S="2")
     model = scripted(tokens=3000, rate=50)
     async with Client(proxy.url) as client, asyncio.TaskGroup() as tasks:
         readers = [

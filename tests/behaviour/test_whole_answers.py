@@ -208,7 +208,7 @@ async def test_a_whole_answer_that_somebody_stopped_says_so(chain: Chain, client
 
 async def test_a_whole_answer_that_a_drain_cuts_off_is_shutting_down(chain: Chain) -> None:
     """It has no id to come back with: the model is stopped. One that ends in time is whole."""
-    gateway = chain.another_gateway(DRAIN_S="0.7")
+    gateway = chain.another_gateway(DRAIN_S="2")
     eventually(lambda: gateway.get("/readyz")[0] == 200, "it is ready", within_s=10)
     long, short = scripted(tokens=3000, rate=50), scripted(tokens=20, rate=50)
     async with Client(gateway.url) as client, asyncio.TaskGroup() as tasks:

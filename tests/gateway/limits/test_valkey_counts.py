@@ -56,7 +56,7 @@ def booked(lease: str, input_tokens: int, output_tokens: int, model: str = "tiny
         NONE,
         Allowance(streams=2),
         Allowance(tokens_per_day=1000),
-        Allowance(requests_per_minute=60, burst=3),
+        Allowance(requests_per_minute=6, burst=3),
         Allowance(streams=3, requests_per_minute=1, burst=5, tokens_per_day=700),
     ],
 )
@@ -109,7 +109,7 @@ async def test_four_gateways_let_in_what_one_would(valkey: ValkeyServer, counts:
 async def test_a_gateway_that_dies_gives_its_leases_back_and_what_was_set_aside(valkey: ValkeyServer) -> None:
     """O5: nobody renews them."""
     valkey.ask("FLUSHALL")
-    dead, alive = (sharing(valkey.url, lease_s=lease_s) for lease_s in (0.3, 60.0))
+    dead, alive = (sharing(valkey.url, lease_s=lease_s) for lease_s in (2.0, 60.0))
     one = Allowance(streams=1, tokens_per_day=100)
     first = await dead.admit("Ada", one, "a", 100, TODAY)
     refused = await alive.admit("Ada", one, "b", 100, TODAY)
