@@ -153,10 +153,21 @@ def set_to(valkey: ValkeyServer, setting: str) -> Iterator[None]:
         valkey.ask("CONFIG", "SET", setting, "0")
 
 
+@contextmanager
+def replica(valkey: ValkeyServer) -> Iterator[None]:
+    """It takes no more writes, as one that a failover has left behind."""
+    valkey.ask("REPLICAOF", "127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        valkey.ask("REPLICAOF", "NO", "ONE")
+
+
 AWAY: Final[dict[str, Callable[[ValkeyServer], AbstractContextManager[None]]]] = {
     "stopped": stopped,
     "killed": killed,
     "full": lambda valkey: set_to(valkey, "maxmemory"),
+    "a replica": replica,
     "without its replicas": lambda valkey: set_to(valkey, "min-replicas-to-write"),
 }
 
