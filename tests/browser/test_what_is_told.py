@@ -1,6 +1,7 @@
 """What the page tells of an answer: thinking, tools, what it waits for, where its time went, and to the gateway."""
 
 import asyncio
+import json
 import re
 from typing import Final
 
@@ -9,7 +10,7 @@ from playwright.async_api import BrowserContext, expect
 
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
-from tests.browser.scripted import answer, frames
+from tests.browser.scripted import answer, frames, refusal
 from tests.browser.visit import Visit
 from tests.eventually import soon
 
@@ -244,3 +245,17 @@ async def test_an_answer_that_ends_in_a_hidden_tab_is_told_without_its_words(
     await visit.page.wait_for_function("() => window.told.length > 0")
 
     assert await visit.page.evaluate("() => window.told") == [["a question", "The answer is complete."]]
+
+
+async def test_an_answer_that_failed_lets_the_page_look_at_once_who_is_there(
+    context: BrowserContext, up: PageChain
+) -> None:
+    """It looks each quarter of a minute: until then the dot would say Ready beside a card that says otherwise."""
+    visit = await Visit.to(up.url, context)
+    await expect(visit.page.locator("#connection")).to_have_text("Ready")
+    await answer(visit.page, "/readyz", json.dumps({"status": "no_model_server"}), 503)
+    await answer(visit.page, "/api/chat/stream", refusal("upstream_unavailable"), 503)
+
+    await visit.ask("hi")
+
+    await expect(visit.page.locator("#connection")).to_have_text("No model server")

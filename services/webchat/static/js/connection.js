@@ -20,6 +20,7 @@ export class Connection {
     this.gateway = gateway;
     this.changed = changed;
     for (const name of ["answer", "ended"]) chat.addEventListener(name, () => this.#draw());
+    chat.addEventListener("ended", (event) => this.#ended(/** @type {CustomEvent<string>} */ (event).detail));
     gateway.apiKey.addEventListener("changed", () => this.#draw());
     addEventListener("online", () => void this.ask());
     addEventListener("offline", () => this.#draw());
@@ -31,6 +32,12 @@ export class Connection {
     if (document.hidden) return;
     if (this.chat.runs.size === 0) this.#readiness = await this.gateway.readiness();
     this.#draw();
+  }
+
+  /** An answer that failed knows more than was asked last. @param {string} id */
+  #ended(id) {
+    const answer = this.chat.tree.get(id);
+    if (answer?.role === "assistant" && answer.failure) void this.ask();
   }
 
   /** @returns {{state: State, n?: number}} */
