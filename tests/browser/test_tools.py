@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,15 +12,24 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, expect
 
+from tests.behaviour.connections import sample
 from tests.behaviour.script import scripted
 from tests.browser.page_chain import PageChain
 from tests.browser.rules import violations
 from tests.browser.scripted import answer, frames, requests
 from tests.browser.visit import Visit
 from tests.chain import Server
+from tests.eventually import eventually
 
 MODEL: Final = {"name": "tooler:latest", "capabilities": ["completion", "tools"], "default": True, "loaded": True}
 DONE: Final = {"type": "done", "finish_reason": "stop", "usage": None, "timing": {"ttft_ms": 100, "total_ms": 2000}}
+CLOCK: Final = f"""
+[[tools]]
+name = "time"
+command = [{json.dumps(str(Path(sys.executable).with_name("mcp-server-time")))}]
+allow = ["get_current_time"]
+"""
+START_S: Final = 30.0
 HOSTILE: Final = "<img src=x onerror=window.pwned=1>"
 
 
@@ -217,3 +228,33 @@ async def test_a_question_about_a_tool_breaks_no_rule_in_light_and_dark(person: 
     await person.finished()
 
     assert found == []
+
+
+@contextmanager
+def page_with_a_clock(up: PageChain, folder: Path) -> Iterator[str]:
+    """The page in front of a proxy whose tool is one that people use: a process of its own, of somebody else's."""
+    (folder / "sluice.toml").write_text(CLOCK)
+    proxy = up.chain.another_proxy(CONFIG=str(folder / "sluice.toml"))
+    gateway = up.chain.another_gateway(PROXY_URL=proxy.url, TOOLS="*")
+    eventually(lambda: sample(proxy, "llm_tool_server_up") == 1, "its server of tools is there", within_s=START_S)
+    with up.another_page(gateway.url) as page:
+        yield page.url
+    gateway.stop()
+    proxy.stop()
+
+
+async def test_a_real_server_s_tool_is_asked_about_allowed_and_its_answer_shown(
+    context: BrowserContext, up: PageChain, tmp_path: Path
+) -> None:
+    with page_with_a_clock(up, tmp_path) as url:
+        visit = await Visit.to(url, context)
+        await ask(visit, tool="get_current_time")
+        tool = visit.answer.locator(".tool")
+        await expect(tool).to_contain_text("America/New_York")  # what it would be called with
+        await tool.get_by_role("button", name="Allow").click()
+        await visit.finished()
+
+        await tool.locator("summary").click()
+        await expect(tool.locator("pre").nth(1)).to_contain_text('"day_of_week"')
+        await expect(visit.text).not_to_be_empty()
+        assert visit.complaints == []
