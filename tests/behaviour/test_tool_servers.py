@@ -80,6 +80,20 @@ async def test_a_real_server_s_result_is_in_the_stream_and_in_the_next_turn(clie
     assert second["messages"][-1]["content"] == told["content"]
 
 
+async def test_no_argument_and_no_result_is_in_a_log_or_a_metric(client: Client, chain: Chain) -> None:
+    await soon(lambda: servers_there(chain) == 2, "both are there", within_s=START_S)
+    await client.chat(calling("refuse"), server_tools=["refuse"])
+    counted = sample(chain.proxy, "llm_tool_calls_total", tool="refuse")
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in chain.proxy.events("tool.called") if line["tool"] == "refuse"]
+
+    await soon(lambda: len(lines()) == counted, "each call has its line")
+    assert {(line["server"], line["outcome"]) for line in lines()} == {("program", "error")}
+    written = b"".join(tuple(chain.proxy.raw)) + json.dumps(chain.proxy.metrics()).encode()
+    assert b"no such town" not in written
+
+
 @pytest.mark.parametrize(
     ("tool", "ok", "words"),
     [
@@ -99,20 +113,6 @@ async def test_whatever_a_tool_does_the_answer_goes_on(
     assert (told["ok"], answer.reason) == (ok, "stop")
     assert told["content"].endswith(words)
     assert sample(chain.proxy, "llm_tool_calls_total", tool=tool) == before + 1
-
-
-async def test_no_argument_and_no_result_is_in_a_log_or_a_metric(client: Client, chain: Chain) -> None:
-    await soon(lambda: servers_there(chain) == 2, "both are there", within_s=START_S)
-    await client.chat(calling("refuse"), server_tools=["refuse"])
-    counted = sample(chain.proxy, "llm_tool_calls_total", tool="refuse")
-
-    def lines() -> list[dict[str, Any]]:
-        return [line for line in chain.proxy.events("tool.called") if line["tool"] == "refuse"]
-
-    await soon(lambda: len(lines()) == counted, "each call has its line")
-    assert {(line["server"], line["outcome"]) for line in lines()} == {("program", "error")}
-    written = b"".join(tuple(chain.proxy.raw)) + json.dumps(chain.proxy.metrics()).encode()
-    assert b"no such town" not in written
 
 
 @pytest.mark.parametrize(

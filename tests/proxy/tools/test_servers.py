@@ -162,7 +162,7 @@ async def test_a_server_that_does_not_start_is_told_of_and_tried_again() -> None
     """One is not there, one says nothing, and one says a line without an end: each keeps nothing of it."""
     none = ToolServerConfig("none", ("x",), command=("/no/such/program",))
     flood = replace(program("flood", how="flood"), name="flood")
-    stage = Stage(none, flood, program("hang", how="mute", start_timeout_s=1.0))
+    stage = Stage(none, flood, program("hang", how="mute", start_timeout_s=0.3))
     with capture_logs() as lines:
         stage.servers.start()
         told: list[Any] = []
