@@ -167,12 +167,16 @@ class Keeping:
             await self._rows.renew(self._keeper, tuple(self._kept))
 
     async def _sweep(self) -> None:
-        for orphan in await self._rows.sweep(self._keeper):
-            if orphan.message_id not in self._kept:
-                log.info("conversation.taken_over", stream_id=orphan.stream_id)
-                known = Answer(orphan.message_id, Status.STREAMING, orphan.content, orphan.thinking)
-                owner = "" if orphan.owner == ANONYMOUS else orphan.owner
-                self._keep(known, KeptStream(orphan.stream_id, owner, orphan.leave), is_read=False)
+        while orphans := await self._rows.sweep(self._keeper):  # as many as there are: each look takes some
+            for orphan in orphans:
+                self._take_over(orphan)
+
+    def _take_over(self, orphan: Orphan) -> None:
+        if orphan.message_id not in self._kept:
+            log.info("conversation.taken_over", stream_id=orphan.stream_id)
+            known = Answer(orphan.message_id, Status.STREAMING, orphan.content, orphan.thinking)
+            owner = "" if orphan.owner == ANONYMOUS else orphan.owner
+            self._keep(known, KeptStream(orphan.stream_id, owner, orphan.leave), is_read=False)
 
 
 def asked_as(key: str, asked: Asked[ModelRequest], turn: NextTurn) -> str:

@@ -27,8 +27,9 @@ MOST_SAVE_S: Final = 60.0
 """The first save comes after five seconds, the next after ten more: a long text is written a few times."""
 LOOK_S: Final = 0.5
 """Between two looks at an answer that nobody here reads: it ends within seconds, and nobody tells us."""
-UNREACHABLE_S: Final = 6.0
-"""So long without its proxy, and what is known of an answer is all that there will be: rows settle within 20 s."""
+UNREACHABLE_S: Final = 4.0
+"""So long without its proxy, and what is known of an answer is all that there will be. A lease, the time until somebody
+looks for it, and this are less than 20 s, within which rows settle where the gateway and the proxy die together."""
 STORED_S: Final = 0.25
 """Most that an answer's end waits for its row."""
 
@@ -75,7 +76,7 @@ class KeptAnswer:
         self._hop_is_over = True
         self._hold_at = 0.0
         self._last = 0  # number of the newest event that is known
-        self._heard_at = time.monotonic()
+        self._missed_at: float | None = None  # when its proxy first did not say, since it last did
 
     # --- what its reader tells
 
@@ -129,9 +130,13 @@ class KeptAnswer:
     def _note(self, snapshot: Mapping[str, Any] | None) -> None:
         now = time.monotonic()
         if snapshot is not None:
-            self._heard_at, self._last = now, snapshot["last"]
+            self._missed_at, self._last = None, snapshot["last"]
             self._answer = taken_from(snapshot, self._answer)
-        elif now - self._heard_at >= UNREACHABLE_S and not self._is_read:
+        elif self._is_read:
+            self._missed_at = None  # its reader hears of its end
+        elif self._missed_at is None:
+            self._missed_at = now
+        elif now - self._missed_at >= UNREACHABLE_S:
             self._answer = lost(self._answer, Code.UPSTREAM_DISCONNECTED)
 
     async def _snapshot(self) -> Mapping[str, Any] | None:

@@ -14,12 +14,12 @@ from gateway.store.ids import new_conversation_id
 from gateway.store.limits import MOST_CONVERSATIONS, PAGE, PAGE_BYTES
 from gateway.store.refusals import Conflict, NotFound
 from gateway.store.rows import Status
-from gateway.store.schema import conversations, messages
+from gateway.store.schema import as_shown, conversations, messages
 from gateway.store.shapes import conversation_of, message_of
 from services.wire.request import BadBody
 
 CHANNEL: Final = "sluice_conversations"
-_LIGHT: Final = [column for column in messages.c if column.name != "turns"]
+_LIGHT: Final = as_shown(column for column in messages.c if column.name != "turns")
 
 
 @dataclass(frozen=True, slots=True)

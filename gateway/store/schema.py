@@ -1,5 +1,6 @@
 """The tables as the newest migration leaves them (migrations/versions), for statements; times are ms of the epoch."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -7,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Compiled,
     Dialect,
     ForeignKey,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    type_coerce,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -37,6 +40,16 @@ class Json(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, _dialect: Dialect) -> Any:
         """Read it."""
         return None if value is None else orjson.loads(value)
+
+
+class JsonAsWritten(Json):
+    """The same, as it is shown: what stands there is JSON, and goes into an answer without being read."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> Any:
+        """Take it as it is."""
+        return None if value is None else orjson.Fragment(value)
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 it is written as a function
@@ -107,3 +120,8 @@ messages: Final = Table(
     Column("lease", BigInteger),  # until when its keeper has it
     Column("asked_as", Text),
 )
+
+
+def as_shown(columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """Return columns as they are selected for an answer's body: thousands of small values would hold up everybody."""
+    return [type_coerce(one, JsonAsWritten).label(one.key) if isinstance(one.type, Json) else one for one in columns]

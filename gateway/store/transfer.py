@@ -13,12 +13,13 @@ from gateway.store.database import Database
 from gateway.store.importing import ImportedConversation
 from gateway.store.limits import MOST_MESSAGES, PAGE, PAGE_BYTES
 from gateway.store.refusals import Conflict
-from gateway.store.schema import conversations, messages
+from gateway.store.schema import as_shown, conversations, messages
 from gateway.store.shapes import conversation_of, message_of
 from services.wire.request import BadBody
 
 IMPORT_S: Final = 60.0
 """16 MiB take a second or two; others of a SQLite file wait for it."""
+_WHOLE: Final = as_shown(messages.c)
 _AT_ONCE: Final = 200
 """Rows in one statement: fifteen thousand values are too many for either database."""
 
@@ -126,7 +127,7 @@ async def _some_messages(
         if left < 0 and not (demand_one and count == 0):
             break
         last, count = number, count + 1
-    rows = select(messages).where(*there, messages.c.number <= last).order_by(messages.c.number)
+    rows = select(*_WHOLE).where(*there, messages.c.number <= last).order_by(messages.c.number)
     return (await connection.execute(rows)).mappings().all() if count else (), count < len(found)
 
 

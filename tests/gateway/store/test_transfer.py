@@ -42,7 +42,8 @@ async def taken_in(store: Store, piece: dict[str, Any], owner: str = OWNER) -> t
 
 async def everything(store: Store, owner: str = OWNER) -> list[dict[str, Any]]:
     """Return what an owner has, without what each copy counts anew."""
-    found = [one for piece in await exported(store, owner) for one in piece["conversations"]]
+    pieces = orjson.loads(orjson.dumps(await exported(store, owner)))
+    found = [one for piece in pieces for one in piece["conversations"]]
     return [{name: value for name, value in one.items() if name != "version"} for one in found]
 
 
