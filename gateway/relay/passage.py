@@ -188,6 +188,7 @@ class PassThrough:
             self._timeline.turn_over()
         if frame.event == "start":
             frame.data.update(self._start_fields)
+            self._start_fields = {}  # a stream has one start, and then takes minutes
         elif frame.is_end:
             frame.data.pop("model_server", None)
             ttft_s = self._meter.ttft_s if self._began else None

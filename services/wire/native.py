@@ -248,7 +248,11 @@ class NativeReader:
         for frame in block.split(b"\n\n")[:-1]:
             whole = _without_heartbeats(frame) + b"\n\n"
             self._note(whole)
-            yield ControlFrame(*parsed_frame(whole)) if _control_in(whole) else whole
+            if not _control_in(whole):
+                yield whole
+                continue
+            self._last_number = self.last_number  # now: a `start` would be held until the first token
+            yield ControlFrame(*parsed_frame(whole))
 
     def _note(self, block: bytes) -> None:
         if block.startswith(b"id: ") or b"\nid: " in block:
