@@ -187,6 +187,7 @@ async def test_a_drain_is_told_to_who_cannot_come_back_and_cuts_who_can(
             await reading.until(text)
             gateway.signal(signal.SIGTERM)
             answer = await reading.until_end()
+        assert gateway.wait() == 0  # the proxy has been told who left
         assert await told(gateway, name) == ["shutting_down" if mode == "cancel" else "handed_over"]
     if mode == "cancel":
         assert chunks(answer)[-2]["errorText"].startswith("This server is shutting down")

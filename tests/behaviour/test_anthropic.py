@@ -249,6 +249,7 @@ async def test_a_drain_is_told_to_who_cannot_come_back(chain: Chain) -> None:
             await reading.some()
             gateway.signal(signal.SIGTERM)
             answer = await reading.until_end()
+        assert gateway.wait() == 0  # the proxy has been told who left
         assert await told(gateway, "drained-anthropic") == ["shutting_down"]
     await soon(lambda: calls_of(chain, model.name)[0]["left_at"], "the model server saw it")
 

@@ -278,6 +278,7 @@ async def test_a_drain_is_told_to_who_cannot_come_back(phase: str, shape: str, c
             await soon(lambda: carried(gateway), "its hop's headers")
             gateway.signal(signal.SIGTERM)
         answer = reading.result()
+        assert gateway.wait() == 0  # the proxy has been told who left
         assert await told(gateway, request_id) == ["shutting_down"]
     await soon(lambda: calls_of(chain, model.name)[0]["left_at"], "the model server saw it")
 

@@ -140,6 +140,7 @@ async def test_a_drain_is_told_in_the_language_of_the_answer(chain: Chain) -> No
             for model in models.values():
                 await speaks(chain, model)
             gateway.signal(signal.SIGTERM)
+        assert gateway.wait() == 0  # the proxy has been told who left
     for path in PATHS:
         answer = reading[path].result()
         assert error_of(path, answer)["code"] == "shutting_down"
