@@ -125,8 +125,10 @@ class Sharing:
         self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)  # to be told, in order
         self._telling = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._present = 1  # gateways that were there at the last look
         self.is_alone = False
         self.gateways = 1
+        """By how many a limit is divided while each counts alone: the most that were there at the last two looks."""
 
     async def admit(self, owner: str, allowance: Allowance, lease: str, tokens: int | None, day: Day) -> Verdict | None:
         """Ask the shared counts; None if they cannot be had, and the gateway has to count alone."""
@@ -172,14 +174,14 @@ class Sharing:
     async def keep(self) -> None:
         """Tell what changes, renew what is held, and look for what was lost, until cancelled."""
         loop = asyncio.get_running_loop()
-        renewed_at = -RENEW_S
+        renew_at = 0.0
         while True:
             try:
-                if self.is_alone or loop.time() - renewed_at >= RENEW_S:
+                if self.is_alone or loop.time() >= renew_at:
                     async with self._telling:  # or one that is given back meanwhile would be renewed behind that
-                        self.gateways = max(1, await self._counts.present(self._name))
+                        is_settled = self._counted(await self._counts.present(self._name))
                         await self._counts.hold(self._held())
-                    renewed_at = loop.time()
+                    renew_at = loop.time() + (RENEW_S if is_settled else 0.0)
                 if self.is_alone:  # slow is away, or each second a request would find out
                     await self._counts.answers_in_time()
                 await self._tell()
@@ -196,6 +198,15 @@ class Sharing:
         await self._counts.close()
 
     # --- inside
+
+    def _counted(self, present: int) -> bool:
+        """Note how many gateways are there; return whether they are as many as before.
+
+        Where gateways or Valkey have just started not all have said so yet: then the next probe looks again.
+        """
+        before, self._present = self._present, max(1, present)
+        self.gateways = max(before, self._present)
+        return before == self._present
 
     async def _until(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

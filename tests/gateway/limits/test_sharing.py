@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gateway.limits.allowance import Allowance, Standing
 from gateway.limits.counts import Counts, Limit, Verdict
 from gateway.limits.day import Day
-from gateway.limits.sharing import CHANGES_MAX, Away, Booking, Change, Lease, Release, Sharing
+from gateway.limits.sharing import CHANGES_MAX, PROBE_S, Away, Booking, Change, Lease, Release, Sharing
 from gateway.limits.usage import Of, Spent, Used
 from services.runtime.tasks import Tasks
 from tests.eventually import soon
@@ -31,6 +31,8 @@ class Scripted:
     away: bool = False
     hangs: bool = False
     slow: bool = False
+    gateways: int = 4
+    looks: int = 0
     closed: bool = False
 
     async def admit(self, owner: str, allowance: Allowance, lease: str, tokens: int | None, day: Day) -> Verdict:
@@ -56,7 +58,8 @@ class Scripted:
 
     async def present(self, name: str) -> int:
         await self._reached()
-        return 4 if name else 0
+        self.looks += 1
+        return self.gateways if name else 0
 
     async def answers_in_time(self) -> None:
         if self.slow:
@@ -100,6 +103,22 @@ async def test_a_gateway_says_that_it_is_there_and_what_it_holds() -> None:
         await soon(lambda: sharing.gateways == 4, "they are counted")
 
     assert (alone, scripted.closed) == ([], True)
+
+
+async def test_how_many_gateways_share_is_asked_until_it_is_settled_and_fewer_are_believed_at_the_second_look() -> None:
+    """A Valkey that lost everything knows of those alone who have told it since: their shares would be too large."""
+    scripted = Scripted()
+    async with kept(scripted) as (sharing, _):
+        await soon(lambda: scripted.looks == 2, "it was looked at again", within_s=5 * PROBE_S)
+        scripted.away = True
+        sharing.changed(BOOKING)
+        await soon(lambda: sharing.is_alone, "it is lost")
+        scripted.away, scripted.gateways = False, 1
+        await soon(lambda: not sharing.is_alone, "it is found", within_s=5 * PROBE_S)
+        at_first = sharing.gateways
+        await soon(lambda: sharing.gateways == 1, "they are fewer", within_s=5 * PROBE_S)
+
+    assert at_first == 4
 
 
 async def test_changes_are_told_in_order_and_nobody_waits_for_them() -> None:
