@@ -129,8 +129,8 @@ def _scaling(results: Results, ours: str, figure: Figure) -> bool:
             if len(points) > 1:
                 drawn = drawn or contender == ours
                 axes.plot(*zip(*points, strict=True), "o-", color=_colour(results, contender), ms=4)
-                above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "right", "va": "bottom"}
-                axes.annotate(contender, points[-1], color=GREY, fontsize=8, **above)
+                beside = {"xytext": (7, 2), "textcoords": "offset points", "ha": "left", "va": "center"}
+                axes.annotate(contender, points[0], color=GREY, fontsize=8, **beside)  # where they are apart
         axes.set_xscale("log")
         axes.set_xticks(values, [f"{value:,}" for value in values])
         axes.minorticks_off()
