@@ -22,6 +22,7 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "eval", "exec", "__import__"
 CLOCKS = frozenset(
     {"now", "today", "utcnow", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time_ns"}
 )
+SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "/usr/bin/env"})
 CHANCE = frozenset({"urandom", "getrandom", "randbytes", "randint", "randrange", "token_hex", "uuid4"})
 # called, for as data they may be anything: `loop.time()`, `rng.random()`
 CALLED = frozenset({"time", "random", "choice", "shuffle", "uniform"})
@@ -90,6 +91,17 @@ def impure_nodes(tree: ast.Module) -> Iterator[str]:
             yield f".{node.attr} in line {node.lineno}"
         elif isinstance(node, ast.Call) and called(node) in IMPURE_CALLS | CALLED:
             yield f"{called(node)}() in line {node.lineno}"
+
+
+def shells(modules: Modules) -> list[str]:
+    """No server starts a shell: the image has none (deploy/strip.py)."""
+    return [
+        f"{name} names {node.value} in line {node.lineno}"
+        for name, module in modules.items()
+        if server_of(name)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and node.value in SHELLS
+    ]
 
 
 def called(node: ast.Call) -> str:

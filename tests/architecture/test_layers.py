@@ -20,7 +20,8 @@ def modules_of(*packages: str) -> list[Module]:
 
 
 @pytest.mark.parametrize(
-    "rule", [rules.homeless, rules.strange_imports, rules.upward_imports, rules.circles, rules.impurities]
+    "rule",
+    [rules.homeless, rules.strange_imports, rules.upward_imports, rules.circles, rules.impurities, rules.shells],
 )
 def test_the_source_breaks_no_rule(rule: Callable[[Modules], list[str]]) -> None:
     assert rule(source()) == []

@@ -103,3 +103,9 @@ def test_a_module_that_begins_to_say_so_is_held_to_it() -> None:
 
     assert rules.impurities(source()) == []
     assert rules.impurities(modules) != []
+
+
+def test_a_server_that_would_start_a_shell_is_seen() -> None:
+    modules = planted("proxy.tools.watcher", "COMMAND = ('/bin/sh', '-c', 'true')")
+
+    assert [one.rpartition(" in ")[0] for one in rules.shells(modules)] == ["proxy.tools.watcher names /bin/sh"]
