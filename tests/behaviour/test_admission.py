@@ -48,7 +48,7 @@ async def line(chain: Chain, model: str, length: int) -> AsyncIterator[list[Sock
         clients = []
         for place in range(1 + length):
             client = await stack.enter_async_context(SocketClient.connected(chain.gateway.port))
-            await client.chat(model, f"line-{place}-{id(stack)}", message=f"number {place}")
+            await client.chat(model, message=f"number {place}")
             await (client.until_phase("queued") if place else client.until_tokens(1))
             clients.append(client)
         yield clients
