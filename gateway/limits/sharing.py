@@ -76,7 +76,12 @@ class SharedCounts(Protocol):
     """What is asked of the counts that all gateways share.
 
     Each is one exchange, and raises Away if it does not come about in time.
+
+    Attributes:
+        answer_s: how long a request waits.
     """
+
+    answer_s: float
 
     async def admit(self, owner: str, allowance: Allowance, lease: str, tokens: int | None, day: Day) -> Verdict:
         """Count a request as :meth:`Counts.admit` does; ``tokens`` None is one that makes nothing."""
@@ -138,7 +143,7 @@ class Sharing:
             verdict = await self._counts.admit(owner, allowance, lease, tokens, day)
             if verdict.passed_limit is Limit.STREAMS and any(one.owner == owner for one in self._changes):
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ANSWER_S):
+                    async with asyncio.timeout(self._counts.answer_s):
                         await self._tell()
                         uncounted = replace(allowance, requests_per_minute=None)
                         again = await self._counts.admit(owner, uncounted, lease, tokens, day)

@@ -39,7 +39,7 @@ class ValkeyCounts:
     """
 
     def __init__(self, url: str, *, answer_s: float = ANSWER_S, lease_s: float = LEASE_S) -> None:
-        self._answer_s = answer_s
+        self.answer_s = answer_s
         self._lease_ms = int(lease_s * 1000)
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
@@ -73,7 +73,7 @@ class ValkeyCounts:
             lease,
             self._lease_ms,
         ]
-        async with _within(self._answer_s):
+        async with _within(self.answer_s):
             passed, ahead_us, granted = await self._admit(keys, args)
         rate = Rate.standing(per_minute, allowance.burst, int(ahead_us) / 1e6) if per_minute else None
         return Verdict(Limit(passed) if passed else None, int(granted), rate)
@@ -110,7 +110,7 @@ class ValkeyCounts:
 
     async def answers_in_time(self) -> None:
         """Answer over a connection that stands: to make one may take longer than a request may wait."""
-        async with _within(self._answer_s):
+        async with _within(self.answer_s):
             await self._client.ping()
 
     async def standing(self, owner: str, day: Day) -> Standing:

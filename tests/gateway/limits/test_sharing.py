@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from gateway.limits.allowance import Allowance, Standing
 from gateway.limits.counts import Counts, Limit, Verdict
 from gateway.limits.day import Day
-from gateway.limits.sharing import CHANGES_MAX, PROBE_S, Away, Booking, Change, Lease, Release, Sharing
+from gateway.limits.sharing import ANSWER_S, CHANGES_MAX, PROBE_S, Away, Booking, Change, Lease, Release, Sharing
 from gateway.limits.usage import Of, Spent, Used
 from services.runtime.tasks import Tasks
 from tests.eventually import soon
@@ -32,6 +32,7 @@ class Scripted:
     hangs: bool = False
     slow: bool = False
     gateways: int = 4
+    answer_s: float = ANSWER_S
     looks: int = 0
     closed: bool = False
 
