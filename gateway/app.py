@@ -103,8 +103,8 @@ class GatewayService:
         self._keeping: Keeping | None = None
         self._watching: Watching | None = None
         if self._store is not None:
-            most_characters = settings.history_chars
-            self._keeping = Keeping(self._store.answers, self._proxies, most_characters=most_characters)
+            lost, most_characters = self.metrics.row_lost, settings.history_chars
+            self._keeping = Keeping(self._store.answers, self._proxies, lost, most_characters=most_characters)
             self._watching = Watching(self._store.changes, self._store.answers.versions)
             self.metrics.show_pending(self._keeping.pending_bytes)
         self._hops = Hops(self._proxies, self.metrics, self._departures)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
+from gateway.conversations.writer import Loss
 from gateway.relay.connection import ClientConnection
 from gateway.relay.timeline import OWN_STAGES
 from services.dialects.dialect import DialectName
@@ -68,6 +69,11 @@ class GatewayMetrics(StreamMetrics):
         self.limits_degraded = self.gauge("llm_limits_degraded", "1 while Valkey is away and each gateway counts alone")
         self._store_away = self.gauge("llm_store_degraded", "1 while the database of conversations is away")
         self._store_pending = self.gauge("llm_store_pending_bytes", "of rows that wait for the database")
+        self._store_lost = self.counter(
+            "llm_store_lost", "questions, and ends of answers, that were not written, by why", ["reason"]
+        )
+        for loss in Loss:
+            self._store_lost.labels(loss)
         self._key_tokens = self.counter("llm_key_tokens", "of answers, by the id of the key that asked", ["key_id"])
         self._key_tokens.labels(OTHER_KEY)
         self._browser_ttft = self.histogram(
@@ -102,6 +108,10 @@ class GatewayMetrics(StreamMetrics):
     def show_pending(self, size: Callable[[], int]) -> None:
         """Let the scrape see how many bytes wait for the database of conversations."""
         self._store_pending.set_function(size)
+
+    def row_lost(self, why: Loss) -> None:
+        """A question, or the end of an answer, is not written."""
+        self._store_lost.labels(why).inc()
 
     def show_keys(self, ids: Iterable[str]) -> None:
         """Let these keys have series of their own, as far as there is room; a key that is gone keeps its own."""

@@ -14,7 +14,7 @@ from gateway.conversations.history import MOST_ROWS
 from gateway.conversations.kept_answer import KeptAnswer, KeptStream
 from gateway.conversations.pending import PendingWrites
 from gateway.conversations.turn import PreparedTurn, prepared
-from gateway.conversations.writer import AnswerRows, Writer
+from gateway.conversations.writer import AnswerRows, Loss, Writer
 from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
 from gateway.store.ids import is_conversation_id, new_message_id
@@ -56,16 +56,17 @@ class Keeping:
     """Prepares turns, and keeps answers.
 
     Args:
+        lost: called for each row that is not written, with why.
         most_characters: of the history that goes with a message.
     """
 
-    def __init__(self, rows: Rows, proxies: Proxies, *, most_characters: int) -> None:
+    def __init__(self, rows: Rows, proxies: Proxies, lost: Callable[[Loss], None], *, most_characters: int) -> None:
         self._rows = rows
         self._proxies = proxies
         self._most_characters = most_characters
         self._keeper = secrets.token_hex(16)
         self._pending = PendingWrites()
-        self._writer = Writer(rows, self._pending, self._keeper)
+        self._writer = Writer(rows, self._pending, self._keeper, lost)
         self._kept: dict[str, KeptAnswer] = {}  # by the answer's id
         self._of_stream: dict[str, KeptAnswer] = {}
         self._tasks = Tasks()

@@ -1,6 +1,8 @@
 """Writes what is pending, one entry after the other, for as long as the database takes."""
 
 import asyncio
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Final, Protocol
 
 import structlog
@@ -15,6 +17,15 @@ log = structlog.get_logger()
 FIRST_WAIT_S: Final = 0.1
 MOST_WAIT_S: Final = 2.0
 """Between two attempts while the database is away: it is told soon when it is back, and not asked without end."""
+
+
+class Loss(StrEnum):
+    """Why a question, or the end of an answer, was not written."""
+
+    FULL = "full"
+    """There was no room for it to wait."""
+    UNWRITABLE = "unwritable"
+    """The database is there, and does not take it."""
 
 
 class AnswerRows(Protocol):
@@ -34,20 +45,22 @@ class Writer:
 
     Args:
         keeper: the name under which this gateway holds its rows.
+        lost: called with the reason for each row that is not written, and never will be by this gateway.
     """
 
-    def __init__(self, rows: AnswerRows, pending: PendingWrites, keeper: str) -> None:
+    def __init__(self, rows: AnswerRows, pending: PendingWrites, keeper: str, lost: Callable[[Loss], None]) -> None:
         self._rows = rows
         self._pending = pending
         self._keeper = keeper
+        self._lost = lost
         self._wake = Wake()
         self._waiting: dict[str, asyncio.Future[bool]] = {}
         self._is_away = False
-        self.refused = 0  # what there was no room for
 
     def begin(self, turn: NewTurn) -> None:
         """Take the rows of a turn."""
-        self._took(self._pending.begin(turn))
+        if not self._took(self._pending.begin(turn)):
+            self._lost(Loss.FULL)
 
     def save(self, answer: Answer) -> asyncio.Future[bool]:
         """Take what is known of an answer; the future says whether it was written, or never will be."""
@@ -55,8 +68,10 @@ class Writer:
         if self._took(self._pending.save(answer)):
             self._tell(answer.id, False)  # whoever waited for what was known before
             self._waiting[answer.id] = saved
-        else:
-            saved.set_result(False)
+            return saved
+        if answer.is_final:  # of one that goes on more will come
+            self._lost(Loss.FULL)
+        saved.set_result(False)
         return saved
 
     async def run(self) -> None:
@@ -89,6 +104,7 @@ class Writer:
             except Exception as exc:  # noqa: BLE001 a row that cannot be written must not keep all others from it
                 log.error("conversation.not_kept", error_type=type(exc).__name__)  # noqa: TRY400 its words quote the row
                 self._pending.drop(entry)
+                self._lost(Loss.UNWRITABLE)
                 self._tell(entry.id, False)
                 continue
             wait_s = FIRST_WAIT_S
@@ -107,8 +123,6 @@ class Writer:
     def _took(self, taken: bool) -> bool:
         if taken:
             self._wake.set()
-        else:
-            self.refused += 1
         return taken
 
     def _tell(self, answer_id: str, written: bool) -> None:
@@ -127,4 +141,4 @@ class Writer:
     def _note_back(self) -> None:
         if self._is_away:
             self._is_away = False
-            log.info("conversations.written", refused=self.refused)
+            log.info("conversations.written")

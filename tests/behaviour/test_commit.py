@@ -16,6 +16,7 @@ from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client
 
 COMMIT_S: Final = 1.0
+PREFILL_S: Final = 3
 EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 OLLAMAS_PATHS: Final = ("/api/generate", "/api/chat", "/api/tags", "/api/ps", "/api/version", "/api/show", "/nowhere")
 
@@ -64,9 +65,9 @@ async def timed(client: Client, model: str) -> tuple[Answer, float]:
 @pytest.mark.clock
 async def test_without_content_the_headers_leave_after_one_second(both: list[Client]) -> None:
     for answer, headers_s in await asyncio.gather(
-        *(timed(client, scripted(tokens=3, prefill=2).name) for client in both)
+        *(timed(client, scripted(tokens=3, prefill=PREFILL_S).name) for client in both)
     ):
-        assert COMMIT_S - EARLY_S <= headers_s < COMMIT_S + 0.7
+        assert COMMIT_S - EARLY_S <= headers_s < PREFILL_S
         assert answer.reason == "stop"
 
 

@@ -61,6 +61,7 @@ WITHOUT_VALUE: Final = {
         "llm_keys_reload_failed_total": "there are no keys: behaviour/test_owners",
         "llm_store_degraded": "there is no database: behaviour/test_conversations",
         "llm_store_pending_bytes": "likewise: behaviour/test_kept_answers",
+        "llm_store_lost_total": "likewise: gateway/conversations/test_writer",
         "llm_limits_degraded": "there is no Valkey: behaviour/test_shared_limits",
         "llm_key_tokens_total": "likewise: behaviour/test_limits",
     },

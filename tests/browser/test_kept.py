@@ -310,6 +310,27 @@ async def test_a_chat_is_opened_by_questions_that_do_not_wait_for_each_other(des
     await expect(desk.page.locator("#title")).to_have_text("made elsewhere")
 
 
+async def test_a_chat_deleted_elsewhere_while_the_list_is_read_stays_away(desk: Visit, keeping: Keeping) -> None:
+    deleted = keeping.ask("POST", "", {"title": "to be deleted"})["id"]
+    await expect(desk.page.locator(".entry-title")).to_have_text(["to be deleted"])
+    answered, seen = asyncio.Event(), asyncio.Event()
+
+    async def held(route: Route) -> None:
+        answer = await route.fetch()
+        answered.set()
+        await asyncio.wait_for(seen.wait(), 10)
+        await route.fulfill(response=answer)
+
+    await desk.page.route("**/api/conversations", held)
+    keeping.ask("POST", "", {"title": "another"})
+    await asyncio.wait_for(answered.wait(), 10)
+    keeping.ask("DELETE", f"/{deleted}")
+    await expect(desk.page.locator(".entry")).to_have_count(0)
+    seen.set()
+
+    await expect(desk.page.locator(".entry-title")).to_have_text(["another"])
+
+
 async def test_a_chat_that_is_gone_is_not_taken_for_a_gateway_that_is_away(desk: Visit) -> None:
     """As a reload finds it where another device deleted what this tab showed."""
     await desk.page.evaluate("() => sessionStorage.setItem('sluice-open', 'cv_' + 'A'.repeat(26))")

@@ -7,6 +7,7 @@ from typing import Any, Self
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
 READY_MS = 10_000
+expect.set_options(timeout=READY_MS)  # of its own it gives a page 5 s, which a busy machine takes now and then
 
 
 @dataclass

@@ -10,6 +10,8 @@ from tests.chain import running_chain
 from tests.eventually import eventually
 from tests.machine import lacking
 from tests.monitoring.prometheus import Prometheus, running_prometheus
+from tests.monitoring.talks import settings as talking
+from tests.monitoring.talks import talks
 from tests.monitoring.traffic import SCRIPT, traffic
 
 OBSERVED_S: Final = 180.0
@@ -23,10 +25,14 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     if why := lacking("prometheus"):
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("prometheus")
+    proxy, gateway = talking(folder, f"sqlite:///{folder / 'conversations.db'}")
     with (
-        running_chain(simulator={"SCRIPT": SCRIPT, "NUM_PARALLEL": PERMITS}, proxy={"PERMITS": PERMITS}) as chain,
+        running_chain(
+            simulator={"SCRIPT": SCRIPT, "NUM_PARALLEL": PERMITS}, proxy={"PERMITS": PERMITS, **proxy}, gateway=gateway
+        ) as chain,
         running_prometheus(folder, chain) as prometheus,
         traffic(chain),
+        talks(chain),
     ):
         until = time.monotonic() + OBSERVED_S
         eventually(lambda: time.monotonic() > until, "it was long enough", within_s=OBSERVED_S + 60, pause_s=1.0)

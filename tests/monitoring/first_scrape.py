@@ -26,6 +26,7 @@ def _all() -> Iterator[Series]:
     log = LogWriter(writer)
     proxy = ProxyMetrics([("ollama", "ollama"), ("groq", "groq")], [("ollama", "groq")])
     proxy.key_checked("groq", ok=True)
+    proxy.declare_tools({"time": ["clock"]})
     proxy.show_permits("ollama", 1, dict)
     proxy.show_line("ollama", int)
     for job, metrics in (("gateway", GatewayMetrics()), ("proxy", proxy)):

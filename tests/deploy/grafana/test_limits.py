@@ -7,6 +7,7 @@ import pytest
 from deploy.grafana import limits
 from deploy.grafana.panel import Limit
 from deploy.grafana.rows import ROWS
+from gateway.conversations import pending
 from gateway.relay import goodput
 from tests.architecture.source import ROOT
 from tests.monitoring.rules import alerts
@@ -24,6 +25,10 @@ def test_a_good_answer_is_the_gateway_s() -> None:
     assert (limits.FIRST_TOKEN.value, limits.TIME_PER_TOKEN_S) == (goodput.TTFT_S, goodput.TIME_PER_TOKEN_S)
 
 
+def test_what_may_wait_for_the_database_is_what_the_gateway_lets_wait() -> None:
+    assert limits.STORE_FULL.value == pending.MOST_BYTES
+
+
 @pytest.mark.parametrize("name", WITH_RUNBOOK)
 def test_whoever_sees_red_finds_a_runbook(name: str) -> None:
     assert (ROOT / "docs" / "runbooks" / f"{LIMITS[name].runbook}.md").is_file()
@@ -31,7 +36,7 @@ def test_whoever_sees_red_finds_a_runbook(name: str) -> None:
 
 ALERTED = (
     *("ADDED", "BURN", "COLD_LOADS", "PERMITS", "BREAKERS", "GOING_ON", "STOPPING", "LOOP_LAG", "OPEN_FILES"),
-    *("BLOCKED", "SAMPLES"),
+    *("BLOCKED", "SAMPLES", "STORE_AWAY"),
 )
 
 

@@ -2,7 +2,8 @@
 
 Of deploy/grafana/rows/glance.py, deploy/grafana/rows/time_spent.py, deploy/grafana/rows/tokens.py,
 deploy/grafana/rows/outcomes.py, deploy/grafana/rows/model_side.py, deploy/grafana/rows/processes.py,
-deploy/grafana/rows/keys.py and deploy/grafana/rows/servers.py.
+deploy/grafana/rows/keys.py, deploy/grafana/rows/servers.py, deploy/grafana/rows/tools.py and
+deploy/grafana/rows/conversations.py.
 """
 
 import re

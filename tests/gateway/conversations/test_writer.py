@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.conversations.pending import PendingWrites
-from gateway.conversations.writer import Writer
+from gateway.conversations.writer import Loss, Writer
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.rows import Answer, NewTurn, Status
 from services.runtime.tasks import Tasks
@@ -42,9 +42,14 @@ class ScriptedRows:
             raise self.raises
 
 
+def writing(rows: ScriptedRows, pending: PendingWrites, lost: list[Loss] | None = None) -> Writer:
+    """Return a writer that nothing runs yet."""
+    return Writer(rows, pending, "keeper", ([] if lost is None else lost).append)
+
+
 @asynccontextmanager
-async def running(rows: ScriptedRows, pending: PendingWrites) -> AsyncIterator[Writer]:
-    writer = Writer(rows, pending, "keeper")
+async def running(rows: ScriptedRows, pending: PendingWrites, lost: list[Loss] | None = None) -> AsyncIterator[Writer]:
+    writer = writing(rows, pending, lost)
     tasks = Tasks()
     tasks.spawn(writer.run(), "writer")
     try:
@@ -83,9 +88,9 @@ async def test_while_the_database_is_away_nothing_is_lost_and_afterwards_all_is_
 
 
 async def test_a_row_that_cannot_be_written_is_dropped_and_told_without_a_word_of_it() -> None:
-    rows, pending = ScriptedRows(), PendingWrites()
+    rows, pending, lost = ScriptedRows(), PendingWrites(), list[Loss]()
     rows.raises = ValueError("a secret")
-    async with running(rows, pending) as writer:
+    async with running(rows, pending, lost) as writer:
         with capture_logs() as lines:
             assert await writer.save(final(1, "a secret")) is False
         rows.raises = None
@@ -93,19 +98,23 @@ async def test_a_row_that_cannot_be_written_is_dropped_and_told_without_a_word_o
 
     assert [line["event"] for line in lines] == ["conversation.not_kept"]
     assert "secret" not in str(lines)
+    assert lost == [Loss.UNWRITABLE]
 
 
-async def test_what_there_is_no_room_for_is_said_at_once() -> None:
-    rows = ScriptedRows()
-    writer = Writer(rows, PendingWrites(most_rows=1), "keeper")
+async def test_what_there_is_no_room_for_is_said_at_once_and_lost_where_no_more_will_come() -> None:
+    lost: list[Loss] = []
+    writer = writing(ScriptedRows(), PendingWrites(most_rows=1), lost)
     writer.save(final(1))
 
+    assert await writer.save(partial(2)) is False
+    assert lost == []
     assert await writer.save(final(2)) is False
-    assert writer.refused == 1
+    writer.begin(turn(3))
+    assert lost == [Loss.FULL] * 2
 
 
 async def test_who_waits_for_an_older_state_hears_when_a_newer_one_took_its_place() -> None:
-    writer = Writer(ScriptedRows(), PendingWrites(), "keeper")
+    writer = writing(ScriptedRows(), PendingWrites())
     older = writer.save(partial(1))
     writer.save(final(1))
 
@@ -116,7 +125,7 @@ async def test_who_waits_for_an_older_state_hears_when_a_newer_one_took_its_plac
 async def test_at_the_end_what_is_left_is_written_or_given_up_in_time(hangs: bool) -> None:
     rows = ScriptedRows()
     rows.hangs = hangs
-    writer = Writer(rows, PendingWrites(), "keeper")
+    writer = writing(rows, PendingWrites())
     saved = writer.save(final(1))
 
     await writer.finish(within_s=0.05)

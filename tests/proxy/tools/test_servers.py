@@ -97,13 +97,13 @@ async def test_a_server_that_dies_ends_its_calls_and_is_there_again() -> None:
 
 @pytest.mark.parametrize("tool", ["hang", "block"])
 async def test_a_call_that_takes_too_long_is_given_up_and_its_process_ends(tool: str) -> None:
-    async with running(program(tool, "child", timeout_s=1.0), wait_for=(tool,)) as stage:
+    async with running(program(tool, "child", timeout_s=3.0), wait_for=(tool,)) as stage:
         sleeping = int((await stage.call("child")).text)
         outcome = await stage.call(tool)
         await soon(lambda: not alive(sleeping), "the process is gone, and whom it had started", within_s=START_S)
         await stage.is_there(tool)
 
-    assert outcome == Outcome(False, "The tool did not answer within 1 s.")
+    assert outcome == Outcome(False, "The tool did not answer within 3 s.")
     assert stage.counted.calls[tool, "timeout"] == 1
 
 

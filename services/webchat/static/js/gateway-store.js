@@ -39,6 +39,10 @@ export class GatewayStore {
   #rows = new Map();
   /** Rows of later pages. @type {Row[]} */
   #older = [];
+  /** Readings of the list so far: the newest alone says what there is. */
+  #readings = 0;
+  /** Deleted since that began: its answer may have them still. @type {Set<string>} */
+  #gone = new Set();
   /** @type {Map<string, Message>} */
   #recent = new Map();
   /** A new conversation has its name. @type {(conversation: Conversation, id: string) => void} */
@@ -53,18 +57,26 @@ export class GatewayStore {
 
   /** The newest, and what was read of older ones; where the gateway does not tell, what it told before. */
   async conversations() {
+    const reading = (this.#readings += 1);
+    this.#gone.clear();
     try {
       const { conversations, next } = await this.#read(PLACE);
-      const listed = new Set(conversations.map((/** @type {Row} */ row) => row.id));
-      if (this.#older.length === 0) this.next = next;
-      this.#older = this.#older.filter((row) => !listed.has(row.id));
-      this.#rows = new Map([...conversations, ...this.#older].map((row) => [row.id, row]));
+      if (reading === this.#readings) this.#take(conversations, next);
       this.told("here");
     } catch (error) {
       if (isMissing(error)) this.isThere = false;
       this.#sayWhy(error);
     }
     return this.listed();
+  }
+
+  /** @param {Row[]} conversations the newest @param {string | null} next */
+  #take(conversations, next) {
+    const listed = new Set(conversations.map((row) => row.id));
+    if (this.#older.length === 0) this.next = next;
+    this.#older = this.#older.filter((row) => !listed.has(row.id));
+    const rows = [...conversations, ...this.#older].filter((row) => !this.#gone.has(row.id));
+    this.#rows = new Map(rows.map((row) => [row.id, row]));
   }
 
   /** What the gateway told last. */
@@ -177,6 +189,7 @@ export class GatewayStore {
 
   /** It was deleted, here or elsewhere. @param {string} id */
   forget(id) {
+    this.#gone.add(id);
     this.#rows.delete(id);
     this.#older = this.#older.filter((row) => row.id !== id);
   }
