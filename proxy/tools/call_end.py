@@ -8,7 +8,7 @@ class CallEnd(StrEnum):
     """A closed list, the label of a metric; in the first two the tool has answered, in the last three nobody asked it.
 
     A person refused the call, or nobody approved it in time, or it was not to be run: its tool is not offered, its
-    arguments are wrong, or there were too many before it.
+    arguments are wrong, or there were too many before it. A call is cancelled while it runs, or while it waits to.
     """
 
     OK = "ok"

@@ -36,7 +36,7 @@ AT_ONCE: Final = 4
 """Calls of one answer that run side by side."""
 MAX_OFFERED: Final = 128
 """Tools that a model is offered, the client's among them."""
-_NOT_APPROVED: Final = {
+_NOT_APPROVED: Final[dict[Approval | None, tuple[CallEnd, str]]] = {
     Approval.REFUSED: (CallEnd.REFUSED, "Not run: the user refused this call."),
     Approval.EXPIRED: (CallEnd.EXPIRED, "Not run: nobody approved this call in time."),
 }
@@ -164,20 +164,31 @@ class ToolTurns:
     async def _run(self, planned: PlannedCall) -> None:
         call, tool = planned.call, planned.tool
         assert tool is not None
-        approval = None
-        if call.needs_approval:
-            self._show(call, Phase.APPROVAL)
-            approval = await self._approvals.said(call.call_id, tool.approval_s)
-            if approval is not Approval.GIVEN:
+        try:
+            approval = await self._asked(call, tool)
+            if approval in _NOT_APPROVED:
                 end, words = _NOT_APPROVED[approval]
                 self._not_run(tool.name, end)
                 self._result(call, Outcome(False, words), approval=approval)
                 return
-        async with self._at_once:
+            await self._at_once.acquire()
+        except asyncio.CancelledError:
+            self._not_run(tool.name, CallEnd.CANCELLED)
+            raise
+        try:
             self._show(call, Phase.TOOL)
             began = time.monotonic()
             outcome = await self._toolbox.call(call.name, call.arguments)
             self._result(call, outcome, time.monotonic() - began, approval)
+        finally:
+            self._at_once.release()
+
+    async def _asked(self, call: ToolCall, tool: Tool) -> Approval | None:
+        """Return what a person said of a call; None of one that needs nobody's word."""
+        if not call.needs_approval:
+            return None
+        self._show(call, Phase.APPROVAL)
+        return await self._approvals.said(call.call_id, tool.approval_s)
 
     def _result(self, call: ToolCall, outcome: Outcome, took_s: float = 0.0, approval: Approval | None = None) -> None:
         """Tell what a call came to, in the order in which calls come to something."""

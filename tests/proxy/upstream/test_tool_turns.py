@@ -207,6 +207,19 @@ async def test_stopping_an_answer_gives_its_tool_up(reason: FinishReason) -> Non
         stage.assert_everything_is_given_back()
 
 
+async def test_a_call_that_waits_for_others_to_end_is_cancelled_with_its_answer() -> None:
+    toolbox = ScriptedToolbox(tool("slow"))
+    async with in_a_tool(toolbox, calls(*["slow"] * (AT_ONCE + 2)), ANSWERS) as stage:
+        while toolbox.running < AT_ONCE:
+            await turns()
+        stage.stream.stop(FinishReason.CANCELLED)
+        await stage.over()
+        await turns()
+
+        assert (toolbox.given_up, stage.noted.not_run) == (AT_ONCE, [("slow", "cancelled")] * 2)
+        stage.assert_everything_is_given_back()
+
+
 async def test_the_answer_s_total_time_goes_on_while_a_tool_runs() -> None:
     toolbox, deadlines = ScriptedToolbox(tool("clock")), replace(LONG, total_s=0.1)
     async with in_a_tool(toolbox, calls("clock"), ANSWERS, deadlines=deadlines) as stage:
@@ -265,9 +278,11 @@ async def test_an_answer_that_is_stopped_waits_for_nobody_s_word() -> None:
         approvals = stage.stream.approvals
         stage.stream.stop(FinishReason.CANCELLED)
         await stage.over()
+        await turns()
 
         assert approvals is not None
         assert approvals.say("call_1", approve=True) is Heard.NOT_AWAITED
+        assert stage.noted.not_run == [("oven", "cancelled")]
         stage.assert_everything_is_given_back()
 
 
