@@ -14,7 +14,7 @@ ROW: Final = Row(
             "Calls in a second, by tool and how they ended; refused, expired and not_run did not run, and _OTHER is a "
             "tool that is not offered.",
             Unit.PER_SECOND,
-            (Query(rate("llm_tool_calls_total", "tool", "outcome", where=PROXY), "{{tool}}: {{outcome}}"),),
+            (Query(f"{rate('llm_tool_calls_total', 'tool', 'outcome', where=PROXY)} > 0", "{{tool}}: {{outcome}}"),),
             View.STACK,
         ),
         Panel(
