@@ -48,6 +48,8 @@ _PRAGMAS: Final = (
 )
 _OURS: Final = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 """Not mended by waiting: a bug of ours, or a row that cannot be written."""
+_RIGHT_WITHDRAWN: Final = "42501"
+"""PostgreSQL says that its user may not: to the driver a bug, yet mended once the right is given back."""
 
 
 class Fault(Exception):
@@ -190,7 +192,7 @@ class Database:
             cause = (exc.orig if isinstance(exc, DBAPIError) else None) or exc
             code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
             why = " ".join(filter(None, (type(cause).__name__, code)))
-            is_ours = isinstance(exc, _OURS) or code == "SQLITE_ERROR"
+            is_ours = (isinstance(exc, _OURS) and code != _RIGHT_WITHDRAWN) or code == "SQLITE_ERROR"
             raise Fault(why) if is_ours else StoreUnavailable(why) from None
 
 

@@ -17,6 +17,8 @@ from gateway.store.refusals import StoreUnavailable
 from gateway.store.store import State, Store
 from tests.eventually import soon
 from tests.gateway.store.keeping import OWNER, conversation, file_url
+from tests.machine import needs
+from tests.postgres import PostgresServer
 
 
 async def slowly(connection: AsyncConnection) -> None:
@@ -68,6 +70,26 @@ async def test_a_statement_that_is_wrong_is_a_fault_and_says_nothing_of_what_it_
         await store.database.read(work)
 
     assert str(fault.value) == "OperationalError SQLITE_ERROR"
+
+
+@pytest.mark.parametrize("kind", [pytest.param("postgres", marks=needs("postgres"))])
+async def test_a_right_that_is_withdrawn_is_waited_for(store: Store, postgres: PostgresServer) -> None:
+    """An operator takes it and gives it back; what is said meanwhile is not lost."""
+    assert store.available
+    postgres.ask("CREATE ROLE poor LOGIN")
+    poor = Database(postgres.url.replace("sluice@", "poor@"))
+    poor.is_ready = True
+    try:
+        with pytest.raises(StoreUnavailable) as away:
+            await Conversations(poor).create(OWNER, {})
+        for kind in ("TABLES", "SEQUENCES"):
+            postgres.ask(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO poor")
+        await Conversations(poor).create(OWNER, {})
+    finally:
+        await poor.close()
+        postgres.ask("DROP OWNED BY poor; DROP ROLE poor")
+
+    assert away.value.why == "ProgrammingError 42501"
 
 
 async def test_another_writer_delays_a_write_and_no_read(store: Store, tmp_path: Path) -> None:
