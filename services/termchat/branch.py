@@ -11,7 +11,7 @@ class Branch:
 
     Attributes:
         leaf: the message that it follows; "" is nothing.
-        question: the last question's id, "" where there is none.
+        question: the last question's id, "" where the gateway has none of it.
         above: what that one follows.
         text: what that one says.
     """
@@ -34,6 +34,11 @@ class Branch:
         if not self.is_taken_back:
             self.above = self.leaf
         self.leaf, self.question, self.text, self.is_taken_back = answer, question, text, False
+
+    def was_refused(self) -> None:
+        """Note that the gateway took in nothing; one that was asked again, or changed, is still there as it was."""
+        if not self.is_taken_back:
+            self.question = ""
 
     def take_back(self) -> None:
         """Go back to before the last question."""

@@ -127,8 +127,11 @@ class Conversation:
         Args:
             rows: the ids of the question and of the answer, where the gateway keeps them.
         """
-        if self.branch is not None and all(rows):
-            self.branch.went_on(self.last_question, *rows)
+        if self.branch is not None:
+            if all(rows):
+                self.branch.went_on(self.last_question, *rows)
+            else:
+                self.branch.was_refused()
         if text:
             self.messages.append(Remembered("assistant", text, mark))
         else:
