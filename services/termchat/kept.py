@@ -25,7 +25,7 @@ def opened(row: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], parame
     if row.get("model") and parameters.model is None:
         parameters.model = str(row["model"])
     path = _path(messages, row.get("current"))
-    branch = Branch(str(row.get("id")), leaf=str(path[-1]["id"]) if path else "")
+    branch = Branch(str(row.get("id")), leaf=str(row.get("current") or ""))  # not always among the newest
     questions = [one for one in path if one.get("role") == "user"]
     if questions:
         branch.question, branch.above = str(questions[-1]["id"]), str(questions[-1].get("parent") or "")

@@ -45,6 +45,16 @@ def test_one_without_messages_begins_at_nothing() -> None:
     assert conversation.request()["parent"] == ""
 
 
+def test_a_branch_that_is_older_than_the_newest_messages_is_gone_on_with_all_the_same() -> None:
+    conversation = opened({"id": "cv_1", "current": "a7"}, MESSAGES, Parameters())
+    conversation.ask("go on")
+
+    assert conversation.request()["parent"] == "a7"
+    conversation.take_answer("")
+    conversation.ask(conversation.take_back())
+    assert conversation.request()["parent"] == "a7"
+
+
 def test_messages_that_go_round_in_a_circle_end() -> None:
     circle = [{"id": "a", "parent": "b", "role": "user", "content": "x"}, {"id": "b", "parent": "a", "role": "user"}]
 
