@@ -51,7 +51,6 @@ from services.wire.events import (
     Failed,
     Finished,
     FinishReason,
-    Phase,
     ServedBy,
     Started,
     Status,
@@ -160,11 +159,6 @@ class Stream:
     def status(self) -> Status | None:
         """What it waits for now."""
         return self._status.current
-
-    @property
-    def is_loading(self) -> bool:
-        """Whether its model is being loaded, as far as the model server says."""
-        return self.status is not None and self.status.phase is Phase.LOADING
 
     def show(self, status: Status) -> None:
         """Say what it waits for: at most once a second, and the newest word always gets out."""

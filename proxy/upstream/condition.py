@@ -64,7 +64,6 @@ class Condition:
         self._tokens, self._day = 0, -1
         self._of_server = Breaker(open_s)
         self._of_models: OrderedDict[str, Breaker] = OrderedDict()
-        self._content_at: dict[str, float] = {}
         self._failed_request: dict[str, str] = {}  # the last that got a 500, by model
         self._spared_until = 0.0
         self._spared_for = ""
@@ -119,7 +118,6 @@ class Condition:
 
     def has_content(self, call: Try, now: float) -> None:
         """A call has its first content: that closes a breaker, and says nothing yet about its end."""
-        self._content_at[call.model] = now
         self.hung.discard(call.model)
         self._failed_request.pop(call.model, None)
         call.has_content = True
@@ -155,12 +153,11 @@ class Condition:
         """A call is over, however it came out: if it said nothing about the server, its try is given back."""
         self._tell(call, now, None if call.has_content else "", 0.0)
 
-    def waited_in_vain(self, call: Try) -> None:
-        """A loaded model gave a call no content in all its time: it hangs, unless somebody else got some meanwhile."""
-        if self._content_at.get(call.model, 0.0) < call.asked_at:
-            self.hung.add(call.model)
-            if len(self.hung) > REMEMBERED_MODELS:
-                self.hung.pop()
+    def hangs(self, model: str) -> None:
+        """A loaded model, by canonical name, gave a call no content in all its time, and nobody else any."""
+        self.hung.add(model)
+        if len(self.hung) > REMEMBERED_MODELS:
+            self.hung.pop()
 
     def saw_loaded(self, models: Collection[str]) -> None:
         """These models are in memory, by canonical name: what hung and was unloaded may be asked again."""
@@ -209,7 +206,6 @@ class Condition:
         self._of_models.move_to_end(model)
         if len(self._of_models) > REMEMBERED_MODELS:
             forgotten, _ = self._of_models.popitem(last=False)
-            self._content_at.pop(forgotten, None)
             self._failed_request.pop(forgotten, None)
         return breaker
 

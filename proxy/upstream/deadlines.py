@@ -32,3 +32,19 @@ class Deadlines:
     first_token_s: float
     idle_s: float
     total_s: float
+
+    def first_token_due(self, asked_at: float, absent_at: float, *, own_s: float | None, has_others: bool) -> float:
+        """Return when a server must have given its first token: sooner where another could be asked.
+
+        Where its operator does not say, a model that is being loaded is waited for all the same, and has all of its
+        time behind the load: giving up would only have it loaded elsewhere, too.
+
+        Args:
+            absent_at: when the model was last seen not to be in memory.
+            own_s: what the server's operator says.
+            has_others: whether another could be asked.
+        """
+        if own_s is not None:
+            return asked_at + own_s
+        latest = asked_at + self.first_token_s
+        return min(max(asked_at, absent_at) + NEXT_AFTER_S, latest) if has_others else latest

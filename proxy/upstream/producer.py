@@ -24,7 +24,6 @@ from proxy.upstream.deadlines import (
     IDLE_FACTOR,
     IDLE_S,
     LAST_CHUNK_S,
-    NEXT_AFTER_S,
     TOTAL,
     WHOLE_S,
     Deadlines,
@@ -309,7 +308,7 @@ class Producer:
             request = self._stream.caller.request_id
             condition.came_to_nothing(told, outcome.why, now, chance=chance, request=request)
             if outcome.why == "first_token":
-                server.waited_in_vain(told, self._stream.served_model)
+                server.waited_in_vain(told.asked_at, self._stream.served_model)
             if outcome.why == "quota" or (outcome.wait_s or 0.0) > LONGEST_RETRY_AFTER_S:
                 condition.spare("quota" if outcome.why == "quota" else "429", outcome.wait_s, now)
 
@@ -366,7 +365,7 @@ class Producer:
         if reading.has_finished and reading.last_byte_at is not None:
             due, failed = reading.last_byte_at + FINISH_S, None
         elif not reading.has_content:
-            due, failed = reading.asked_at + self._first_token_s(server), FIRST_TOKEN_TIMEOUT
+            due, failed = self._first_token_due(server, reading.asked_at), FIRST_TOKEN_TIMEOUT
         else:
             since = reading.last_byte_at if is_ollama else reading.content_at  # pings hide a dead upstream
             due, failed = (since or now) + idle_s, IDLE
@@ -381,16 +380,8 @@ class Producer:
         # the silence limit is the shorter one, and content, or the last of it, may come right after this look
         return min(due, total_due, now + (idle_s if is_ollama else FINISH_S))
 
-    def _first_token_s(self, server: ModelServer) -> float:
-        """How long ``server`` may take to its first token, in seconds: less where another could be asked.
-
-        Where its operator does not say, a model that is being loaded is waited for all the same: giving up would only
-        have it loaded elsewhere, too.
-        """
-        most_s, own_s = self._deadlines.first_token_s, server.config.first_token_timeout_s
+    def _first_token_due(self, server: ModelServer, asked_at: float) -> float:
         if self._is_whole:
-            return min(self._deadlines.total_s, WHOLE_S)
-        if own_s is not None:
-            return own_s
-        waits_for_load = self._walk.has_several and self._stream.is_loading
-        return most_s if waits_for_load or not self._walk.has_others else min(NEXT_AFTER_S, most_s)
+            return asked_at + min(self._deadlines.total_s, WHOLE_S)
+        absent_at, own_s = server.absent_at(self._stream.served_model), server.config.first_token_timeout_s
+        return self._deadlines.first_token_due(asked_at, absent_at, own_s=own_s, has_others=self._walk.has_others)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final
 
 from proxy.config.config import ServerConfig
@@ -12,7 +13,7 @@ from proxy.providers.provider import Provider
 from proxy.streams.permits import Admission, Place
 from proxy.streams.stream import Stream
 from proxy.upstream.call import UpstreamCall
-from proxy.upstream.condition import DAY_S, Condition, Try
+from proxy.upstream.condition import DAY_S, Condition
 from proxy.upstream.keys import ServerKey
 from proxy.upstream.models import InstalledModels
 from proxy.upstream.pool import Reluctance, Standing
@@ -151,19 +152,22 @@ class ModelServer:
         """Return the state of the breaker in front of ``model``, as the metric counts it."""
         return int(self.condition.state(self.calls(model), time.monotonic()))
 
-    def waited_in_vain(self, call: Try, model: str) -> None:
-        """A call got no first token in all its time: if its model is in memory, and answers nobody else, it hangs.
+    def waited_in_vain(self, asked_at: float, model: str) -> None:
+        """A call got no first token in all its time: if its model was in memory for it, and answered nobody, it hangs.
 
         Args:
             model: as it was asked for there: the server knows that spelling.
         """
-        if self.wedges is not None and self.holds(model):
-            self.condition.waited_in_vain(call)
+        if self.wedges is not None and self.holds(model) and self.wedges.is_silent_since(model, asked_at):
             self.wedges.hangs(model)
 
     def holds(self, model: str) -> bool:
         """Return whether ``model`` (its own name for it) was in memory when it was last looked at."""
         return self.models is not None and self.models.is_loaded(model)
+
+    def absent_at(self, model: str) -> float:
+        """Return when ``model`` (its own name for it) was last seen not to be in memory."""
+        return -inf if self.wedges is None else self.wedges.absent_at(model)
 
     async def ready(self, model: str) -> None:
         """Return when ``model`` (its own name for it) may be asked for: not while it is being unloaded."""

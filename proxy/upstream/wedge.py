@@ -132,6 +132,20 @@ class Wedges:
                 found.append(name)
         return found
 
+    def absent_at(self, name: str) -> float:
+        """Return when the model was last seen not to be loaded; long ago where it never was."""
+        model = self._models.get(name)
+        return -inf if model is None else model.absent_at
+
+    def is_silent_since(self, name: str, moment: float) -> bool:
+        """Return whether the model was loaded ever since ``moment``, and nobody had content from it."""
+        model = self._models.get(name)
+        if model is None:
+            return False
+        for call in model.calls:  # who streams was last looked at a while ago
+            model.note(call)
+        return max(model.absent_at, model.content_at) < moment
+
     def waiting(self, name: str) -> list[ModelCall]:
         """Return the model's calls without content, the one that waits longest first."""
         model = self._models.get(name)

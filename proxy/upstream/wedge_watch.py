@@ -89,11 +89,18 @@ class WedgeWatch:
             if waiting := self._waiting(name):
                 self._cure(name, self._calls[waiting[0]], now)  # as somebody asked: it knows that spelling
 
+    def absent_at(self, model: str) -> float:
+        """Return when ``model`` was last seen not to be in memory; long ago where it never was."""
+        return self._wedges.absent_at(canonical(model))
+
+    def is_silent_since(self, model: str, moment: float) -> bool:
+        """Return whether ``model`` was in memory ever since ``moment``, and gave content to nobody."""
+        return self._wedges.is_silent_since(canonical(model), moment)
+
     def hangs(self, model: str) -> None:
-        """A call of a loaded model waited all its time, and nobody got content meanwhile."""
+        """A call of ``model`` waited all its time, and the model was silent."""
         name = canonical(model)
-        if name not in self._condition.hung:
-            return
+        self._condition.hangs(name)
         if name not in self._told:
             self._say(name)
         self._tell()

@@ -78,7 +78,7 @@ MUTANTS: Final = (
     Mutant(
         "the time-out of the first token is that of silence",
         "proxy/upstream/producer.py",
-        "reading.asked_at + self._first_token_s(server), FIRST_TOKEN_TIMEOUT",
+        "self._first_token_due(server, reading.asked_at), FIRST_TOKEN_TIMEOUT",
         "reading.asked_at + idle_s, FIRST_TOKEN_TIMEOUT",
         (PRODUCER,),
     ),

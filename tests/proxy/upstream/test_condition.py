@@ -145,13 +145,11 @@ def test_beyond_its_tokens_a_day_a_server_is_not_asked_until_the_next() -> None:
     assert (before, spent, condition.passed_by("m", 1.0)) == ("", "quota", "")
 
 
-def test_a_loaded_model_that_gave_nobody_content_meanwhile_hangs_until_it_does() -> None:
+def test_a_model_that_hangs_does_so_until_somebody_has_content() -> None:
     condition = Condition()
-    waited, other = condition.began("m", 1.0), condition.began("m", 2.0)
-    condition.waited_in_vain(waited)
+    condition.hangs(canonical("m"))
     hung = set(condition.hung)
-    condition.has_content(other, 3.0)
-    condition.waited_in_vain(waited)
+    condition.has_content(condition.began("m", 2.0), 3.0)
 
     assert (hung, condition.hung) == ({canonical("m")}, set())
 
@@ -159,7 +157,7 @@ def test_a_loaded_model_that_gave_nobody_content_meanwhile_hangs_until_it_does()
 def test_what_hung_may_be_asked_again_when_it_was_unloaded() -> None:
     condition = Condition()
     for model in ("m", "other"):
-        condition.waited_in_vain(condition.began(model, 1.0))
+        condition.hangs(canonical(model))
     condition.saw_loaded({canonical("m")})
 
     assert condition.hung == {canonical("m")}
@@ -169,7 +167,7 @@ def test_of_models_that_clients_make_up_only_so_many_are_remembered() -> None:
     condition = Condition()
     for number in range(REMEMBERED_MODELS + 10):
         fail(condition, "503", model=f"m{number}")
-        condition.waited_in_vain(condition.began(f"m{number}", 1.0))
+        condition.hangs(f"m{number}")
 
     assert len(condition.models) == REMEMBERED_MODELS
     assert len(condition.hung) == REMEMBERED_MODELS

@@ -1,5 +1,8 @@
 """The producer (proxy/upstream/producer.py) on a route of two servers."""
 
+import time
+from math import inf
+
 import pytest
 
 from proxy.upstream.deadlines import Deadlines
@@ -43,6 +46,19 @@ async def test_who_is_silent_before_its_first_token_is_left_for_the_next() -> No
 
     assert (stage.text, stage.noted.steps) == ("Hello", ["server-1 -> server-2: first_token"])
     stage.assert_everything_is_given_back()
+
+
+async def test_who_loads_its_model_is_waited_for_as_long_as_the_last_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.upstream.deadlines.NEXT_AFTER_S", 0.0)
+    deadlines = Deadlines(first_token_s=0.2, idle_s=30, total_s=30)
+    async with produced(Connects([line()]), then=[[WHOLE]], deadlines=deadlines) as stage:
+        monkeypatch.setattr(stage.wedges, "absent_at", {MODEL: inf}.__getitem__)
+        began_at = time.monotonic()
+        await stage.begin()
+        await stage.over()
+
+        assert stage.noted.steps == ["server-1 -> server-2: first_token"]
+        assert time.monotonic() - began_at >= deadlines.first_token_s
 
 
 async def test_who_falls_silent_behind_content_is_not_left_for_another() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from math import inf
 
 import pytest
 
@@ -208,6 +209,44 @@ def test_a_model_that_nobody_waits_for_is_not_unloaded() -> None:
     wedges.ended(MODEL, call, closed_early=True)
 
     assert not wedges.take_unload(MODEL, 140.0)
+
+
+# --- silent since a moment
+
+
+def test_a_model_is_silent_that_is_loaded_and_keeps_its_calls_waiting() -> None:
+    wedges = after_a_leaver(prefill_s=1.0)
+    waiting_since(wedges, 100.0)
+
+    assert wedges.is_silent_since(MODEL, 100.0)
+    assert not wedges.is_silent_since(MODEL, 1.0)
+
+
+def test_a_model_that_streams_to_somebody_is_not_silent_though_nobody_has_looked_since() -> None:
+    wedges = Wedges(floor_s=FLOOR_S)
+    streams = waiting_since(wedges, 10.0)
+    streams.says(20.0)
+    waiting_since(wedges, 100.0)
+    before = wedges.is_silent_since(MODEL, 100.0)
+    streams.says(100.0)
+
+    assert (before, wedges.is_silent_since(MODEL, 100.0)) == (True, False)
+
+
+def test_a_model_that_was_being_loaded_meanwhile_was_not_silent() -> None:
+    wedges = Wedges(floor_s=FLOOR_S)
+    waiting_since(wedges, 100.0)
+    wedges.look(set(), 101.0)
+    wedges.look(LOADED, 160.0)
+
+    assert not wedges.is_silent_since(MODEL, 100.0)
+    assert wedges.is_silent_since(MODEL, 102.0)
+    assert wedges.absent_at(MODEL) == 101.0
+
+
+def test_of_a_model_that_was_forgotten_nobody_knows() -> None:
+    assert not Wedges().is_silent_since(MODEL, 100.0)
+    assert Wedges().absent_at(MODEL) == -inf
 
 
 # --- bounded

@@ -19,24 +19,22 @@ SHORT = Deadlines(first_token_s=0.05, idle_s=30, total_s=30)
 EVERY_WAIT_IS_TOO_LONG_S = 0.0
 
 
-class Left:
-    """A call that we closed after its first content: that is how a permit can be lost."""
+class Spoke:
+    """A call that has content: where we close it early its permit can be lost."""
 
-    asked_at = 0.0
     patience = 1
     has_content = True
     is_closed_early = True
 
     def __init__(self) -> None:
-        self.first_content_at = self.content_at = time.monotonic() - 1000.0
-        self.asked_at = self.content_at
+        self.asked_at = self.first_content_at = self.content_at = time.monotonic() - 1000.0
 
 
 @asynccontextmanager
 async def waiting_in_vain(*attempts: Connects, cures: bool = True) -> AsyncIterator[ProducerStage]:
     """A producer whose call waits at a model that somebody left early; /api/ps is shown by the test."""
     async with produced(*attempts, cures=cures, wedge_floor_s=EVERY_WAIT_IS_TOO_LONG_S) as stage:
-        left = Left()
+        left = Spoke()
         stage.wedges.began(MODEL, left)  # type: ignore[arg-type] # as much of a call as is looked at
         stage.wedges.ended(left)  # type: ignore[arg-type] # likewise
         await stage.begin()
@@ -136,6 +134,11 @@ async def test_who_leaves_during_the_unload_gives_everything_back(turns_later: i
 # --- a loaded model that gives somebody no first token in all its time
 
 
+def loaded(stage: ProducerStage) -> None:
+    assert stage.servers[0].models is not None
+    stage.servers[0].models.saw(LOADED, time.monotonic())
+
+
 @pytest.mark.parametrize("cures", [True, False])
 async def test_a_loaded_model_that_answers_nobody_in_time_is_said_and_unloaded_where_that_is_allowed(
     *, cures: bool
@@ -143,8 +146,7 @@ async def test_a_loaded_model_that_answers_nobody_in_time_is_said_and_unloaded_w
     """Nobody left it early: no permit was lost, and yet it hangs."""
     with capture_logs() as lines:
         async with produced(SILENT, then=[[WHOLE]], cures=cures, deadlines=SHORT) as stage:
-            assert stage.servers[0].models is not None
-            stage.servers[0].models.saw(LOADED, time.monotonic())
+            loaded(stage)
             await stage.begin()
             await stage.over()
             await turns(20)
@@ -160,9 +162,29 @@ async def test_a_loaded_model_that_answers_nobody_in_time_is_said_and_unloaded_w
         assert (events, stage.wedged) == (["model.wedged"], [[LISTED_AS]])
 
 
-async def test_one_that_is_being_loaded_does_not_hang() -> None:
+@pytest.mark.parametrize("is_loaded_meanwhile", [False, True])
+async def test_one_that_is_being_loaded_or_just_was_does_not_hang(*, is_loaded_meanwhile: bool) -> None:
     async with produced(SILENT, then=[[WHOLE]], cures=True, deadlines=SHORT) as stage:
         await stage.begin()
+        await soon(lambda: stage.transport.opened, "it is asked")
+        if is_loaded_meanwhile:
+            await turns()
+            stage.wedges.looked(frozenset())
+            loaded(stage)
+        await stage.over()
+        await turns(20)
+
+        assert (stage.text, stage.wedges.names, stage.transport.unloaded) == ("Hello", [], [])
+
+
+async def test_one_that_streams_to_somebody_else_does_not_hang() -> None:
+    async with produced(SILENT, then=[[WHOLE]], cures=True, deadlines=SHORT) as stage:
+        loaded(stage)
+        streams = Spoke()
+        stage.wedges.began(MODEL, streams)  # type: ignore[arg-type] # as much of a call as is looked at
+        await stage.begin()
+        await soon(lambda: stage.transport.opened, "it is asked")
+        streams.content_at = time.monotonic() + 1.0
         await stage.over()
         await turns(20)
 
