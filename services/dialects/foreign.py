@@ -19,7 +19,7 @@ from services.wire.validation import read
 
 HEARTBEAT_S: Final = 15.0
 """Agents show a warning after twenty seconds of silence."""
-_MAY_REPEAT: Final = frozenset(
+MAY_REPEAT: Final = frozenset(
     {
         Code.RATE_LIMITED,
         Code.CONCURRENCY_LIMITED,
@@ -123,6 +123,6 @@ def sealed(call: ToolCall) -> dict[str, Any]:
 def refusal_head(refused: ApiError, request_id: str) -> tuple[int, dict[str, str]]:
     """Return status and headers of a failure before the stream, whatever the language of its body."""
     status, headers, _ = native.refusal(refused, request_id)
-    if refused.failed.code not in _MAY_REPEAT:
+    if refused.failed.code not in MAY_REPEAT:
         headers["x-should-retry"] = "false"
     return status, headers

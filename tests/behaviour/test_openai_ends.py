@@ -260,3 +260,22 @@ async def test_a_repeat_stops_a_whole_answer_too(chain: Chain, client: Client) -
     assert refused_as_openai(await first, 409)["code"] == "cancelled"
     assert second.status == 200
     assert sample(chain.gateway, "llm_dialect_streams_finished_total", dialect="openai_chat", reason="cancelled") >= 1
+
+
+async def test_the_repeat_of_an_attempt_that_was_refused_stops_none_of_its_equals(chain: Chain) -> None:
+    """The SDKs ask again after a 503 and a 429: whoever asks the same of several at once would lose them all."""
+    model = scripted(tokens=3000, rate=50).name
+    body = asking(CHAT, model)
+    with gateway_beside(chain, MAX_STREAMS="2") as gateway:
+        async with Client(gateway.url) as client, client.open("POST", CHAT, body) as one:
+            await one.some()
+            async with client.open("POST", CHAT, body) as other:
+                await other.some()
+                refused = [await client.ask(CHAT, body, headers) for headers in ({}, REPEAT)]
+                seen = calls_of(chain, model)
+                other.leave()
+            one.leave()
+        await soon(lambda: all(call["left_at"] for call in calls_of(chain, model)), "the model server saw both leave")
+
+    assert [refused_as_openai(answer, 503)["code"] for answer in refused] == ["overloaded"] * 2
+    assert [call["left_at"] for call in seen] == [None] * 2
