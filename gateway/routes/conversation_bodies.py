@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gateway.store.ids import is_message_id
 from gateway.store.limits import MOST_SYSTEM, MOST_TITLE
-from gateway.store.rows import without_nul
 from gateway.store.words import MOST_CHARACTERS
 from services.wire.bodies import ModelName, Options, Think
 from services.wire.request import BadBody
@@ -15,8 +14,8 @@ from services.wire.validation import Part, read, validated
 _RESET: Final = ("model", "system", "think", "options")
 """What null takes back: the request's own, or the gateway's default, holds again."""
 
-Title = Annotated[str, Field(min_length=1, max_length=MOST_TITLE), AfterValidator(without_nul)]
-System = Annotated[str, Field(max_length=MOST_SYSTEM), AfterValidator(without_nul)]
+Title = Annotated[str, Field(min_length=1, max_length=MOST_TITLE)]
+System = Annotated[str, Field(max_length=MOST_SYSTEM)]
 
 
 class ConversationBody(Part):

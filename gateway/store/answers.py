@@ -24,7 +24,6 @@ from gateway.store.rows import (
     StoredMessage,
     StoredPath,
     size_of,
-    without_nul,
 )
 from gateway.store.schema import conversations, messages, now_ms
 
@@ -191,7 +190,7 @@ async def _may_begin(connection: AsyncConnection, turn: NewTurn) -> bool:
 def _question(turn: NewTurn, user: StoredMessage) -> Mapping[str, Any]:
     return {
         **_place(turn, user.id, user.parent, user.role),
-        "content": without_nul(user.content),
+        "content": user.content,
         "thinking": "",
         "images": user.images,
         "status": user.status,
@@ -219,11 +218,10 @@ def _place(turn: NewTurn, message_id: str, parent: str | None, role: str) -> Map
 
 
 def _said(answer: Answer) -> dict[str, Any]:
-    content, thinking = without_nul(answer.content), without_nul(answer.thinking)
     return {
         "status": answer.status,
-        "content": content,
-        "thinking": thinking,
+        "content": answer.content,
+        "thinking": answer.thinking,
         "tool_calls": answer.tool_calls,
         "tools": answer.tools,
         "turns": answer.turns,
@@ -231,7 +229,7 @@ def _said(answer: Answer) -> dict[str, Any]:
         "usage": answer.usage,
         "timing": answer.timing,
         "served_by": answer.served_by,
-        "bytes": size_of(content, thinking, answer.tools, answer.tool_calls),
+        "bytes": size_of(answer.content, answer.thinking, answer.tools, answer.tool_calls),
     }
 
 
@@ -244,14 +242,15 @@ def _gone_on_with(turn: NewTurn) -> Update:
         "updated_at": case((conversations.c.updated_at < at, at), else_=conversations.c.updated_at),
     }
     if turn.user is not None and (title := title_of(turn.user.content)):
-        values["title"] = case((conversations.c.title == "", title), else_=conversations.c.title)
+        of = conversations.c.title
+        values["title"] = case((of == "", literal(title, of.type)), else_=of)
     values |= {name: value for name in ("model", "system") if (value := getattr(turn, name)) is not None}
     return update(conversations).where(conversations.c.id == turn.conversation_id).values(values)
 
 
 def title_of(question: str) -> str:
     """Return what a list calls a conversation that nobody named: the first characters of its first question."""
-    return " ".join(without_nul(question[: 4 * TITLE_CHARACTERS]).split())[:TITLE_CHARACTERS]
+    return " ".join(question[: 4 * TITLE_CHARACTERS].split())[:TITLE_CHARACTERS]
 
 
 def unless_there(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> Insert:

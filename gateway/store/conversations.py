@@ -89,13 +89,14 @@ class Conversations:
             "updated_at": now,
         }
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: AsyncConnection) -> RowMapping:
             await demand_room(connection, owner)
-            await connection.execute(insert(conversations).values(row))
+            written = await connection.execute(insert(conversations).values(row).returning(conversations))
+            made: RowMapping = written.mappings().one()
             await changed(connection, owner)
+            return made
 
-        await self._database.write(work)
-        return conversation_of(row)
+        return conversation_of(await self._database.write(work))
 
     async def page(self, owner: str, before: str | None) -> Page:
         """Return the newest, or those before a place that an earlier page ended at.

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.wire.request import BadBody
 
-_NUMBERS: Final = struct.Struct(">QQ")
+_NUMBERS: Final = struct.Struct(">qq")  # as the databases count
 _SEAL_BYTES: Final = 6
 
 

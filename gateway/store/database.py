@@ -48,6 +48,12 @@ _PRAGMAS: Final = (
 )
 _OURS: Final = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 """Not mended by waiting: a bug of ours, or a row that cannot be written."""
+_NEVER_TAKEN: Final = ("22", "54", "21", "44")
+"""How PostgreSQL's codes begin where a row is wrong: its data, its size, that there are several, a view's check.
+
+To SQLAlchemy they are errors like any other. Waiting is for the classes 08, 25, 40, 53, 55, 57 and 58, and for XX, too:
+its own faults, which a repair of its files mends.
+"""
 _RIGHT_WITHDRAWN: Final = "42501"
 """PostgreSQL says that its user may not: to the driver a bug, yet mended once the right is given back."""
 
@@ -192,8 +198,14 @@ class Database:
             cause = (exc.orig if isinstance(exc, DBAPIError) else None) or exc
             code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
             why = " ".join(filter(None, (type(cause).__name__, code)))
-            is_ours = (isinstance(exc, _OURS) and code != _RIGHT_WITHDRAWN) or code == "SQLITE_ERROR"
-            raise Fault(why) if is_ours else StoreUnavailable(why) from None
+            raise Fault(why) if _is_ours(exc, code or "") else StoreUnavailable(why) from None
+
+
+def _is_ours(exc: Exception, code: str) -> bool:
+    """Whether no waiting mends it."""
+    if isinstance(exc, _OURS):
+        return code != _RIGHT_WITHDRAWN
+    return code == "SQLITE_ERROR" or code.startswith(_NEVER_TAKEN)
 
 
 def _engine(url: URL, kind: str, **more: Any) -> AsyncEngine:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gateway.store.ids import CONVERSATION, MESSAGE, adopted, is_conversation_id, is_message_id
 from gateway.store.limits import MOST_MESSAGES, MOST_SYSTEM, MOST_TITLE
-from gateway.store.rows import size_of, without_nul
+from gateway.store.rows import size_of
 from services.wire.bodies import Images, ModelName, Options, Think
 from services.wire.events import Code
 from services.wire.request import BadBody
@@ -110,10 +110,10 @@ def _imported(given: _Conversation, owner: str) -> ImportedConversation:
     row = {
         "id": name,
         "owner": owner,
-        "title": without_nul(given.title),
+        "title": given.title,
         "named": given.named,
         "model": given.model,
-        "system": None if given.system is None else without_nul(given.system),
+        "system": given.system,
         "think": given.think,
         "options": None if given.options is None else given.options.model_dump(exclude_unset=True),
         "version": 1,
@@ -126,15 +126,14 @@ def _imported(given: _Conversation, owner: str) -> ImportedConversation:
 
 
 def _row(given: _Message, conversation: str, owner: str) -> Mapping[str, Any]:
-    content, thinking = without_nul(given.content), without_nul(given.thinking)
     return {
         "id": _adopted(given.id, owner),
         "conversation": conversation,
         "owner": owner,
         "parent": given.parent and _adopted(given.parent, owner),
         "role": given.role,
-        "content": content,
-        "thinking": thinking,
+        "content": given.content,
+        "thinking": given.thinking,
         "status": given.status,
         "images": given.images,
         "tools": given.tools,
@@ -145,7 +144,7 @@ def _row(given: _Message, conversation: str, owner: str) -> Mapping[str, Any]:
         "usage": given.usage,
         "timing": given.timing,
         "served_by": given.served_by,
-        "bytes": size_of(content, thinking, given.images, given.tools, given.tool_calls),
+        "bytes": size_of(given.content, given.thinking, given.images, given.tools, given.tool_calls),
         "created_at": given.created_at,
     }
 

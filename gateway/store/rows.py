@@ -127,5 +127,5 @@ def size_of(*parts: object) -> int:
 
 
 def without_nul(text: str) -> str:
-    """Return ``text`` as both databases take it: PostgreSQL knows no NUL."""
+    """Return ``text`` with U+FFFD for each NUL."""
     return text.replace("\0", "\ufffd")

@@ -22,13 +22,26 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
+from gateway.store.rows import without_nul
+
 SCHEMAS: Final = ("0001", "0002")
 """Every one that this version knows, oldest first."""
 SCHEMA: Final = SCHEMAS[-1]
 
 
+class PlainText(TypeDecorator[str]):
+    """Text as both databases take it, whoever wrote it: PostgreSQL knows no NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Write it, or compare with it."""
+        return None if value is None else without_nul(value)
+
+
 class Json(TypeDecorator[Any]):
-    """JSON as text: what we never ask the database about; an empty value is NULL."""
+    """JSON as text, in which a NUL is an escape: what we never ask the database about; an empty value is NULL."""
 
     impl = Text
     cache_ok = True
@@ -76,15 +89,15 @@ conversations: Final = Table(
     "conversations",
     METADATA,
     Column("number", _Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("owner", Text, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("id", PlainText, nullable=False, unique=True),
+    Column("owner", PlainText, nullable=False),
+    Column("title", PlainText, nullable=False),
     Column("named", Boolean, nullable=False),  # a person chose the title
-    Column("model", Text),
-    Column("system", Text),
+    Column("model", PlainText),
+    Column("system", PlainText),
     Column("think", Json),
     Column("options", Json),
-    Column("current", Text),  # the message whose path is shown, and gone on with
+    Column("current", PlainText),  # the message whose path is shown, and gone on with
     Column("version", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),  # when its last message came
@@ -94,31 +107,31 @@ messages: Final = Table(
     "messages",
     METADATA,
     Column("number", _Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
-    Column("owner", Text, nullable=False),  # its conversation's: what is searched is one's own
-    Column("parent", Text),
-    Column("role", Text, nullable=False),
-    Column("content", Text, nullable=False),
-    Column("thinking", Text, nullable=False),
+    Column("id", PlainText, nullable=False, unique=True),
+    Column("conversation", PlainText, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("owner", PlainText, nullable=False),  # its conversation's: what is searched is one's own
+    Column("parent", PlainText),
+    Column("role", PlainText, nullable=False),
+    Column("content", PlainText, nullable=False),
+    Column("thinking", PlainText, nullable=False),
     Column("images", Json),
     Column("tools", Json),
     Column("tool_calls", Json),
     Column("turns", Json),
-    Column("status", Text, nullable=False),
-    Column("code", Text),
-    Column("model", Text),
+    Column("status", PlainText, nullable=False),
+    Column("code", PlainText),
+    Column("model", PlainText),
     Column("usage", Json),
     Column("timing", Json),
     Column("served_by", Json),
     Column("bytes", BigInteger, nullable=False),  # of text and images: how much a page of them is
     Column("created_at", BigInteger, nullable=False),
     # of an answer that streams
-    Column("stream_id", Text),
-    Column("leave", Text),
-    Column("keeper", Text),
+    Column("stream_id", PlainText),
+    Column("leave", PlainText),
+    Column("keeper", PlainText),
     Column("lease", BigInteger),  # until when its keeper has it
-    Column("asked_as", Text),
+    Column("asked_as", PlainText),
 )
 
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.store.rows import without_nul
+
 MOST_CHARACTERS: Final = 200
 MARGIN: Final = 60
 """Characters of an excerpt before the word that was found, and twice as many behind it."""
@@ -22,8 +24,8 @@ class Words:
 
     @classmethod
     def of(cls, asked: str) -> "Words":
-        """Split at spaces; a word without a letter or digit finds nothing by itself, and is left out."""
-        return cls(tuple(word for word in asked.split() if any(character.isalnum() for character in word)))
+        """Split at spaces, as it is kept; a word without a letter or digit finds nothing by itself, and is left out."""
+        return cls(tuple(word for word in without_nul(asked).split() if any(character.isalnum() for character in word)))
 
     @property
     def are_indexed(self) -> bool:

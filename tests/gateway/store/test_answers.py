@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -53,6 +54,30 @@ async def test_a_turn_that_is_written_late_is_written_whole(store: Store) -> Non
     assert (answer["status"], answer["error"]) == ("failed", {"code": "upstream_error"})
     assert orjson.dumps(answer["tools"]) == b'[{"call_id":"call_1"}]'
     assert "stream_id" not in answer
+
+
+async def test_a_nul_in_any_text_of_a_turn_is_kept_as_what_stands_for_it(store: Store) -> None:
+    name = await conversation(store)
+    begun = replace(turn(name, question("a\0b"), system="be\0kind"), model="ti\0ny", asked_as="k\0")
+    answer = Answer(
+        begun.answer_id,
+        Status.SENT,
+        content="ho\0",
+        thinking="hm\0",
+        turns=({"role": "assistant", "content": "ho\0"},),
+        tool_calls=({"call_id": "1", "name": "n", "arguments": {"\0": "\0"}},),
+        code="st\0op",
+        usage={"\0": 1},
+    )
+
+    await store.answers.begin(begun)
+    assert await store.answers.save(answer, KEEPER)
+
+    kept = await store.conversations.one(OWNER, name)
+    asked, told = (await store.conversations.messages(OWNER, name, None)).rows
+    assert (kept["title"], kept["system"], kept["model"]) == ("a\ufffdb", "be\ufffdkind", "ti\ufffdny")
+    assert (asked["content"], told["content"], told["thinking"]) == ("a\ufffdb", "ho\ufffd", "hm\ufffd")
+    assert (told["model"], told["finish_reason"]) == ("ti\ufffdny", "st\ufffdop")
 
 
 async def test_a_turn_under_a_message_that_is_gone_or_another_s_writes_nothing(store: Store) -> None:
@@ -158,5 +183,5 @@ async def test_what_postgresql_does_not_know_is_kept_as_a_mark(store: Store) -> 
 
 
 def test_a_title_is_the_beginning_of_a_question_in_one_line() -> None:
-    assert title_of(" a\n\nb\0 ") == "a b\ufffd"
+    assert title_of(" a\n\nb ") == "a b"
     assert len(title_of("x" * 10_000)) == 80

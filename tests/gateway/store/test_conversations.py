@@ -18,6 +18,17 @@ async def test_a_new_conversation_has_what_it_was_given_and_leaves_the_rest_to_r
     assert (made["title"], made["options"], made["model"], made["current"]) == ("ours", {"seed": 1}, None, None)
 
 
+async def test_a_nul_in_a_setting_is_kept_and_told_as_what_stands_for_it(store: Store) -> None:
+    given = {"title": "a\0", "model": "b\0", "system": "c\0"}
+    kept = {"title": "a\ufffd", "model": "b\ufffd", "system": "c\ufffd"}
+
+    made = await store.conversations.create(OWNER, given)
+    changed = await store.conversations.change(OWNER, made["id"], given)
+
+    assert kept.items() <= made.items()
+    assert kept.items() <= changed.items()
+
+
 async def test_another_s_conversation_is_one_that_there_is_not(store: Store) -> None:
     name = await conversation(store)
 

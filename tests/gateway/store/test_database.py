@@ -73,6 +73,28 @@ async def test_a_statement_that_is_wrong_is_a_fault_and_says_nothing_of_what_it_
 
 
 @pytest.mark.parametrize("kind", [pytest.param("postgres", marks=needs("postgres"))])
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SELECT convert_from('\\x00', 'UTF8')", "22021"),
+        ("SELECT CAST(:number AS bigint)", "22000"),  # the driver's own word
+        ("SELECT to_tsvector('simple', string_agg(md5(n::text), ' ')) FROM generate_series(1, 100000) n", "54000"),
+    ],
+)
+async def test_what_postgresql_never_takes_is_a_fault_and_not_waited_for(
+    store: Store, statement: str, code: str
+) -> None:
+    """A row that waits for ever holds up everybody's."""
+    values = {"number": 2**64} if ":number" in statement else {}
+
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(text(statement), values)
+
+    with pytest.raises(Fault, match=code):
+        await store.database.read(work)
+
+
+@pytest.mark.parametrize("kind", [pytest.param("postgres", marks=needs("postgres"))])
 async def test_a_right_that_is_withdrawn_is_waited_for(store: Store, postgres: PostgresServer) -> None:
     """An operator takes it and gives it back; what is said meanwhile is not lost."""
     assert store.available

@@ -10,7 +10,7 @@ from services.wire.request import BadBody
 from tests.gateway.store.keeping import ANOTHER, OWNER
 
 PICTURE = "iVBORw0KGgo="
-ASKED: dict[str, Any] = {"id": "q", "parent": None, "role": "user", "content": "a\0b", "created_at": 1}
+ASKED: dict[str, Any] = {"id": "q", "parent": None, "role": "user", "content": "hi", "created_at": 1}
 TOLD: dict[str, Any] = {"id": "a", "parent": "q", "role": "assistant", "content": "ho", "created_at": 2}
 CHAT: dict[str, Any] = {"id": "c", "title": "t", "created_at": 1, "updated_at": 2, "messages": [ASKED, TOLD]}
 FILE: dict[str, Any] = {"sluice_export": 1, "conversations": [CHAT]}
@@ -61,7 +61,6 @@ def test_names_of_other_forms_become_ours_and_hang_together_as_before() -> None:
     assert is_conversation_id(one.row["id"])
     assert is_message_id(asked["id"])
     assert (told["parent"], told["conversation"], one.current) == (asked["id"], one.row["id"], told["id"])
-    assert asked["content"] == "a\ufffdb"
     assert imported(file(), ANOTHER)[0].row["id"] != one.row["id"] == imported(file(), OWNER)[0].row["id"]
 
 

@@ -62,6 +62,13 @@ async def test_operators_and_quotes_are_words_like_others(store: Store, asked: s
     assert await found(store, asked) == []
 
 
+async def test_a_nul_is_searched_for_as_it_is_kept(store: Store) -> None:
+    name = await conversation(store)
+    await said(store, name, "light\0house 港\0船", "ho")
+
+    assert await found(store, "light\0house") == await found(store, "港\0船") == [name]
+
+
 async def test_languages_without_spaces_are_found_within_a_text(store: Store) -> None:
     name = await conversation(store)
     await said(store, name, "船は港にいる。100%", "ho")

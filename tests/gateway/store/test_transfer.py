@@ -47,6 +47,18 @@ async def everything(store: Store, owner: str = OWNER) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if name != "version"} for one in found]
 
 
+async def test_a_nul_in_a_file_is_taken_in_as_what_stands_for_it(store: Store) -> None:
+    told = {"id": "m", "role": "assistant", "content": "a\0", "model": "b\0", "finish_reason": "c\0", "created_at": 1}
+    one = {"id": "c", "title": "t\0", "model": "m\0", "created_at": 1, "updated_at": 1, "messages": [told]}
+
+    assert await taken_in(store, {"sluice_export": 1, "conversations": [one]}) == (1, 0, 1, 0)
+
+    (kept,) = await everything(store)
+    (message,) = kept["messages"]
+    assert (kept["title"], kept["model"], message["content"]) == ("t\ufffd", "m\ufffd", "a\ufffd")
+    assert (message["model"], message["finish_reason"]) == ("b\ufffd", "c\ufffd")
+
+
 async def test_what_is_exported_and_deleted_comes_back_as_it_was(store: Store) -> None:
     name = await conversation(store)
     first = await said(store, name, "where?", "there")
