@@ -1,7 +1,6 @@
 """A chat: prompts, commands, one answer after another."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -45,7 +44,7 @@ async def chat(session: Session, conversation: Conversation, environ: Mapping[st
     loop = asyncio.get_running_loop()
     while not session.interrupts.leaving:
         for number in LEAVING_SIGNALS:
-            loop.add_signal_handler(number, _told_to_leave, session, number, prompt)
+            loop.add_signal_handler(number, session.told_to_leave, number, prompt.abandon)
         try:
             await talk.take(await prompt.ask(talk.draft))
         except EOFError:
@@ -70,12 +69,6 @@ def _prompt(session: Session, environ: Mapping[str, str], models: Callable[[], l
             session.tell(f"what you type is not kept: {exc}", Style.DIM)
             history = None
     return EditedPrompt(history, models)
-
-
-def _told_to_leave(session: Session, number: int, prompt: Prompt) -> None:
-    session.left_by = number
-    session.interrupts.leaving = True
-    prompt.abandon()
 
 
 class TerminalChat:
@@ -215,7 +208,7 @@ class TerminalChat:
 
     async def _clear(self, _: str) -> None:
         if self._conversation.branch is not None:
-            made = await open_kept(self._session.gateway, NEW, self._conversation.parameters)
+            made = await self._begun()
             if isinstance(made, AnswerFailed):
                 self._tell(f"still in the same: {wording.failure(made)}", Style.ERROR)
                 return
@@ -224,6 +217,14 @@ class TerminalChat:
             return
         self._conversation.clear()
         self._tell("forgotten; the system prompt stays")
+
+    async def _begun(self) -> Conversation | AnswerFailed:
+        """Return another conversation that the gateway keeps, or why there is none."""
+        try:
+            async with self._session.patience(ASK_TIMEOUT_S):
+                return await open_kept(self._session.gateway, NEW, self._conversation.parameters)
+        except TimeoutError:
+            return self._not_answered()
 
     def _tell_branch(self, branch: Branch) -> None:
         """Say where one is, and what was said last."""
@@ -294,22 +295,23 @@ class TerminalChat:
         return True
 
     async def _listed(self, timeout_s: float = ASK_TIMEOUT_S) -> list[dict[str, Any]] | AnswerFailed:
-        """Return what the gateway lists, or why it does not; Ctrl-C is the end of waiting for it."""
-        gateway, loop = self._session.gateway, asyncio.get_running_loop()
+        """Return what the gateway lists, or why it does not."""
         try:
-            async with asyncio.timeout(timeout_s) as patience:
-                loop.add_signal_handler(signal.SIGINT, lambda: patience.reschedule(loop.time()))
-                answer = await gateway.get("/api/models")
-        except (TransportError, TimeoutError):
-            return AnswerFailed("", f"The gateway at {gateway.server} cannot be reached.")
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            async with self._session.patience(timeout_s):
+                answer = await self._session.gateway.get("/api/models")
+        except TransportError:
+            return AnswerFailed("", f"The gateway at {self._session.gateway.server} cannot be reached.")
+        except TimeoutError:
+            return self._not_answered()
         if answer.status != 200:
             return refusal(answer.status, answer.body, answer.headers.get("retry-after", ""))
         listed = objects_in(object_of(answer.body), "models")
         self.models = [row["name"] for row in listed if isinstance(row.get("name"), str)]
         self._server_tools = tools_in(object_of(answer.body))
         return listed
+
+    def _not_answered(self) -> AnswerFailed:
+        return AnswerFailed("", f"The gateway at {self._session.gateway.server} has not answered.")
 
     def _tell(self, words: str, style: Style = Style.PLAIN) -> None:
         self._session.tell(words, style)

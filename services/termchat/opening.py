@@ -24,7 +24,7 @@ async def open_kept(gateway: Gateway, which: str, parameters: Parameters) -> Con
             return _one(await gateway.post(PLACE, b"{}"), [], parameters)
         found = await gateway.get(f"{PLACE}/{which}")
         messages = await gateway.get(f"{PLACE}/{which}/messages") if found.status in _OK else found
-    except (TransportError, TimeoutError):
+    except TransportError:
         return AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
     if messages.status not in _OK:
         return _refused(messages)

@@ -1,9 +1,11 @@
 """What one run of the program shares between its answers; and one question, one answer: what a pipe asks."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 from services.termchat import wording
@@ -47,17 +49,45 @@ class Session:
         answering = Answering(
             self.gateway, conversation.request(), self._view(conversation), self._approver(came), came
         )
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupted, answering)
-        for number in LEAVING_SIGNALS:
-            loop.add_signal_handler(number, self._told_to_leave, number, answering)
-        try:
+        with self._signals(lambda: self._interrupted(answering), answering.leave):
             following = await answering.run()
+        self._tell_end(following)
+        return following
+
+    @contextlib.asynccontextmanager
+    async def patience(self, most_s: float) -> AsyncIterator[None]:
+        """Wait for the gateway in this block, so long at most; Ctrl-C ends the wait and nothing else.
+
+        Raises:
+            TimeoutError: the time is over, or the wait was ended.
+        """
+        async with asyncio.timeout(most_s) as patience:
+
+            def end() -> None:
+                if not patience.expired():
+                    patience.reschedule(asyncio.get_running_loop().time())
+
+            with self._signals(end, end):
+                yield
+
+    def told_to_leave(self, number: int, leave: Callable[[], None]) -> None:
+        """Note that a signal ends the program, and leave what is done."""
+        self.left_by = number
+        self.interrupts.leaving = True
+        leave()
+
+    @contextlib.contextmanager
+    def _signals(self, interrupt: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
+        """Do this on Ctrl-C, and that where the program is told to leave, while the block lasts."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        for number in LEAVING_SIGNALS:
+            loop.add_signal_handler(number, self.told_to_leave, number, leave)
+        try:
+            yield
         finally:
             for number in (signal.SIGINT, *LEAVING_SIGNALS):
                 loop.remove_signal_handler(number)
-        self._tell_end(following)
-        return following
 
     def _approver(self, came: asyncio.Event) -> Approver:
         somebody_is_there = self.out.is_terminal and not self.options.is_json and os.isatty(0)
@@ -78,11 +108,6 @@ class Session:
             answering.leave()
         else:
             answering.stop()
-
-    def _told_to_leave(self, number: int, answering: Answering) -> None:
-        self.left_by = number
-        self.interrupts.leaving = True
-        answering.leave()
 
     def _tell_end(self, answer: Following) -> None:
         """Say how the answer ended, and where its time went: to people, not into pipes."""
