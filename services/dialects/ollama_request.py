@@ -56,8 +56,8 @@ _DROPPED_OF_EMBEDDING: Final = (
 _NONE: Final[tuple[Any, ...]] = (None, "", [], {})
 
 _MAX_DURATION: Final = 32  # characters of a Go duration
-_ZERO: Final = re.compile(r"[-+]?(?:0+(?:\.0*)?(?:ns|us|µs|ms|s|m|h)?)+")
-"""No time at all, as Go writes a duration."""
+_ZERO: Final = re.compile(r"[-+]?(?:0++(?:\.0*+)?(?:ns|us|µs|ms|s|m|h)?)+")
+"""No time at all, as Go writes a duration. No zero is given back: forty could be shared out in 2⁴⁰ ways."""
 
 
 def _keep_alive(value: object) -> object:

@@ -142,6 +142,12 @@ def test_nothing_said_is_an_order_to_load_or_to_unload(keep_alive: object, order
     assert read("proxy generate", {"model": "m", "prompt": "hi", "keep_alive": keep_alive}).wishes.order is None
 
 
+@pytest.mark.parametrize("text", ["0" * 60 + "x", "0m" * 60 + "x", "0." * 60, "0" * 60 + "." + "0" * 60 + "x"])
+def test_a_keep_alive_that_is_nearly_no_time_is_seen_through_at_once(text: str) -> None:
+    """A pattern that tried each way to share out its zeros held the server's loop for days: here it would not end."""
+    assert read("proxy generate", {"model": "m", "keep_alive": text}).wishes.order == "load"
+
+
 def test_a_body_to_embed_is_rebuilt_and_says_what_was_dropped() -> None:
     body = {"model": "e", "input": ["a", ""], "dimensions": 64.0, "truncate": False}
     more = {"keep_alive": 5, "options": {"num_ctx": 512, "temperature": 0.5, "secret": 1}, "secret": 1}
