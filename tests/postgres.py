@@ -79,6 +79,25 @@ class PostgresServer:
             self._process.wait()
             self._process = None
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Be a machine that stands still, until the block ends: connections stay open, and nobody answers on them."""
+        assert self._process is not None
+        self._signal_all(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        """Signal the first process and its children, which serve a connection each."""
+        assert self._process is not None
+        first = self._process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (first, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def ask(self, statement: str) -> str:
         """Run a statement as an operator does; return what ``psql`` printed, unaligned."""
         options = ["-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "sluice", "-d", "postgres"]

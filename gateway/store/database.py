@@ -156,15 +156,20 @@ class Database:
 
         async def listening() -> T:
             async with self._listening.execution_options(**{_BEGINS: ""}).connect() as connection:
-                return await work(connection)
+                try:
+                    return await work(connection)
+                finally:  # closed politely it would wait for the server's word, and one that hangs never says it
+                    await connection.invalidate()
 
         return await self._translated(listening)
 
     async def close(self) -> None:
-        """Give every connection back, once what is done on it is done."""
+        """Give every connection back, once what is done on it is done; a server that hangs is left as it is."""
         await self._tasks.finish(CLOSE_S)
-        await self.engine.dispose()
-        await self._listening.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.engine.dispose()
+                await self._listening.dispose()
 
     async def _in_time(self, seconds: float, work: Callable[[], Awaitable[T]], *, demand_ready: bool = False) -> T:
         if demand_ready and not self.is_ready:

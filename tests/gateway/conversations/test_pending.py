@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from gateway.conversations.pending import Entry, PendingWrites
+from gateway.conversations.pending import ROW_BYTES, Entry, PendingWrites
 from gateway.store.rows import Answer, NewTurn, Status, StoredMessage, StoredPath
 
 CONVERSATION = "cv_1"
@@ -30,6 +30,11 @@ def partial(number: int, text: str = "H") -> Answer:
 
 def final(number: int, text: str = "Hello") -> Answer:
     return Answer(f"ms_a{number}", Status.SENT, text)
+
+
+def room(rows: int) -> int:
+    """Return the bytes of so many short rows."""
+    return rows * (ROW_BYTES + 20)
 
 
 def ids(pending: PendingWrites) -> list[str]:
@@ -82,7 +87,7 @@ def test_a_later_save_takes_the_place_of_an_earlier_one() -> None:
 
 
 def test_partial_saves_go_first_when_there_is_no_room_for_a_row() -> None:
-    pending = PendingWrites(most_rows=3)
+    pending = PendingWrites(most_bytes=room(3))
     pending.save(final(1))
     pending.save(partial(2))
     pending.begin(turn(3))
@@ -121,7 +126,7 @@ def test_as_many_partial_saves_go_as_make_room_for_a_row() -> None:
 
 
 def test_a_partial_save_for_which_there_is_no_room_takes_no_others() -> None:
-    pending = PendingWrites(most_rows=1)
+    pending = PendingWrites(most_bytes=room(1))
     pending.save(partial(1))
 
     assert not pending.save(partial(2))
@@ -129,7 +134,7 @@ def test_a_partial_save_for_which_there_is_no_room_takes_no_others() -> None:
 
 
 def test_a_row_is_refused_when_only_rows_like_it_are_left() -> None:
-    pending = PendingWrites(most_rows=2)
+    pending = PendingWrites(most_bytes=room(2))
     pending.begin(turn(1))
     pending.save(final(2))
 

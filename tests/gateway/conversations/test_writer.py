@@ -13,7 +13,7 @@ from gateway.store.refusals import StoreUnavailable
 from gateway.store.rows import Answer, NewTurn, Status
 from services.runtime.tasks import Tasks
 from tests.eventually import soon
-from tests.gateway.conversations.test_pending import final, partial, turn
+from tests.gateway.conversations.test_pending import final, partial, room, turn
 
 
 class ScriptedRows:
@@ -103,7 +103,7 @@ async def test_a_row_that_cannot_be_written_is_dropped_and_told_without_a_word_o
 
 async def test_what_there_is_no_room_for_is_said_at_once_and_lost_where_no_more_will_come() -> None:
     lost: list[Loss] = []
-    writer = writing(ScriptedRows(), PendingWrites(most_rows=1), lost)
+    writer = writing(ScriptedRows(), PendingWrites(most_bytes=room(1)), lost)
     writer.save(final(1))
 
     assert await writer.save(partial(2)) is False

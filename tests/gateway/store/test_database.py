@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.conversations import Conversations
-from gateway.store.database import Database, Fault
+from gateway.store.database import CLOSE_S, Database, Fault
 from gateway.store.migrating import migrate
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.store import State, Store
@@ -112,6 +112,29 @@ async def test_a_right_that_is_withdrawn_is_waited_for(store: Store, postgres: P
         postgres.ask("DROP OWNED BY poor; DROP ROLE poor")
 
     assert away.value.why == "ProgrammingError 42501"
+
+
+@needs("postgres")
+async def test_a_server_that_hangs_holds_up_no_end(postgres: PostgresServer) -> None:
+    """A gateway that stops has people to hand over, and its supervisor kills it soon."""
+    store = Store(postgres.url)
+    listening = asyncio.Event()
+
+    async def work(_connection: AsyncConnection) -> None:
+        listening.set()
+        await asyncio.get_running_loop().create_future()
+
+    await store.start()
+    task = asyncio.get_running_loop().create_task(store.database.listen(work))
+    await listening.wait()
+    with postgres.frozen():
+        task.cancel()
+        async with asyncio.timeout(4 * CLOSE_S):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await store.close()
+
+    assert task.cancelled()
 
 
 async def test_another_writer_delays_a_write_and_no_read(store: Store, tmp_path: Path) -> None:
