@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from tests.behaviour.script import scripted
+from tests.browser.kept import conversations
 from tests.browser.page_chain import PageChain
 from tests.browser.visit import Visit
 from tests.chain import Server
@@ -29,13 +29,7 @@ class Keeping:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask the gateway's conversations; return what it answers."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 ours
-            f"{self.gateway.url}/api/conversations{path}", data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 ours
-            text = answer.read()
-        return json.loads(text) if text else None
+        return conversations(self.gateway, method, path, body)
 
     def titles(self) -> list[str]:
         return [one["title"] for one in self.ask("GET", "")["conversations"]]

@@ -8,7 +8,10 @@ const SENDABLE = /^[\x21-\x7e]+$/;
 /** Of a key of ours, what the gateway's own log may name; the secret follows. */
 const PUBLIC_PART = /^sk_[a-z0-9]{1,16}_[0-9A-Za-z]{8}(?=_)/;
 
-/** Its event is `changed`: there is another key, or the gateway said something about this one. */
+/**
+ * Its events: `given` (there is another key, or none any more; detail: whether what was asked so far may go on under it)
+ * and `changed` (that, or the gateway said something about this one).
+ */
 export class ApiKey extends EventTarget {
   #text = kept();
   /** Whether the gateway wants one and this, or none, is not good there; until there is another. */
@@ -46,17 +49,24 @@ export class ApiKey extends EventTarget {
     this.#become(text);
   }
 
+  /** Whether this key is the one that these headers brought, or did not. @param {Record<string, string>} sent */
+  isStill(sent) {
+    return sent.Authorization === this.headers.Authorization;
+  }
+
   /** The gateway answered 401. @param {Record<string, string>} sent the headers that brought the key, or did not */
   refused(sent) {
-    if (this.wanted || sent.Authorization !== this.headers.Authorization) return; // there is another by now
+    if (this.wanted || !this.isStill(sent)) return; // there is another by now
     this.wanted = true;
     this.dispatchEvent(new Event("changed"));
   }
 
   /** @param {string} text */
   #become(text) {
+    const goesOn = text === this.#text || (this.wanted && text !== ""); // under a refused key nobody asked
     this.#text = text;
     this.wanted = false;
+    this.dispatchEvent(new CustomEvent("given", { detail: goesOn }));
     this.dispatchEvent(new Event("changed"));
   }
 }

@@ -61,9 +61,8 @@ export class Chat extends EventTarget {
     return this.runs.get(this.open.leaf ?? "");
   }
 
-  /** Show an empty conversation. */
-  startNew() {
-    const { model, parameters } = this.open;
+  /** Show an empty conversation. @param {Pick<Conversation, "model" | "parameters">} [like] */
+  startNew({ model, parameters } = this.open) {
     this.open = { ...emptyConversation(), model, parameters: { ...parameters } };
     this.tree = new Map();
     this.say("thread");

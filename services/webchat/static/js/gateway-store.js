@@ -8,6 +8,7 @@ import { conversationFrom, isKept, keptRequest, messagesFrom, settingsOf } from 
 /** @typedef {import("./conversation.js").Message} Message */
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./records.js").Row} Row */
+/** @typedef {{method?: string, body?: string, timeout?: number}} How */
 
 const TIMEOUT_MS = 8000;
 /** A file of all conversations may be large. */
@@ -27,6 +28,9 @@ export async function openGatewayStore(gateway, local, told) {
   await store.conversations();
   return store.isThere ? store : null;
 }
+
+/** What came is of whoever held the key before: nobody is shown it. */
+class AnotherKey extends Error {}
 
 /** @implements {Store} */
 export class GatewayStore {
@@ -82,6 +86,14 @@ export class GatewayStore {
   /** What the gateway told last. */
   listed() {
     return this.#shown([...this.#rows.values()]);
+  }
+
+  /** Forget what was told: another key may be another person's. */
+  clear() {
+    this.#rows.clear();
+    this.#older = [];
+    this.next = null;
+    this.#recent.clear();
   }
 
   /** Read another page of the list. */
@@ -211,7 +223,7 @@ export class GatewayStore {
     /** @type {Row[]} */
     const pieces = [];
     for (let after = ""; ; after = `?after=${encodeURIComponent(pieces.at(-1)?.next)}`) {
-      pieces.push(await (await this.#asked(`${PLACE}/export${after}`, { timeout: FILE_TIMEOUT_MS })).json());
+      pieces.push(await this.#read(`${PLACE}/export${after}`, { timeout: FILE_TIMEOUT_MS }));
       if (!pieces.at(-1)?.next) return joined(pieces);
     }
   }
@@ -220,7 +232,7 @@ export class GatewayStore {
   async imported(text) {
     const total = { imported: 0, skipped: 0 };
     for (const body of inPieces(text)) {
-      const { imported, skipped } = await (await this.#asked(`${PLACE}/import`, { method: "POST", body, timeout: FILE_TIMEOUT_MS })).json();
+      const { imported, skipped } = await this.#read(`${PLACE}/import`, { method: "POST", body, timeout: FILE_TIMEOUT_MS });
       total.imported += imported;
       total.skipped += skipped;
     }
@@ -232,7 +244,7 @@ export class GatewayStore {
     const set = Object.entries(settingsOf(conversation)).filter(([, value]) => value !== null);
     const title = conversation.named ? [["title", conversation.title]] : [];
     const body = JSON.stringify(Object.fromEntries([...set, ...title]));
-    const row = await (await this.#asked(PLACE, { method: "POST", body })).json();
+    const row = await this.#read(PLACE, { method: "POST", body });
     this.#rows.set(row.id, row);
     this.onnamed(conversation, row.id);
     await this.#keepOwn(conversation);
@@ -241,7 +253,7 @@ export class GatewayStore {
   /** @param {string} id @param {Row} changes */
   async #change(id, changes) {
     try {
-      const row = await (await this.#asked(`${PLACE}/${id}`, { method: "PATCH", body: JSON.stringify(changes) })).json();
+      const row = await this.#read(`${PLACE}/${id}`, { method: "PATCH", body: JSON.stringify(changes) });
       if (this.#rows.has(id)) this.#rows.set(id, row);
     } catch (error) {
       this.#sayWhy(error);
@@ -257,16 +269,20 @@ export class GatewayStore {
   /** @param {unknown} error */
   #sayWhy(error) {
     const failure = error instanceof Refused ? error.failure : null;
-    if (failure?.code === "unauthorized") return; // the page asks for a key
+    if (failure?.code === "unauthorized" || error instanceof AnotherKey) return; // the page asks for a key, or has one
     this.told(this.isThere ? "away" : "elsewhere");
   }
 
-  /** @param {string} path @returns {Promise<Record<string, any>>} */
-  async #read(path) {
-    return (await this.#asked(path)).json();
+  /** @param {string} path @param {How} [how] @returns {Promise<Record<string, any>>} */
+  async #read(path, how) {
+    const { apiKey } = this.gateway;
+    const { headers } = apiKey;
+    const told = await (await this.#asked(path, how)).json();
+    if (!apiKey.isStill(headers)) throw new AnotherKey("Another key was given meanwhile.");
+    return told;
   }
 
-  /** @param {string} path @param {{method?: string, body?: string, timeout?: number}} [how] */
+  /** @param {string} path @param {How} [how] */
   #asked(path, { method = "GET", body, timeout = TIMEOUT_MS } = {}) {
     /** @type {Record<string, string>} */
     const headers = body === undefined ? {} : { "Content-Type": "application/json" };

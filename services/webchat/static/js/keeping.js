@@ -3,6 +3,7 @@
 import { openGatewayStore } from "./gateway-store.js";
 import { Live } from "./live.js";
 import { offerToMove } from "./moving.js";
+import { isKept } from "./records.js";
 import { Sync } from "./sync.js";
 import { t } from "./words.js";
 
@@ -18,5 +19,35 @@ export function openKept(gateway, local, banners) {
 export function keepUp(chat, kept, banners) {
   const sync = new Sync(chat, kept);
   void new Live(chat.gateway, chat.leases, (told) => sync.take(told)).run();
+  chat.gateway.apiKey.addEventListener("given", (event) => void handOver(chat, kept, /** @type {CustomEvent<boolean>} */ (event).detail));
   void offerToMove(kept, banners, () => void chat.readList());
+}
+
+/**
+ * Show what belongs to whoever holds the key that was given: it may be another person's.
+ * @param {import("./chat.js").Chat} chat @param {import("./gateway-store.js").GatewayStore} kept @param {boolean} goesOn see ApiKey
+ */
+async function handOver(chat, kept, goesOn) {
+  const { apiKey } = chat.gateway;
+  const { headers } = apiKey;
+  kept.clear();
+  if (!goesOn) leaveUnkept(chat); // else it would be asked in the other's name
+  await chat.readList(kept.listed());
+  await chat.readList();
+  const { open } = chat;
+  const isTheirs = !isKept(open.id) || (await kept.conversation(open.id));
+  if (!isTheirs && chat.open === open && apiKey.isStill(headers)) leave(chat, open.id);
+}
+
+/** What the gateway has not yet belongs to whoever asked it. @param {import("./chat.js").Chat} chat */
+function leaveUnkept(chat) {
+  const asking = [...chat.runs.values()].map((run) => run.answer.conversation);
+  for (const id of new Set([chat.open.id, ...asking])) if (!isKept(id)) leave(chat, id);
+}
+
+/** Take a chat off the screen, with what was set for it. @param {import("./chat.js").Chat} chat @param {string} id */
+function leave(chat, id) {
+  const wasOpen = chat.open.id === id;
+  chat.removed(id);
+  if (wasOpen) chat.startNew({ model: "", parameters: {} });
 }

@@ -12,6 +12,8 @@ const SILENT_MS = 35_000;
 export class Live {
   #channel = new BroadcastChannel(CHANNEL);
   #tries = 0;
+  /** Aborted as another key is given: the line is the former one's. */
+  #key = new AbortController();
 
   /**
    * @param {import("./gateway.js").Gateway} gateway @param {ReturnType<import("./leases.js").makeLeases>} leases
@@ -22,25 +24,29 @@ export class Live {
     this.leases = leases;
     this.take = take;
     this.#channel.onmessage = ({ data }) => take(data);
+    gateway.apiKey.addEventListener("given", () => this.#given());
   }
 
   /** Listen for as long as the page is there. */
   async run() {
     await this.leases.hold(LEASE, new AbortController().signal);
     for (;;) {
-      const again = await this.#once();
+      const { signal } = this.#key;
+      const again = await this.#once(signal);
+      if (signal.aborted) continue;
       const waitS = delayS(this.#tries, Math.random());
       this.#tries += 1;
-      await (again ? waited(waitS) : this.#otherKey());
+      await (again ? waited(waitS, signal) : aborted(signal));
     }
   }
 
-  /** One connection; return whether another may do better. */
-  async #once() {
+  /** One connection; return whether another may do better. @param {AbortSignal} key */
+  async #once(key) {
     const line = new AbortController();
+    const signal = AbortSignal.any([key, line.signal]);
     let silent = setTimeout(() => line.abort(), SILENT_MS);
     try {
-      const answer = await this.gateway.asked("/api/conversations/events", { headers: { Accept: "text/event-stream" }, signal: line.signal });
+      const answer = await this.gateway.asked("/api/conversations/events", { headers: { Accept: "text/event-stream" }, signal });
       const decoder = new SseDecoder();
       const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
       for (;;) {
@@ -65,8 +71,14 @@ export class Live {
     this.take(told);
   }
 
-  /** @returns {Promise<void>} */
-  #otherKey() {
-    return new Promise((resolve) => this.gateway.apiKey.addEventListener("changed", () => resolve(), { once: true }));
+  #given() {
+    this.#key.abort();
+    this.#key = new AbortController();
+    this.#tries = 0;
   }
+}
+
+/** @param {AbortSignal} signal @returns {Promise<void>} */
+function aborted(signal) {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
 }

@@ -48,7 +48,7 @@ export class Models extends EventTarget {
       // unreachable, or no model server: what was known stays
       if (error instanceof Refused) refused = error.failure;
     }
-    if (headers.Authorization !== this.gateway.apiKey.headers.Authorization) return;
+    if (!this.gateway.apiKey.isStill(headers)) return;
     this.#asking = null;
     [this.listed, this.serverTools, this.refused] = [listed, serverTools, refused];
     const mayHelp = refused === null || refused.retryable;

@@ -26,6 +26,7 @@ export class Rail {
     for (const name of ["list", "thread", "ended"]) chat.addEventListener(name, () => this.#draw());
     chat.addEventListener("answer", () => this.#markRunning());
     this.#search.addEventListener("input", () => this.#searchSoon());
+    chat.gateway.apiKey.addEventListener("given", () => void this.#find()); // what was found may be another's
     byId("new-chat").addEventListener("click", () => this.startNew());
     byId("rail-toggle").addEventListener("click", () => this.toggle());
     byId("rail-close").addEventListener("click", () => this.toggle(false));
