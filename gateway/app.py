@@ -25,6 +25,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.relay.connection import ClientConnections
 from gateway.relay.hops import Hops
 from gateway.relay.proxies import Proxies
+from gateway.relay.unread import UnreadAnswers
 from gateway.report import ConnectionLog
 from gateway.routes.access import ACCESS
 from gateway.routes.ai_sdk import AiSdkRoutes
@@ -90,14 +91,8 @@ class GatewayService:
         self._keys = keys_files(settings, self.metrics.keys_not_read)
         ring = None if self._keys is None else self._keys.read()
         self._guard = Guard(ring, ACCESS, settings.trusted_edges)
-        self._limiter = Limiter(
-            ZoneInfo(settings.time_zone),
-            named=self.metrics.models.listed_as,
-            used=lambda key_id, spent: self.metrics.key_used(key_id, spent.tokens),
-            shared=shared_counts(settings, valkey_answer_s),
-            name=settings.instance_name,
-            alone=self.metrics.limits_degraded.set,
-        )
+        self._limiter = limiter_of(settings, self.metrics, valkey_answer_s)
+        self._unread = UnreadAnswers(self._limiter, self._proxies)
         self._show_keys()
         self._store = conversation_store(settings, self.metrics.store_away)
         self._keeping: Keeping | None = None
@@ -162,6 +157,7 @@ class GatewayService:
             self._tasks.spawn(self._keep_keys(self._keys), "keys")
             self._tasks.spawn(self._keep_limits(), "limits")
             self._tasks.spawn(self._limiter.keep_shared(), "shared limits")
+            self._tasks.spawn(self._unread.keep(), "unread answers")
         elif not self._settings.listen.is_loopback:
             log.warning("keys.none", advice="whoever reaches this gateway may use it: set SLUICE_GATEWAY_KEYS_FILE")
 
@@ -224,8 +220,8 @@ class GatewayService:
             metrics=self.metrics,
             report=ConnectionLog(self.metrics),
         )
-        limiter = self._limiter
-        native_routes = NativeRoutes(responder, self._proxies, self._catalog, limiter, tools, keeping=self._keeping)
+        unread = self._unread
+        native_routes = NativeRoutes(responder, self._proxies, self._catalog, unread, tools, keeping=self._keeping)
         native_routes.add_routes(app.router)
         ConversationEvents(self._watching, self.connections, self._settings).add_routes(app.router)
         ConversationRoutes(self._store, self._proxies).add_routes(app.router)
@@ -290,6 +286,18 @@ class GatewayService:
             self.metrics.models_listed(names)
             await self._catalog.learn()
         return bool(names)
+
+
+def limiter_of(settings: GatewaySettings, metrics: GatewayMetrics, valkey_answer_s: float) -> Limiter:
+    """Return who holds keys to their limits."""
+    return Limiter(
+        ZoneInfo(settings.time_zone),
+        named=metrics.models.listed_as,
+        used=lambda key_id, spent: metrics.key_used(key_id, spent.tokens),
+        shared=shared_counts(settings, valkey_answer_s),
+        name=settings.instance_name,
+        alone=metrics.limits_degraded.set,
+    )
 
 
 def shared_counts(settings: GatewaySettings, answer_s: float) -> SharedCounts | None:

@@ -1,7 +1,7 @@
 """Lets a request have its place, holds it while its stream runs, and books what it used, once.
 
 admit ─▶ Place ─▶ began ─▶ left: its stream has ended ─▶ settled: given back, booked, counted as used
-                           left: its client may come back ─▶ held for as long ─▶ settled
+                           left: it may go on ─▶ held as long as its proxy says that it does ─▶ settled
 """
 
 import math
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -26,14 +26,23 @@ log = structlog.get_logger()
 
 ROWS_TOLD: Final = 1000
 """Of a day, in its line: some 150 KB. GET /api/usage has all."""
+UNHEARD_S: Final = 15.0
+"""So long a stream that nobody reads keeps its place without its proxy's word that it runs: some looks may be lost."""
+
+
+class Unread(NamedTuple):
+    """A stream whose place is held here, and that nobody reads here."""
+
+    principal: Principal
+    stream_id: str
 
 
 @dataclass(slots=True)
 class _Held:
     """A stream whose place this gateway holds.
 
-    ``until`` is when a stream that nobody reads here is given up, None while somebody does. Only the gateway at which
-    it ``began`` counts it as used.
+    ``until`` is when a stream that nobody reads here is given up, None while somebody does; later each time that its
+    proxy says that it runs. Only the gateway at which it ``began`` counts it as used.
     """
 
     place: Place
@@ -118,12 +127,12 @@ class Limiter:
             held.spent = spent
             self._settle(held)
 
-    def left(self, place: Place, spent: Spent, *, again_within_s: float | None) -> None:
+    def left(self, place: Place, spent: Spent, *, may_go_on: bool) -> None:
         """A connection of ``place`` is over; harmless where its stream has ended.
 
         Args:
             spent: as far as it saw.
-            again_within_s: how long its stream may go on for who comes back; None for one that cannot be had.
+            may_go_on: whether its stream may run on; that is its proxy's to say.
         """
         if not place.lease:
             return
@@ -135,8 +144,8 @@ class Limiter:
         held.readers -= 1
         held.spent = max(held.spent, spent, key=lambda one: one.tokens)
         if held.readers == 0:
-            held.until = time.monotonic() + (again_within_s or 0.0)
-            if not again_within_s:
+            held.until = time.monotonic() + UNHEARD_S
+            if not may_go_on:
                 self._give_up(held, now=math.inf)
 
     def book(self, place: Place, spent: Spent, model: str) -> None:
@@ -145,14 +154,35 @@ class Limiter:
             place.stream_id = place.lease
             self._settle(_Held(place, model, began=True, spent=spent))
 
-    def stopped(self, principal: Principal, stream_id: str) -> None:
-        """A stream was stopped by name: nobody comes back to it."""
-        held = self._held.get((principal.owner, stream_id))
-        if held is not None and held.readers == 0:
+    def unread(self) -> list[Unread]:
+        """Return the streams that are held and that nobody reads here: their proxies know what becomes of them."""
+        unread = [held.place for held in self._held.values() if held.until is not None]
+        return [Unread(place.principal, place.stream_id) for place in unread]
+
+    def is_unread(self, stream: Unread) -> bool:
+        """Whether a stream is one of these."""
+        held = self._held.get((stream.principal.owner, stream.stream_id))
+        return held is not None and held.until is not None
+
+    def goes_on(self, stream: Unread, spent: Spent) -> None:
+        """Its proxy says that a stream runs: it keeps its place, though nobody may come back to it."""
+        held = self._held.get((stream.principal.owner, stream.stream_id))
+        if held is not None and held.until is not None:
+            held.spent = max(held.spent, spent, key=lambda one: one.tokens)
+            held.until = time.monotonic() + UNHEARD_S
+
+    def is_over(self, stream: Unread, spent: Spent | None) -> None:
+        """Its proxy says that a stream is over; None for one of which it knows no more than was read.
+
+        One that is read again meanwhile is its reader's to tell of.
+        """
+        held = self._held.get((stream.principal.owner, stream.stream_id))
+        if held is not None and held.until is not None:
+            held.spent = held.spent if spent is None else spent
             self._settle(held)
 
     def sweep(self) -> None:
-        """Settle the streams to which nobody came back, tell of a day that is over, forget what is old; each second."""
+        """Settle the streams of which nobody hears, tell of a day that is over, forget what is old; each second."""
         now, today = time.monotonic(), self._today().name
         if today != self._told_day:
             self.tell_usage()
@@ -211,7 +241,7 @@ class Limiter:
     # --- inside
 
     def _place(self, principal: Principal, verdict: Verdict) -> Place:
-        return Place(principal.owner, principal.key.id, verdict, self._today())
+        return Place(principal, verdict, self._today())
 
     def _today(self) -> Day:
         return Day.at(datetime.now(UTC), self._zone)
@@ -235,13 +265,13 @@ class Limiter:
         place, day = held.place, self._today()
         self._held.pop((place.owner, place.stream_id), None)
         self._counts.release(place.owner, place.lease)
-        of, seconds = Of(day.name, place.key_id, self._named(held.model)), time.monotonic() - place.since
+        of, seconds = Of(day.name, place.principal.key.id, self._named(held.model)), time.monotonic() - place.since
         if self._sharing is not None:
             self._sharing.changed(Booking(place.owner, place.lease, of, held.spent, seconds, unless_held))
         if held.began:
             self._counts.book(place.owner, held.spent.tokens, day)
             self.usage.add(of, held.spent, seconds)
-            self._used(place.key_id, held.spent)
+            self._used(place.principal.key.id, held.spent)
 
     async def _admitted(self, place: Place, allowance: Allowance, tokens: int | None) -> Verdict:
         """Ask the counts of all gateways, or count alone; ``tokens`` None is a request that makes nothing."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.guard.keyring import Principal
 from gateway.limits.counts import Limit, Verdict
 from gateway.limits.day import Day
 from gateway.limits.rate import Rate
@@ -28,19 +29,23 @@ class Place:
     """A request's place.
 
     Attributes:
+        principal: who asked.
         lease: the name under which it is held, "" for one that is not.
-        key_id: of the key that asked.
         since: when, in seconds of the monotonic clock.
         stream_id: of its stream, once there is one.
     """
 
-    owner: str
-    key_id: str
+    principal: Principal
     verdict: Verdict
     day: Day
     lease: str = ""
     since: float = field(default_factory=time.monotonic)
     stream_id: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return self.principal.owner
 
     def demand(self) -> int:
         """Return how many tokens it may make.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 DAYS: Final = 31
 """That are kept and shown: a month's bill can be made from it, on its last day."""
@@ -16,6 +16,13 @@ class Spent:
 
     input_tokens: int = 0
     output_tokens: int = 0
+
+    @classmethod
+    def counted(cls, usage: Mapping[str, Any] | None, pieces: int) -> "Spent":
+        """Return what an answer of so many pieces used, by the model server's ``usage`` as `done` tells it."""
+        usage = usage or {}
+        output_tokens = usage.get("output_tokens")
+        return cls(usage.get("input_tokens") or 0, pieces if output_tokens is None else output_tokens)
 
     @property
     def tokens(self) -> int:

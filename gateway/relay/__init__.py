@@ -11,6 +11,7 @@ relay        bytes of the hop in, whole frames out; backpressure
 passage      how the client's frames are made: passed through, or translated
 content_meter  when content passed
 repeats      answers that their clients ask for again: what is left of the attempt before ends
+unread       answers that hold their places and that nobody reads: what they used is asked of their proxies
 gathering    where the frames of a whole answer go: nowhere
 connection   what is known of one client's connection, and how many there are
 timeline     its moments, and where its time went. Pure

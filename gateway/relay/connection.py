@@ -96,13 +96,12 @@ class ClientConnection:
         return Outcome.OK if self.reason is None else outcome_of(self.reason)
 
     @property
-    def again_within_s(self) -> float | None:
-        """How long its stream goes on for a client that comes back; None for one that has ended, or cannot be had."""
-        if self.relay is None or self.relay.end is not None or self.reason not in set(ConnectionEnd):
-            return None
-        if self.reason == ConnectionEnd.CLIENT_GONE and self.leave == "cancel":
-            return 0.0
-        return self.relay.resume_window_s
+    def may_go_on(self) -> bool:
+        """Whether its stream may run on for who comes back to it: it has not ended, and can be had."""
+        relay = self.relay
+        if relay is None or relay.end is not None or not relay.can_resume or self.reason not in set(ConnectionEnd):
+            return False
+        return self.reason != ConnectionEnd.CLIENT_GONE or self.leave == "continue"
 
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""
@@ -220,7 +219,4 @@ def spent_by(relay: Relay | None) -> Spent:
     if relay is None:
         return Spent()
     data = {} if relay.end is None else relay.end.data
-    usage = data.get("usage") or {}
-    output_tokens = usage.get("output_tokens")
-    pieces = data.get("chunks", relay.chunks)
-    return Spent(usage.get("input_tokens") or 0, pieces if output_tokens is None else output_tokens)
+    return Spent.counted(data.get("usage"), data.get("chunks", relay.chunks))

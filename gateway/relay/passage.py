@@ -8,16 +8,13 @@ Both know frames by :class:`services.wire.native.NativeReader`; what is no conte
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from gateway.relay.content_meter import ContentMeter
 from services.dialects.dialect import Dialect
 from services.wire.events import Content, Event, Failed, Finished, Status, Terminal, Thinking, Token
 from services.wire.native import ControlFrame, NativeFrames, NativeReader, control_frame
 from services.wire.native_events import decoded, events_of
-
-RESUME_WINDOW_S: Final = 30.0
-"""How long a stream goes on for who comes back, where its `start` was not seen: the proxy's own default."""
 
 
 def _nothing() -> None:
@@ -35,7 +32,6 @@ class Passed:
         self.reader = NativeReader(position)
         self.end: ControlFrame | None = None
         self.model_server: Mapping[str, Any] = {}  # the model server's own last numbers
-        self.resume_window_s = RESUME_WINDOW_S
         self.ended: Callable[[], None] = _nothing  # told of the end before its frame leaves
         self._first_number = position
         self._controls = 0
@@ -59,8 +55,6 @@ class Passed:
     def controlled(self, frame: ControlFrame) -> None:
         """Note a frame that is no content."""
         self._controls += 1
-        if frame.event == "start":
-            self.resume_window_s = frame.data.get("resume_window_s", RESUME_WINDOW_S)
         if frame.is_end:
             self.end = frame
             self.model_server = frame.data.get("model_server", self.model_server)

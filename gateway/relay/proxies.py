@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -40,6 +40,10 @@ class Proxies:
     def __init__(self, addresses: Sequence[ProxyAddress]) -> None:
         self._upstreams = {one.name: Upstream(one.origin, one.name) for one in addresses}
         self._standings = {name: Standing(State.UNKNOWN if name else State.AWAY) for name in self._upstreams}
+
+    def __iter__(self) -> Iterator[Upstream]:
+        """All of them."""
+        return iter(self._upstreams.values())
 
     # --- whom to ask
 

@@ -94,11 +94,6 @@ class Relay:
         return self._passed.decode_s
 
     @property
-    def resume_window_s(self) -> float:
-        """How long its stream goes on for a client that comes back."""
-        return self._passed.resume_window_s if self.can_resume else 0.0
-
-    @property
     def can_resume(self) -> bool:
         """Whether its client comes back for the rest after a cut."""
         return self._passage.can_resume

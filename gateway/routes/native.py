@@ -12,10 +12,10 @@ from gateway.conversations.keeping import Keeping
 from gateway.conversations.kept_answer import KeptAnswer
 from gateway.errors import GONE, UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
-from gateway.limits.limiter import Limiter
 from gateway.relay.connection import ClientConnection
 from gateway.relay.hop import Hop
 from gateway.relay.proxies import Proxies
+from gateway.relay.unread import UnreadAnswers
 from gateway.routes.catalog import Catalog
 from gateway.routes.offered_tools import OfferedTools
 from gateway.routes.responder import Parse, RelayResponder
@@ -45,14 +45,14 @@ class NativeRoutes:
         responder: RelayResponder,
         proxies: Proxies,
         catalog: Catalog,
-        limiter: Limiter,
+        unread: UnreadAnswers,
         tools: OfferedTools,
         *,
         keeping: Keeping | None = None,
     ) -> None:
         self._responder = responder
         self._proxies = proxies
-        self._limiter = limiter
+        self._unread = unread
         self._catalog = catalog
         self._tools = tools
         self._keeping = keeping
@@ -104,7 +104,7 @@ class NativeRoutes:
         answer = await _asked(proxy.stop(stream_id, request[edge.REQUEST_ID], owner))
         if answer.status not in {200, 202}:
             raise refused_by_proxy(answer.headers, answer.body)
-        self._limiter.stopped(request[PRINCIPAL], stream_id)
+        await self._unread.stopped(request[PRINCIPAL], stream_id)
         word = "stopped" if answer.status == 202 else "finished"
         return edge.json_response({"stream_id": stream_id, "status": word}, status=answer.status)
 

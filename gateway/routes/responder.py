@@ -110,7 +110,7 @@ class RelayResponder:
         finally:
             self._connections.gone(connection)
             if (place := connection.place) is not None:
-                self._limiter.left(place, spent_by(connection.relay), again_within_s=connection.again_within_s)
+                self._limiter.left(place, spent_by(connection.relay), may_go_on=connection.may_go_on)
             connection.timeline.ended = time.monotonic()
             if connection.reason is not None:
                 self._report.ended(connection)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from services.wire.events import Code
-from tests.behaviour.connections import calls_of, sample
+from tests.behaviour.connections import calls_of, sample, told
 from tests.behaviour.gate import CASE_GROWTH_BYTES, common_gate
 from tests.behaviour.keys_on_disk import KeysOnDisk, bearer, id_of
 from tests.behaviour.refusals import refused
@@ -25,9 +25,12 @@ from tests.reader import Answer, Client, Reading
 
 SAID: Final = {"messages": [{"role": "user", "content": "hi"}]}
 QUICK: Final = scripted(tokens=2, prefill=0).name
+UNREAD_WITHIN_S: Final = 15.0  # a look every two seconds, on a busy machine, and half of a grace
 LIMITED: Final[dict[str, dict[str, str]]] = {
     "two at once": {"streams": "2"},
     "five at once": {"streams": "5"},
+    "one at once": {"streams": "1", "tokens_per_day": "1000"},
+    "in two tabs": {},
     "two, then one in ten seconds": {"requests_per_minute": "6", "burst": "2"},
     "two requests": {"requests_per_minute": "1", "burst": "2"},
     "a hundred tokens": {"tokens_per_day": "100"},
@@ -155,6 +158,43 @@ async def test_who_left_a_stream_that_goes_on_keeps_its_place_until_it_is_stoppe
 
     assert held == 1
     await soon(lambda: house.at_once("two at once") == 0, "it was stopped")
+
+
+async def left_behind(house: House, client: Client, who: str, path: str, asked: dict[str, Any]) -> None:
+    """Ask for an answer that goes on, and return once its gateway knows that nobody reads it."""
+    headers = {**house.headers(who), "X-Request-Id": f"left-by-{who.replace(' ', '-')}"}
+    async with client.open("POST", path, {**asked, "on_disconnect": "continue"}, headers) as one:
+        await one.some()
+        one.leave()
+    assert await told(house.chain.gateway, headers["X-Request-Id"]) == ["client_gone"]
+
+
+async def test_an_answer_that_nobody_reads_to_its_end_is_booked_as_it_was_counted_and_gives_its_place_back(
+    house: House, client: Client
+) -> None:
+    model = scripted(tokens=40, rate=40, prefill=0).name
+    await left_behind(house, client, "one at once", "/api/chat/stream", {"model": model, **SAID})
+    meanwhile = await chat(client, house.headers("one at once"))
+    await soon(lambda: house.at_once("one at once") == 0, "it has ended", within_s=UNREAD_WITHIN_S)
+
+    limited(meanwhile, Code.CONCURRENCY_LIMITED)
+    assert house.used("one at once") > 40
+
+
+async def test_a_stream_that_its_readers_leaving_stops_keeps_no_place_whoever_left_last(
+    house: House, client: Client
+) -> None:
+    slow, who = scripted(tokens=3000, rate=50, prefill=0).name, house.headers("in two tabs")
+    named = {**who, "X-Request-Id": "left-first"}
+    async with client.open("POST", "/api/chat/stream", {"model": slow, **SAID}, named) as first:
+        path = (await first.until_tokens(1)).path
+        async with client.open("GET", f"{path}?after=0", None, who) as tab:
+            await tab.until_tokens(1)
+            first.leave()
+            await told(house.chain.gateway, "left-first")
+            tab.leave()
+
+    await soon(lambda: house.at_once("in two tabs") == 0, "nobody reads it", within_s=UNREAD_WITHIN_S)
 
 
 async def test_requests_a_minute_are_counted_and_every_answer_tells_how_one_stands(

@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 from gateway.guard.key_text import owner_of
 from gateway.guard.keyring import ANYBODY, Principal
 from gateway.guard.keys import Key
-from gateway.limits.limiter import Limiter
+from gateway.limits import limiter as limiting
+from gateway.limits.limiter import Limiter, Unread
 from gateway.limits.place import Place
 from gateway.limits.usage import Of, Spent, told
 from services.wire.events import ApiError, Code
@@ -72,30 +73,62 @@ async def test_an_answer_that_ended_gives_its_place_back_and_is_booked_as_it_was
 async def test_a_request_that_came_to_no_stream_uses_nothing() -> None:
     limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
     place = await limiter.admit(who, 600)
-    limiter.left(place, Spent(), again_within_s=None)
+    limiter.left(place, Spent(), may_go_on=False)
 
     assert (await left_today(limiter, who), await at_once(limiter, who), limiter.usage.rows) == (1000, 0, {})
 
 
-async def test_a_stream_whose_client_may_come_back_keeps_its_place_until_then_and_no_longer() -> None:
+async def test_an_answer_that_nobody_reads_keeps_its_place_until_it_is_over_and_is_booked_as_counted() -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    limiter.left(await running(limiter, who, 600), Spent(0, 1), may_go_on=True)
+    (unread,) = limiter.unread()
+    limiter.goes_on(unread, Spent(0, 50))
+    limiter.sweep()
+    during = await at_once(limiter, who), await left_today(limiter, who), refusal(await limiter.admit(who, 1))[0]
+    limiter.is_over(unread, Spent(7, 200))
+    limiter.is_over(unread, Spent(7, 200))
+
+    assert unread == Unread(who, STREAM)
+    assert during == (1, 400, Code.CONCURRENCY_LIMITED)
+    assert (await at_once(limiter, who), await left_today(limiter, who), requests_used(limiter)) == (0, 793, 1)
+    assert limiter.unread() == []
+
+
+async def test_an_answer_of_which_nobody_hears_is_given_up_as_far_as_it_was_last_heard_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     limiter, who = Limiter(UTC), principal(streams=1)
-    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=60)
+    limiter.left(await running(limiter, who), Spent(0, 5), may_go_on=True)
     limiter.sweep()
     waiting = await at_once(limiter, who)
-    back = limiter.follows(who, STREAM, "tiny")
-    limiter.left(back, Spent(0, 9), again_within_s=1e-9)
+    monkeypatch.setattr(limiting, "UNHEARD_S", 0.0)
+    limiter.goes_on(Unread(who, STREAM), Spent(0, 9))
     limiter.sweep()
 
     assert (waiting, await at_once(limiter, who)) == (1, 0)
     assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [9]
 
 
+async def test_an_answer_that_is_read_again_is_its_reader_s_to_tell_of() -> None:
+    limiter, who = Limiter(UTC), principal()
+    limiter.left(await running(limiter, who), Spent(0, 5), may_go_on=True)
+    (unread,) = limiter.unread()
+    back = limiter.follows(who, STREAM, "tiny")
+    limiter.goes_on(unread, Spent(0, 6))
+    limiter.is_over(unread, Spent(0, 7))
+    read = await at_once(limiter, who), limiter.unread(), requests_used(limiter)
+    limiter.ended(back, Spent(0, 8))
+
+    assert read == (1, [], 0)
+    assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [8]
+
+
 async def test_who_said_that_it_leaves_keeps_nothing_unless_another_reads_on() -> None:
     limiter, who = Limiter(UTC), principal()
     place, tab = await running(limiter, who), limiter.follows(who, STREAM, "tiny")
-    limiter.left(place, Spent(), again_within_s=0)
+    limiter.left(place, Spent(), may_go_on=False)
     read_on = await at_once(limiter, who)
-    limiter.left(tab, Spent(), again_within_s=0)
+    limiter.left(tab, Spent(), may_go_on=False)
 
     assert (read_on, await at_once(limiter, who), requests_used(limiter)) == (1, 0, 1)
 
@@ -119,14 +152,15 @@ async def test_a_repeated_request_that_joins_its_answer_takes_no_second_place() 
     assert (both, await left_today(limiter, who), requests_used(limiter)) == ((1, 900), 990, 1)
 
 
-async def test_an_answer_that_was_stopped_by_name_waits_for_nobody() -> None:
+async def test_of_an_answer_that_its_proxy_holds_no_more_what_was_read_is_booked_and_another_s_word_is_none() -> None:
     limiter, who = Limiter(UTC), principal()
-    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=60)
-    limiter.stopped(principal("Bob"), STREAM)
+    limiter.left(await running(limiter, who), Spent(0, 5), may_go_on=True)
+    limiter.is_over(Unread(principal("Bob"), STREAM), Spent(0, 9))
     others = await at_once(limiter, who)
-    limiter.stopped(who, STREAM)
+    limiter.is_over(Unread(who, STREAM), None)
 
-    assert (others, await at_once(limiter, who), requests_used(limiter)) == (1, 0, 1)
+    assert (others, await at_once(limiter, who)) == (1, 0)
+    assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [5]
 
 
 async def test_a_stream_that_another_gateway_began_is_held_and_not_counted_as_used_here() -> None:
@@ -140,16 +174,16 @@ async def test_a_stream_that_another_gateway_began_is_held_and_not_counted_as_us
 
 async def test_who_followed_another_gateway_s_stream_and_left_books_nothing_of_it() -> None:
     limiter, who = Limiter(UTC), principal(streams=1)
-    for again_within_s in (None, 0, 1e-9):
-        limiter.left(limiter.follows(who, STREAM, "tiny"), Spent(0, 5), again_within_s=again_within_s)
-        limiter.sweep()
+    limiter.left(limiter.follows(who, STREAM, "tiny"), Spent(0, 5), may_go_on=False)
+    limiter.left(limiter.follows(who, STREAM, "tiny"), Spent(0, 5), may_go_on=True)
+    limiter.is_over(Unread(who, STREAM), Spent(0, 9))
 
     assert (await at_once(limiter, who), limiter.usage.rows) == (0, {})
 
 
 async def test_an_answer_that_cannot_be_had_any_more_is_booked_as_far_as_it_was_seen() -> None:
     limiter, who = Limiter(UTC), principal(streams=1)
-    limiter.left(await running(limiter, who), Spent(0, 5), again_within_s=None)
+    limiter.left(await running(limiter, who), Spent(0, 5), may_go_on=False)
 
     assert await at_once(limiter, who) == 0
     assert [row["output_tokens"] for row in told(limiter.usage.rows, None)] == [5]

@@ -1,6 +1,24 @@
+from typing import Any
+
+import pytest
+
 from gateway.limits.usage import ROWS_MAX, Of, Spent, Usage, told
 
 TODAY, BEFORE = "2026-11-28", "2026-11-27"
+
+
+@pytest.mark.parametrize(
+    ("usage", "spent"),
+    [
+        ({"input_tokens": 3, "output_tokens": 4}, Spent(3, 4)),
+        ({"input_tokens": None, "output_tokens": None}, Spent(0, 9)),
+        ({"input_tokens": 3, "output_tokens": 0}, Spent(3, 0)),
+        ({}, Spent(0, 9)),
+        (None, Spent(0, 9)),
+    ],
+)
+def test_what_the_model_server_did_not_count_is_counted_by_pieces(usage: dict[str, Any] | None, spent: Spent) -> None:
+    assert Spent.counted(usage, 9) == spent
 
 
 def test_answers_add_up_by_day_key_and_model() -> None:
