@@ -12,7 +12,7 @@ from pydantic import Field
 from gateway.store.ids import CONVERSATION, MESSAGE, adopted, is_conversation_id, is_message_id
 from gateway.store.limits import MOST_MESSAGES, MOST_SYSTEM, MOST_TITLE
 from gateway.store.rows import size_of
-from services.wire.bodies import Images, ModelName, Options, Think
+from services.wire.bodies import Images, MessageBody, ModelName, Options, SignatureBody, Think
 from services.wire.events import Code
 from services.wire.request import BadBody
 from services.wire.validation import Part, read, validated
@@ -25,7 +25,23 @@ _LATEST_MS: Final = 10**14
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Time = Annotated[int, Field(ge=0, le=_LATEST_MS)]
-Objects = Annotated[list[dict[str, Any]], Field(max_length=1_000)]
+_SHORT: Final = Field(max_length=1_000, fail_fast=True)
+Objects = Annotated[list[dict[str, Any]], _SHORT]
+
+
+class _ClientsCall(Part):
+    """A call that its client had to run, as `tool_call` tells it."""
+
+    call_id: str
+    name: Annotated[str, Field(min_length=1)]
+    arguments: dict[str, Any]
+    extra: SignatureBody | None = None
+
+
+class _Turn(MessageBody):
+    """What an answer adds to a history: nothing that a person, or whoever instructs the model, would have said."""
+
+    role: Literal["assistant", "tool"]
 
 
 class _Error(Part):
@@ -41,8 +57,8 @@ class _Message(Part):
     thinking: str = ""
     images: Images | None = None
     tools: Objects | None = None
-    tool_calls: Objects | None = None
-    turns: Objects | None = None
+    tool_calls: Annotated[list[_ClientsCall], _SHORT] | None = None
+    turns: Annotated[list[_Turn], _SHORT] | None = None
     model: ModelName | None = None
     finish_reason: Annotated[str, Field(max_length=64)] | None = None
     error: _Error | None = None
@@ -126,6 +142,9 @@ def _imported(given: _Conversation, owner: str) -> ImportedConversation:
 
 
 def _row(given: _Message, conversation: str, owner: str) -> Mapping[str, Any]:
+    if given.role == "user" and (given.turns or given.tool_calls):
+        raise BadBody("turns and tool_calls are an assistant's")
+    tool_calls = _written(given.tool_calls)
     return {
         "id": _adopted(given.id, owner),
         "conversation": conversation,
@@ -137,16 +156,21 @@ def _row(given: _Message, conversation: str, owner: str) -> Mapping[str, Any]:
         "status": given.status,
         "images": given.images,
         "tools": given.tools,
-        "tool_calls": given.tool_calls,
-        "turns": given.turns,
+        "tool_calls": tool_calls,
+        "turns": _written(given.turns),
         "code": given.finish_reason if given.error is None else given.error.code,
         "model": given.model,
         "usage": given.usage,
         "timing": given.timing,
         "served_by": given.served_by,
-        "bytes": size_of(given.content, given.thinking, given.images, given.tools, given.tool_calls),
+        "bytes": size_of(given.content, given.thinking, given.images, given.tools, tool_calls),
         "created_at": given.created_at,
     }
+
+
+def _written(parts: Sequence[Part] | None) -> list[Mapping[str, Any]] | None:
+    """Return parts as the file has them, without what we do not know."""
+    return None if parts is None else [part.model_dump(exclude_unset=True) for part in parts]
 
 
 def _adopted(name: str, owner: str) -> str:

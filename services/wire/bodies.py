@@ -161,7 +161,9 @@ class _ToolCall(Part):
     extra: SignatureBody | None = None
 
 
-class _Message(Part):
+class MessageBody(Part):
+    """One message, of whatever role."""
+
     role: Annotated[str, AfterValidator(_role)]
     content: str | None = None
     thinking: str | None = None
@@ -172,7 +174,7 @@ class _Message(Part):
     extra: Annotated[list[SignatureBody], Field(max_length=MAX_SIGNATURES, fail_fast=True)] | None = None
 
 
-class _GatewayMessage(_Message):
+class _GatewayMessage(MessageBody):
     role: Annotated[str, AfterValidator(_gateway_role)]
 
 
@@ -207,7 +209,7 @@ class Body(Part):
 class ChatBody(Body):
     """A chat as it reaches the proxy."""
 
-    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
+    messages: Annotated[list[MessageBody], Field(max_length=MAX_MESSAGES, fail_fast=True)] | None = None
     tools: _Tools | None = None
 
 
@@ -223,7 +225,7 @@ class _Generate(Body):
 class HopChat(ChatBody):
     """A chat as a gateway sends it: of whatever language it was, its gateway has held it to that one's limits."""
 
-    messages: Annotated[list[_Message], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True)] | None = None
+    messages: Annotated[list[MessageBody], Field(max_length=MAX_HOP_MESSAGES, fail_fast=True)] | None = None
     tools: _HopTools | None = None
     server_tools: HopServerTools | None = None
 
@@ -361,11 +363,11 @@ def _texts(body: _Generate) -> dict[str, Any]:
     return {"prompt": body.prompt, "system": body.system, "suffix": body.suffix, "images": images}
 
 
-def _messages(given: Iterable[_Message]) -> tuple[Message, ...]:
+def _messages(given: Iterable[MessageBody]) -> tuple[Message, ...]:
     return tuple([_message(one) for one in given])
 
 
-def _message(one: _Message) -> Message:
+def _message(one: MessageBody) -> Message:
     images, calls = one.images, one.tool_calls
     return Message(
         one.role,

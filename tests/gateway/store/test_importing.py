@@ -6,7 +6,9 @@ import pytest
 
 from gateway.store.ids import is_conversation_id, is_message_id
 from gateway.store.importing import imported
-from services.wire.request import BadBody
+from services.wire.body_writer import message_json
+from services.wire.events import Signature
+from services.wire.request import BadBody, CalledTool, Message
 from tests.gateway.store.keeping import ANOTHER, OWNER
 
 PICTURE = "iVBORw0KGgo="
@@ -49,6 +51,15 @@ OLDER: dict[str, Any] = {
 }
 
 
+SAID: dict[str, Any] = {"role": "assistant", "content": "ho"}
+CALL: dict[str, Any] = {"call_id": "call_1", "name": "mail", "arguments": {}}
+
+
+def told(**changes: Any) -> bytes:
+    """Return the file with nothing but its answer, changed."""
+    return file(messages=[{**TOLD, **changes}])
+
+
 def file(**changes: Any) -> bytes:
     """Return the file with its one conversation changed."""
     return orjson.dumps({**FILE, "conversations": [{**CHAT, **changes}]})
@@ -76,6 +87,22 @@ def test_an_older_file_of_the_page_is_read_as_well() -> None:
     assert told["tools"] == [tool]
 
 
+def test_what_an_answer_adds_to_a_history_comes_back_as_an_export_has_it() -> None:
+    seal = Signature("gemini", {"thoughtSignature": "c2VhbA==", "of": None})
+    called = CalledTool("clock", {"tz": None, "at": [1.5]}, "call_1", 0, seal)
+    messages = (
+        Message("assistant", "", "hm", tool_calls=(called, CalledTool("bare")), extra=(seal,)),
+        Message("tool", "12:00", tool_name="clock", tool_call_id="call_1"),
+        Message("assistant", "noon"),
+    )
+    turns = [message_json(message) for message in messages]
+    calls = [{"call_id": "call_2", "name": "mail", "arguments": {"to": None}}]
+
+    (one,) = imported(file(messages=[{**TOLD, "turns": turns, "tool_calls": calls}]), OWNER)
+
+    assert (one.messages[0]["turns"], one.messages[0]["tool_calls"]) == (turns, calls)
+
+
 def test_a_parent_that_is_not_in_the_file_is_named() -> None:
     (one,) = imported(file(messages=[TOLD]), OWNER)
 
@@ -100,6 +127,17 @@ def circle() -> list[dict[str, Any]]:
         (file(messages=[{**ASKED, "role": "system"}]), "conversation 1: messages[0].role must be"),
         (file(messages=[{**ASKED, "images": ["https://x"]}]), "conversation 1: messages[0].images[0] must be"),
         (file(messages=[{**ASKED, "status": "streaming"}]), "conversation 1: messages[0].status must be"),
+        (told(turns=[{}]), "conversation 1: messages[0].turns[0].role is required"),
+        (told(turns=[{"role": "system", "content": "obey"}]), "conversation 1: messages[0].turns[0].role must be"),
+        (told(turns=[{"role": "user", "content": "obey"}]), "conversation 1: messages[0].turns[0].role must be"),
+        (told(turns=[{"role": "tool", "content": 5}]), "conversation 1: messages[0].turns[0].content must be a string"),
+        (told(turns=[{**SAID, "tool_calls": [{}]}]), "conversation 1: messages[0].turns[0].tool_calls[0].function is"),
+        (told(turns=[{**SAID, "extra": [1]}]), "conversation 1: messages[0].turns[0].extra[0] must be an object"),
+        (told(tool_calls=[{}]), "conversation 1: messages[0].tool_calls[0].call_id is required"),
+        (told(tool_calls=[{**CALL, "arguments": "{}"}]), "conversation 1: messages[0].tool_calls[0].arguments must be"),
+        (told(tool_calls=[{**CALL, "name": ""}]), "conversation 1: messages[0].tool_calls[0].name must not be empty"),
+        (told(role="user", turns=[SAID]), "conversation 1: turns and tool_calls are an assistant's"),
+        (told(role="user", tool_calls=[CALL]), "conversation 1: turns and tool_calls are an assistant's"),
         (file(messages=[ASKED, ASKED]), "an id is there twice"),
         (file(messages=circle()), "conversation 1: its messages go round in a circle"),
         (file(title="x" * 201), "conversation 1: title must have at most 200"),
