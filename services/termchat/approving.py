@@ -137,13 +137,15 @@ class Asker:
         self.again()
 
     def _wait_for(self, calls: list[ToolCall]) -> None:
-        self._waiting = deque(calls)
+        asked, self._waiting = next(iter(self._waiting), None), deque(calls)
         if not calls:
             asyncio.get_running_loop().remove_reader(0)
+        elif calls[0] is not asked:
+            _forget_typed()
 
 
 def _forget_typed() -> None:
-    """Forget what was typed before the question stood there: no word on it."""
+    """Forget what was typed before a question stood there: no word on it."""
     try:
         termios.tcflush(0, termios.TCIFLUSH)
     except termios.error:

@@ -1,12 +1,19 @@
 """services/termchat/approving.py: a tool that must be approved, at a terminal and in a pipe."""
 
 import asyncio
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+import termios
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
+from services.termchat.approving import Asker
+from services.termchat.terminal import Terminal
+from services.wire.events import ToolCall
 from tests.termchat.person import Person, person
 from tests.termchat.piped import run
 from tests.termchat.scripted_gateway import SSE_HEAD, STREAM, ScriptedGateway, plain, serving
@@ -83,3 +90,42 @@ async def test_the_tools_of_the_gateway_are_listed_and_turned_on() -> None:
             await asyncio.to_thread(somebody.sees, "off: door")
             await asyncio.to_thread(somebody.enter, "/tools on")
             await asyncio.to_thread(somebody.sees, "on: door")
+
+
+@pytest.fixture
+def keyboard() -> Iterator[int]:
+    """Where a person types into this process's standard input."""
+    keys, terminal = os.openpty()
+    before = os.dup(0)
+    os.dup2(terminal, 0)
+    yield keys
+    os.dup2(before, 0)
+    for one in (keys, terminal, before):
+        os.close(one)
+
+
+def typed(keyboard: int, text: str) -> None:
+    """Type lines, all of which are there before anybody reads."""
+    os.write(keyboard, text.encode())
+    there = array("i", [0])
+    while there[0] < len(text):
+        fcntl.ioctl(0, termios.FIONREAD, there)
+
+
+async def test_what_was_typed_before_a_question_stood_there_is_no_word_on_it(keyboard: int) -> None:
+    came = asyncio.Event()
+    asker = Asker(Terminal(0, {}), came)
+    for name in ("a", "b", "c"):
+        asker.ask(ToolCall(name, name, {}, needs_approval=True))
+
+    typed(keyboard, "y\ny\ny\n")
+    await came.wait()
+    first = asker.decided()
+    typed(keyboard, "y\n")
+    asker.withdraw("b")  # it was answered elsewhere
+    came.clear()
+    typed(keyboard, "n\n")
+    await came.wait()
+
+    assert (first, asker.decided()) == ([("a", True)], [("c", False)])
+    assert not asker.is_asking
