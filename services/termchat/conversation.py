@@ -140,6 +140,8 @@ class Conversation:
 
     def take_back(self) -> str:
         """Forget the last question and what was answered; return the question, "" if there was none."""
+        if not self.last_question:  # or one of pictures alone, which cannot be asked from here
+            return ""
         while self.messages and not self.is_withdrawn:
             self.is_withdrawn = self.messages.pop().role == "user"
         if self.branch is not None:

@@ -55,6 +55,17 @@ def test_a_branch_that_is_older_than_the_newest_messages_is_gone_on_with_all_the
     assert conversation.request()["parent"] == "a7"
 
 
+def test_a_last_question_without_words_is_not_taken_back() -> None:
+    picture = {"id": "q3", "parent": "a2", "role": "user", "content": ""}
+    cat = {"id": "a3", "parent": "q3", "role": "assistant", "content": "A cat.", "status": "sent"}
+    conversation = opened({**ROW, "current": "a3"}, [*MESSAGES, picture, cat], Parameters())
+
+    assert conversation.take_back() == ""
+    assert conversation.messages[-1].content == "A cat."
+    conversation.ask("and its name?")
+    assert conversation.request()["parent"] == "a3"
+
+
 def test_messages_that_go_round_in_a_circle_end() -> None:
     circle = [{"id": "a", "parent": "b", "role": "user", "content": "x"}, {"id": "b", "parent": "a", "role": "user"}]
 
