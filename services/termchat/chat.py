@@ -61,14 +61,18 @@ def _prompt(session: Session, environ: Mapping[str, str], models: Callable[[], l
     if not session.out.moves:
         return PlainPrompt(session.out)
     history = None
+
+    def tell(why: object) -> None:
+        session.tell(f"what you type is not kept: {why}", Style.DIM)
+
     if session.options.keeps_history:
         try:
             history = history_path(environ)
             prepare_history(history)
         except NotReadable as exc:
-            session.tell(f"what you type is not kept: {exc}", Style.DIM)
+            tell(exc)
             history = None
-    return EditedPrompt(history, models)
+    return EditedPrompt(history, models, tell)
 
 
 class TerminalChat:

@@ -58,7 +58,7 @@ def prepare_history(path: Path) -> None:
             newer = file.read()
         write_privately(path, newer[newer.find(b"\n# ") + 1 :])  # an entry begins with its time
     except OSError as exc:
-        raise NotReadable(_why(exc)) from exc
+        raise NotReadable(why(exc)) from exc
 
 
 def read_text(path: Path) -> str:
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
             raise NotReadable(f"it is longer than {LOAD_BYTES} bytes")
         return data.decode("utf-8")
     except OSError as exc:
-        raise NotReadable(_why(exc)) from exc
+        raise NotReadable(why(exc)) from exc
     except UnicodeDecodeError as exc:
         raise NotReadable("it is no text") from exc
 
@@ -117,8 +117,9 @@ def save_text(path: Path, text: str) -> None:
     try:
         write_privately(path, text.encode())
     except OSError as exc:
-        raise NotReadable(_why(exc)) from exc
+        raise NotReadable(why(exc)) from exc
 
 
-def _why(exc: OSError) -> str:
+def why(exc: OSError) -> str:
+    """Return why a file cannot be read or written, as a person reads it."""
     return (exc.strerror or "it cannot be opened").lower()

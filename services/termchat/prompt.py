@@ -16,6 +16,7 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from services.termchat.commands import HELP, is_open
+from services.termchat.files import NotReadable, prepare_history, why
 from services.termchat.terminal import Terminal
 
 PROMPT: Final = ">>> "
@@ -46,16 +47,19 @@ class EditedPrompt:
     Args:
         history: what was typed before is kept there; None keeps nothing.
         models: their names, for completion.
+        tell: where a person may read why it is not kept.
     """
 
-    def __init__(self, history: Path | None, models: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, history: Path | None, models: Callable[[], Iterable[str]], tell: Callable[[str], None]) -> None:
+        self._history = None if history is None else KeptHistory(history)
+        self._tell = tell
         output = create_output()
         if isinstance(output, Vt100_Output):
             output.enable_cpr = False  # a terminal's slow report of its cursor would be typed into the next answer
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
             output=output,
-            history=InMemoryHistory() if history is None else FileHistory(history),
+            history=self._history or InMemoryHistory(),
             completer=CommandCompleter(models),
             complete_while_typing=False,
             key_bindings=_bindings(),
@@ -66,12 +70,45 @@ class EditedPrompt:
 
     async def ask(self, draft: str) -> str:
         """Return what was typed."""
-        return await self._session.prompt_async(default=draft)
+        before = self._not_kept
+        text = await self._session.prompt_async(default=draft)
+        if self._not_kept != before:
+            self._tell(self._not_kept)
+        return text
 
     def abandon(self) -> None:
         """Ask no more."""
         if self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
+
+    @property
+    def _not_kept(self) -> str:
+        return "" if self._history is None else self._history.failed
+
+
+class KeptHistory(FileHistory):
+    """What was typed, in its owner's file until that cannot be written, and then for this session alone.
+
+    Attributes:
+        failed: why it is not kept any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.failed = ""
+        self._path = path
+
+    def store_string(self, string: str) -> None:
+        """Write it, from inside a key's handler: what is raised there would be a traceback on the screen."""
+        if self.failed:
+            return
+        try:
+            prepare_history(self._path)  # somebody may have taken it away, and it is no one else's to read
+            super().store_string(string)
+        except NotReadable as exc:
+            self.failed = str(exc)
+        except OSError as exc:
+            self.failed = why(exc)
 
 
 def _bindings() -> KeyBindings:

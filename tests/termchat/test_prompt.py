@@ -1,11 +1,13 @@
 """services/termchat/prompt.py and the commands of a chat, typed on a pty."""
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
+from services.termchat.prompt import KeptHistory
 from tests.chain import Chain
 from tests.termchat.person import ALT_ENTER, CTRL_C, CTRL_D, Person, person
 
@@ -180,6 +182,32 @@ def test_a_home_that_cannot_be_written_is_said_and_the_chat_goes_on(chain: Chain
     with person(url=chain.gateway.url, environ={"XDG_STATE_HOME": str(tmp_path)}) as somebody:
         somebody.sees("what you type is not kept: file exists")
         enters(somebody, "/temp 0.3", "temperature 0.3")
+
+
+def test_a_history_that_cannot_be_written_any_more_is_said_once_and_the_chat_goes_on(
+    chain: Chain, tmp_path: Path
+) -> None:
+    with person(url=chain.gateway.url, environ={"XDG_STATE_HOME": str(tmp_path)}) as somebody:
+        enters(somebody, "/temp 0.3", "temperature 0.3")
+        shutil.rmtree(tmp_path / "sluice")
+        (tmp_path / "sluice").write_text("a file where a folder should be")
+        enters(somebody, "/temp 0.4", "temperature 0.4")
+        enters(somebody, "/temp 0.5", "temperature 0.5")
+
+        assert somebody.screen.count("what you type is not kept: ") == 1
+        assert "xception" not in somebody.screen
+
+
+def test_a_history_that_is_taken_away_is_begun_anew_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sluice" / "history"
+    history = KeptHistory(path)
+    history.store_string("one")
+    shutil.rmtree(path.parent)
+
+    history.store_string("two")
+
+    assert list(KeptHistory(path).load_history_strings()) == ["two"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_stream_off_and_on_again(chain: Chain) -> None:
