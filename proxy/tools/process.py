@@ -15,10 +15,11 @@ from typing import Final, NoReturn, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 
 from proxy.tools.watcher import Watcher
 from services.runtime.tasks import Tasks
+from services.wire import json_text
 
 LINE_BYTES: Final = 8 << 20
 """Of one message: a picture has room, for it is left out only when it has been read."""
@@ -60,7 +61,7 @@ class Messages:
         if not line.endswith(b"\n"):
             self._end()
         try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            message = _message_of(line)
         except ValueError:
             return ValueError("not JSON-RPC")
         self._asked += isinstance(message, JSONRPCRequest)
@@ -261,6 +262,18 @@ def environ_of(env: Mapping[str, str], env_from: tuple[str, ...]) -> dict[str, s
     """Return the environment of a process: what every program expects, and what its operator gives it."""
     handed_on = {name: os.environ[name] for name in (*_INHERITED, *env_from) if name in os.environ}
     return {**handed_on, **env}
+
+
+def _message_of(line: bytes) -> JSONRPCMessage:
+    """Return the message of a line; half of a surrogate pair in it is U+FFFD.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError:
+        return jsonrpc_message_adapter.validate_python(json_text.loads(line), by_name=False)
 
 
 async def _gone(process: Process, within_s: float) -> bool:

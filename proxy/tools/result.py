@@ -1,8 +1,8 @@
 """What a tool answered -> text for the model: a result is data, and has a bound. Pure."""
 
-from typing import Final
+import json
+from typing import Any, Final
 
-import orjson
 from mcp.types import AudioContent, CallToolResult, ImageContent, TextContent
 
 from proxy.tools.tool import Outcome, cut
@@ -16,8 +16,13 @@ def outcome_of(result: CallToolResult, most_bytes: int) -> Outcome:
     if any(isinstance(part, TextContent) and part.text for part in result.content):
         return Outcome(not result.is_error, cut(told, most_bytes))
     if result.structured_content is not None:
-        return Outcome(not result.is_error, cut(orjson.dumps(result.structured_content).decode(), most_bytes))
+        return Outcome(not result.is_error, cut(_as_json(result.structured_content), most_bytes))
     return Outcome(False, cut(told, most_bytes) or EMPTY)
+
+
+def _as_json(value: Any) -> str:
+    """Return JSON as it came: orjson would refuse a number of more than 64 bits."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _text_of(part: object) -> str:

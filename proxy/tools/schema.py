@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+import orjson
 from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
@@ -52,6 +53,10 @@ def why_not_offered(schema: Mapping[str, Any]) -> str:
         return f"its schema is deeper than {MAX_DEPTH}"
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
         return f"its schema is longer than {MAX_SCHEMA_BYTES >> 10} KiB"
+    try:
+        orjson.dumps(schema)  # as a model server is told it
+    except TypeError:
+        return "its schema has a number of more than 64 bits"
     if any(not str(ref).startswith("#") for ref in _refs(schema)):
         return "its schema refers to another"
     try:

@@ -19,7 +19,6 @@ from mcp.types import (
     PaginatedRequestParams,
 )
 from mcp.types import Tool as ListedTool
-from pydantic import ValidationError
 
 from proxy.config.tool_servers import ToolServerConfig
 from proxy.tools.call_end import CallEnd, ToolMetrics
@@ -196,19 +195,17 @@ class ToolServer:
         life.calls += 1
         try:
             result = await life.client.session.call_tool(tool, dict(arguments), allow_input_required=True)
+            outcome = outcome_of(result, self.config.result_bytes) if isinstance(result, CallToolResult) else _ASKS
         except MCPError as exc:
             if not _is_lost(exc):
                 return Outcome(False, cut(f"The tool failed: {exc.message}", self.config.result_bytes)), CallEnd.ERROR
             self._end(life)
             return _DIED, CallEnd.DIED
-        except (RuntimeError, ValidationError):  # no result, or not of the form that the tool promised
+        except Exception:  # noqa: BLE001 no result, or not of the form that was promised: whatever it is, the answer goes on
             return _NONSENSE, CallEnd.ERROR
         finally:
             life.calls -= 1
             self._end_given_up(life)
-        if not isinstance(result, CallToolResult):
-            return _ASKS, CallEnd.ERROR
-        outcome = outcome_of(result, self.config.result_bytes)
         return outcome, CallEnd.OK if outcome.ok else CallEnd.ERROR
 
     async def _see_it_stop(self, life: _Life, asking: "asyncio.Task[Any]") -> None:

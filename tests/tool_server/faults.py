@@ -67,6 +67,8 @@ TOOLS: Final[Mapping[str, Callable[[Mapping[str, Any]], Reply]]] = {
     "let_go": _let_go,
     "refuse": lambda _: {"error": {"code": OWN_ERROR, "message": "not today"}},
     "close": lambda _: {"error": {"code": CLOSED, "message": "the shop is closed"}},
+    "big": lambda _: {"result": {"content": [], "structuredContent": {"id": 1 << 70}}},
+    "half": lambda _: told("half \ud83d"),
     "formless": lambda _: {"result": {"content": "no list"}},
     "endless": _endless,
     "flood": _flood,

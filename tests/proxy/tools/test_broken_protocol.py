@@ -15,6 +15,7 @@ from tests.proxy.tools.stage import START_S, Stage, alive, running
 from tests.tool_server.faults import TOOLS
 
 MANY = 100
+NONSENSE = Outcome(False, "The tool answered what is no result of a tool.")
 DIED = Outcome(False, "The tool's server ended before the tool had answered.")
 
 
@@ -41,9 +42,28 @@ async def test_an_error_of_the_server_s_own_is_an_answer_whatever_its_code_is(tm
 
         assert refused == Outcome(False, "The tool failed: not today")
         assert closed == Outcome(False, "The tool failed: the shop is closed")
-        assert formless == Outcome(False, "The tool answered what is no result of a tool.")
+        assert formless == NONSENSE
         assert await goes_on(stage)
         assert lines() == [lines()[0], "refuse", "close", "formless", "echo"]
+
+
+async def test_a_number_of_any_length_and_half_a_surrogate_pair_are_read(tmp_path: Path) -> None:
+    async with running(faults(tmp_path / "seen"), wait_for=("big", "half")) as stage:
+        assert await stage.call("big") == Outcome(True, '{"id":1180591620717411303424}')
+        assert await stage.call("half") == Outcome(True, "half \ufffd")
+
+
+async def test_what_cannot_be_read_of_a_result_for_any_reason_is_its_call_s_end_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(*_: object) -> Outcome:
+        raise KeyError("a fault of ours")
+
+    async with running(faults(tmp_path / "seen"), wait_for=("echo",)) as stage:
+        with monkeypatch.context() as patched:
+            patched.setattr("proxy.tools.server.outcome_of", fails)
+            assert await stage.call("echo", text="x") == NONSENSE
+        assert await goes_on(stage)
 
 
 @pytest.mark.parametrize("tool", ["endless", "flood"])

@@ -23,6 +23,7 @@ FILE = EmbeddedResource(type="resource", resource=TextResourceContents(uri="file
         ([TEXT, MORE], {"m": 3}, Outcome(True, "three metres\nand rising")),
         ([TEXT, IMAGE], None, Outcome(True, "three metres\n[image left out]")),
         ([], {"m": 3}, Outcome(True, '{"m":3}')),
+        ([], {"id": 1 << 70, "ort": "Köln"}, Outcome(True, '{"id":1180591620717411303424,"ort":"Köln"}')),
         ([IMAGE], {"m": 3}, Outcome(True, '{"m":3}')),
         ([BLANK], {"m": 3}, Outcome(True, '{"m":3}')),
         ([AUDIO, FILE], None, Outcome(False, "[audio left out]\n[resource left out]")),

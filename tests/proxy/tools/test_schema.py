@@ -30,6 +30,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"anyOf": [{"$dynamicRef": "other.json"}]}, "its schema refers to another"),
         ({"type": 3}, "its schema is none"),
         ({"description": "x" * (64 << 10)}, "its schema is longer than 64 KiB"),
+        ({"properties": {"a": {"maximum": 1 << 64}}}, "its schema has a number of more than 64 bits"),
         (nested(30), ""),
         (nested(MAX_DEPTH), "its schema is deeper than can be checked"),
         (nested(MAX_DEPTH + 1), f"its schema is deeper than {MAX_DEPTH}"),
