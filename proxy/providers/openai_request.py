@@ -169,11 +169,17 @@ def is_closed(schema: object) -> bool:
     if not isinstance(schema, dict):
         return True
     if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties", {})
-        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties):
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        if not isinstance(properties, dict) or not _are_names(required):
+            return False  # it is no schema: its server says so
+        if schema.get("additionalProperties") is not False or set(required) != set(properties):
             return False
         return all(map(is_closed, properties.values()))
     return all(map(is_closed, schema.values()))
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _parts(text: str, images: Iterable[str]) -> str | list[dict[str, Any]]:

@@ -134,6 +134,8 @@ def test_no_length_is_asked_for_where_none_was_wished(length: int | None) -> Non
                 SCHEMA | {"required": []},
                 SCHEMA | {"properties": {"a": {"type": "object"}}},
                 {"type": "array", "items": {"anyOf": [{"type": "object"}]}},
+                *(SCHEMA | {"required": required} for required in (None, 5, "a", {"a": True}, [["a"]], [1])),
+                *(SCHEMA | {"properties": properties} for properties in (None, 5, ["a"])),
             )
         ),
     ],
