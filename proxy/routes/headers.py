@@ -97,8 +97,18 @@ def position_asked(request: web.Request, stream: Stream) -> int:
         ApiError: 410, it has left the log.
     """
     position = position_of(stream.id, request.headers, request.query)
+    demand_held(stream, position)
+    return position
+
+
+def demand_held(stream: Stream, position: int) -> None:
+    """Demand that what follows ``position`` is held, so that nobody is given a gap.
+
+    Raises:
+        BadPosition: it lies ahead.
+        ApiError: 410, it has left the log.
+    """
     try:
         stream.log.check_position(position)
     except LeftTheLog as exc:
         raise ApiError(Failed(Code.STREAM_GONE, "This part of the answer is not held any more.")) from exc
-    return position

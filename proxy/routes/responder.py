@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 from aiohttp import web
 
-from proxy.routes.headers import caller_of, dialect_of
+from proxy.routes.headers import caller_of, demand_held, dialect_of
 from proxy.settings import ProxySettings
 from proxy.streams.caller import Caller
 from proxy.streams.follower import Follower
@@ -100,10 +100,11 @@ class StreamResponder:
             accepted: when the request came, in seconds of the monotonic clock.
 
         Raises:
-            ApiError: at the door.
+            ApiError: at the door; or the answer of its key has lost its beginning.
         """
         caller = self._caller(request)
         if (stream := self._streams.keyed(asked, caller)) is not None:
+            demand_held(stream, 0)
             return self.join_stream(request, stream, dialect_for(stream), 0)
         stream = self._counted(lambda: self._streams.start(asked, caller, accepted))
         follower = self._streams.join(stream, dialect_for(stream), caller.follower, position=0, began=True)

@@ -1,6 +1,7 @@
 """What a proxy remembers is bounded, and it says so: LOG_BYTES, LOGS_TOTAL_BYTES, and case C11 of docs/faults.md."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Final
@@ -45,6 +46,17 @@ async def test_a_number_that_has_left_the_log_is_gone_and_a_later_one_is_not(cha
     assert whole.text == model.text
     assert [(answer.status, answer.error["code"]) for answer in gone] == [(410, "stream_gone")] * 4
     assert rest.text == model.after(2900)
+
+
+async def test_a_repeated_key_whose_answer_has_lost_its_beginning_finds_it_gone(chain: Chain) -> None:
+    """It would join from the beginning, and be given a gap."""
+    model, one = scripted(tokens=3000, size=64), {"Idempotency-Key": secrets.token_urlsafe(24)}
+    body = {"model": model.name, "messages": [{"role": "user", "content": "hi"}]}
+    async with Client(chain.gateway.url) as client:
+        whole, again = [await client.ask("/api/chat/stream", body, one) for _ in range(2)]
+
+    assert whole.reason == "stop"
+    assert (again.status, again.error["code"]) == (410, "stream_gone")
 
 
 async def test_a_reader_cut_too_long_ago_finds_its_number_gone(chain: Chain) -> None:
