@@ -4,14 +4,12 @@ A field is told by its value, never by its presence: what is null, false or empt
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from services.wire import json_text
-
-ARGUMENTS_DEPTH: Final = 128
-"""Deepest arguments of a tool call: what was streamed fits a request's depth (bodies.py) as history."""
+from services.wire.events import ARGUMENTS_DEPTH
 
 _Kind = TypeVar("_Kind")
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 
 from services.wire.bodies import SignatureBody, signature_of
-from services.wire.events import Signature
-from services.wire.json_text import loads
+from services.wire.events import ARGUMENTS_DEPTH, Signature
+from services.wire.json_text import is_deeper_than, loads
 from services.wire.pictures import is_picture
 from services.wire.request import BadBody
 from services.wire.validation import Part
@@ -61,7 +61,7 @@ def arguments_of(text: str, where: str) -> dict[str, Any]:
     """Return the arguments of a call, which these languages write as text; empty text is none.
 
     Raises:
-        BadBody: it is not the JSON of an object.
+        BadBody: it is not the JSON of an object, or nested deeper than ARGUMENTS_DEPTH.
     """
     if not text.strip():
         return {}
@@ -71,6 +71,8 @@ def arguments_of(text: str, where: str) -> dict[str, Any]:
         arguments = None
     if not isinstance(arguments, dict):
         raise BadBody(f"{where} must be the JSON of an object")
+    if is_deeper_than(ARGUMENTS_DEPTH, arguments):  # a body's own depth does not hold what is text in it
+        raise BadBody(f"{where} must be nested at most {ARGUMENTS_DEPTH} levels deep")
     return arguments
 
 

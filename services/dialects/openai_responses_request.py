@@ -45,9 +45,8 @@ def _items(value: object) -> object:
 
 
 def _ours(item: object) -> object:
-    if not isinstance(item, dict) or item.get("type", "message") in _OURS:
-        return item
-    return {"type": item["type"]}
+    kind = item.get("type") if isinstance(item, dict) else None
+    return {"type": kind} if isinstance(kind, str) and kind not in _OURS else item
 
 
 def _texts(value: object) -> object:
@@ -173,13 +172,15 @@ def _forced(choice: _Chosen | None) -> str | None:
 
 
 def _format(text: dict[str, Any] | None) -> str | dict[str, Any] | None:
-    wish = (text or {}).get("format")
-    kind = wish.get("type") if isinstance(wish, dict) else None
-    if kind in {None, "text"}:
+    wish = (text or {}).get("format") or {}
+    if not isinstance(wish, dict):
+        raise BadBody("text.format must be an object")
+    kind = wish.get("type")
+    if kind is None or kind == "text":
         return None
-    if kind not in {"json_object", "json_schema"}:
+    if not isinstance(kind, str) or kind not in {"json_object", "json_schema"}:
         raise BadBody("text.format.type must be 'text', 'json_object' or 'json_schema'")
-    return openai_parts.format_of(wish.get("schema") if wish else None, "text.format.schema")
+    return openai_parts.format_of(wish.get("schema"), "text.format.schema")
 
 
 def _conversation(body: Response) -> tuple[Message, ...]:

@@ -8,14 +8,19 @@ they travel where a language carries what is opaque, and come back as they were.
 """
 
 import base64
-import binascii
 from typing import Any, Final
 
 import orjson
 
+from services.wire.bodies import SignatureBody, signature_of
 from services.wire.events import Signature
+from services.wire.json_text import is_deeper_than
+from services.wire.request import BadBody
+from services.wire.validation import validated
 
 _OURS: Final = "sluice:"
+_MAX_DEPTH: Final = 128
+"""Levels of a seal that comes as text: a body's own depth does not hold it, and it has to fit the hop's."""
 
 
 def as_data(seal: Signature) -> dict[str, Any]:
@@ -27,8 +32,10 @@ def of_data(value: object) -> Signature | None:
     """Return the seal in what a client sent; None for what is none of ours."""
     if not isinstance(value, dict):
         return None
-    provider, data = value.get("provider"), value.get("data")
-    return Signature(provider, data) if isinstance(provider, str) and isinstance(data, dict) else None
+    try:
+        return signature_of(validated(SignatureBody, value, extra="ignore"))
+    except BadBody:
+        return None
 
 
 def as_text(seal: Signature, call_id: str = "") -> str:
@@ -42,7 +49,9 @@ def of_text(text: str) -> tuple[Signature, str] | None:
         return None
     try:
         value = orjson.loads(base64.b64decode(text.removeprefix(_OURS), validate=True))
-    except (binascii.Error, orjson.JSONDecodeError):
+    except ValueError:  # no base64, or no JSON
         return None
-    seal, call_id = of_data(value), value.get("call") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or is_deeper_than(_MAX_DEPTH, value):
+        return None
+    seal, call_id = of_data(value), value.get("call")
     return (seal, call_id) if seal is not None and isinstance(call_id, str) else None

@@ -99,6 +99,8 @@ class Token:
     content: str
 
 
+ARGUMENTS_DEPTH: Final = 128
+"""Deepest arguments of a tool call: what was streamed fits a request's depth (validation.py) as history."""
 MAX_SIGNATURE_BYTES: Final = 64 << 10
 """Longest data of one, as JSON."""
 

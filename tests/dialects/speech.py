@@ -24,6 +24,11 @@ SAID: Final[list[Numbered]] = [
 ]
 
 
+def nested(levels: int) -> str:
+    """Return the JSON of an object that is nested so deep."""
+    return '{"a":' * (levels - 1) + "{}" + "}" * (levels - 1)
+
+
 def wanted(*, shows_usage: bool = True, stream: bool = True) -> Wanted:
     """Return what a client asked that only says hello."""
     request = ChatRequest(model="gpt-4o", messages=(Message("user", "hello"),))

@@ -11,8 +11,10 @@ import pytest
 
 from services.dialects.foreign import Wanted
 from services.dialects.openai_chat_request import chat
+from services.wire import bodies, body_writer
+from services.wire.events import ARGUMENTS_DEPTH
 from services.wire.request import BadBody, CalledTool, Message, Sampling, Tool
-from tests.dialects.speech import offered_by
+from tests.dialects.speech import nested, offered_by
 
 PNG: Final = base64.b64encode(b"\x89PNG\r\n\x1a\n and the rest").decode()
 HELLO: Final = [{"role": "user", "content": "hello"}]
@@ -150,6 +152,22 @@ def test_arguments_that_are_no_json_of_an_object_are_a_refusal(arguments: str) -
     refused = refusal(messages=[{"role": "assistant", "tool_calls": [call]}])
 
     assert "messages[0].tool_calls[0].function.arguments must be the JSON of an object" in refused.message
+
+
+@pytest.mark.parametrize("levels", [ARGUMENTS_DEPTH + 1, 300, 900])
+def test_arguments_that_are_nested_deeper_than_a_model_may_write_them_are_a_refusal(levels: int) -> None:
+    """A body's own depth does not hold what is text in it, and what is deeper than 254 levels could not be sent on."""
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": nested(levels)}}
+    refused = refusal(messages=[{"role": "assistant", "tool_calls": [call]}])
+
+    assert "messages[0].tool_calls[0].function.arguments must be nested at most 128 levels deep" in refused.message
+
+
+def test_arguments_as_deep_as_a_model_may_write_them_fit_the_hop() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": nested(ARGUMENTS_DEPTH)}}
+    written = body_writer.written(asked(messages=[{"role": "assistant", "tool_calls": [call]}]).request)
+
+    assert body_writer.written(bodies.hop_chat(written).request) == written
 
 
 def test_a_history_of_calls_keeps_ids_names_arguments_and_thinking() -> None:

@@ -8,7 +8,7 @@ import pytest
 from services.dialects.foreign import Wanted
 from services.dialects.openai_responses_request import responses
 from services.wire.request import BadBody, CalledTool, Message, Sampling, Tool
-from tests.dialects.speech import offered_by
+from tests.dialects.speech import nested, offered_by
 from tests.dialects.test_openai_chat_request import CITY, PNG
 
 CLOCK: Final = {"type": "function", "name": "clock", "description": "Tell it", "parameters": CITY, "strict": True}
@@ -22,6 +22,10 @@ def asked(**fields: Any) -> Wanted:
 
 def call(number: int, name: str = "clock") -> dict[str, Any]:
     return {"type": "function_call", "call_id": f"c{number}", "name": name, "arguments": '{"tz":"UTC"}', "id": "fc_1"}
+
+
+def test_an_item_whose_type_is_null_is_a_message() -> None:
+    assert asked(input=[{"type": None, "role": "user", "content": "hi"}]).request.messages == (Message("user", "hi"),)
 
 
 def test_text_is_one_message_and_instructions_stand_in_front() -> None:
@@ -159,6 +163,12 @@ def test_what_would_have_to_be_stored_is_refused_by_name(name: str) -> None:
         ({"input": [{**call(1), "name": ""}]}, r"input\[0\] must have name and call_id"),
         ({"input": [{**call(1), "call_id": None}]}, r"input\[0\] must have name and call_id"),
         ({"input": [{**call(1), "arguments": "{"}]}, r"input\[0\].arguments must be the JSON"),
+        ({"input": [{**call(1), "arguments": nested(300)}]}, r"input\[0\].arguments must be nested at most 128"),
+        ({"input": [{"type": [], "role": "user", "content": "x"}]}, r"input\[0\].type must be a string"),
+        ({"input": [{"type": {"a": 1}, "role": "user", "content": "x"}]}, r"input\[0\].type must be a string"),
+        ({"text": {"format": {"type": []}}}, "text.format.type must be"),
+        ({"text": {"format": {"type": {"a": 1}}}}, "text.format.type must be"),
+        ({"text": {"format": "json_object"}}, "text.format must be an object"),
         ({"max_output_tokens": 0}, "max_output_tokens must be at least 1"),
         ({"reasoning": {"effort": "much"}}, "reasoning.effort must be one of"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type must be"),

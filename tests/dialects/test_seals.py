@@ -11,10 +11,21 @@ from services.dialects import ai_sdk_request, anthropic_request, seals
 from services.dialects.ai_sdk import AiSdkChunks
 from services.dialects.anthropic import AnthropicEvents, AnthropicMessage
 from services.dialects.foreign import Told, Wanted
-from services.wire.events import Finished, FinishReason, Signature, Started, Thinking, Timing, Token, ToolCall
+from services.wire.events import (
+    MAX_SIGNATURE_BYTES,
+    Finished,
+    FinishReason,
+    Signature,
+    Started,
+    Thinking,
+    Timing,
+    Token,
+    ToolCall,
+)
 from services.wire.native import Numbered
 from services.wire.request import CalledTool, ChatRequest, Message
 from services.wire.sse import SseDecoder
+from tests.dialects.speech import nested
 
 OF_THOUGHT = Signature("anthropic", {"signature": "opaque", "characters": 2})
 OF_CALL = Signature("gemini", {"thoughtSignature": "opaque, too"})
@@ -111,9 +122,14 @@ def encoded(value: object) -> str:
         "of another server",
         "sluice:no base64",
         "sluice:" + base64.b64encode(b"{").decode(),
+        "sluice:é",
+        "sluice:" + base64.b64encode(b"\xff").decode(),
+        "sluice:" + base64.b64encode(f'{{"provider":"gemini","data":{nested(300)},"call":""}}'.encode()).decode(),
         encoded([]),
         encoded({"provider": 5, "data": {}, "call": ""}),
+        encoded({"provider": "no name", "data": {}, "call": ""}),
         encoded({"provider": "gemini", "data": "", "call": ""}),
+        encoded({"provider": "gemini", "data": {"s": "x" * MAX_SIGNATURE_BYTES}, "call": ""}),
         encoded({"provider": "gemini", "data": {}, "call": 5}),
     ],
 )

@@ -1,4 +1,7 @@
-"""What one line says (`proxy/providers/ollama_line.py`), and what becomes of one that cannot be read."""
+"""What one line says, and what becomes of one that cannot be read.
+
+Of `proxy/providers/ollama_line.py` and `proxy/providers/fields.py`.
+"""
 
 import json
 from typing import Any
@@ -8,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.providers.fields import ARGUMENTS_DEPTH
 from proxy.providers.no_answer import SKIPPED_LINES_MAX, TOOL_CALL_BYTES
 from proxy.streams.log import StreamLog
-from services.wire.events import Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall
+from services.wire.events import ARGUMENTS_DEPTH, Code, Completion, Failed, FinishReason, Thinking, Token, ToolCall
 from services.wire.request import Kind
 from tests.proxy.providers.ollama_speech import LAST_CHAT, STAMP, adapter_of, called, fed, said
 
