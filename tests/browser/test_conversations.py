@@ -76,6 +76,17 @@ async def test_a_conversation_that_is_deleted_while_it_answers_leaves_nothing_be
     await expect(visit.page.locator(".message")).to_have_count(0)
 
 
+async def test_what_is_set_for_a_chat_in_which_nothing_was_asked_is_kept_with_its_first_question(visit: Visit) -> None:
+    await visit.page.evaluate("() => window.sluice.chat.change(window.sluice.chat.open, { parameters: { seed: 7 } })")
+    count = "async () => (await window.sluice.chat.store.conversations()).length"
+    before = await visit.page.evaluate(count)
+
+    await asked(visit, "one")
+
+    kept = await visit.page.evaluate("async () => (await window.sluice.chat.store.conversations())[0].parameters")
+    assert (before, kept) == (0, {"seed": 7})
+
+
 async def test_asking_again_and_editing_make_branches_and_overwrite_nothing(visit: Visit) -> None:
     await asked(visit, "first wording")
     first = (await visit.record())["text"]

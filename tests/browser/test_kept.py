@@ -54,8 +54,9 @@ def running(up: PageChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def keeping(running: Keeping) -> Keeping:
     """The same, with nothing kept."""
-    for one in running.ask("GET", "")["conversations"]:
-        running.ask("DELETE", f"/{one['id']}")
+    while chats := running.ask("GET", "")["conversations"]:
+        for one in chats:
+            running.ask("DELETE", f"/{one['id']}")
     return running
 
 
@@ -334,3 +335,32 @@ async def test_a_chat_that_is_gone_is_not_taken_for_a_gateway_that_is_away(desk:
 
     await expect(desk.page.locator(".entry")).to_have_count(0)
     await expect(desk.page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_chat_that_only_a_search_shows_is_renamed_and_set_at_the_gateway(desk: Visit, keeping: Keeping) -> None:
+    said = {"role": "user", "content": "about lighthouses", "created_at": 1}
+    old = {"id": "old", "title": "old", "created_at": 1, "updated_at": 1, "messages": [{"id": "m", **said}]}
+    newer = [{**old, "id": f"n{at}", "title": "newer", "updated_at": at, "messages": []} for at in range(2, 52)]
+    keeping.ask("POST", "/import", {"sluice_export": 1, "conversations": [old, *newer]})
+    await expect(desk.page.locator(".entry")).to_have_count(50)
+    await desk.page.get_by_label("Search chats").fill("lighthouses")
+    await expect(desk.page.locator(".entry-title")).to_have_text(["old"])
+    await desk.page.locator(".entry").hover()
+    await desk.page.get_by_role("button", name="Rename: old").click()
+    await desk.page.get_by_role("dialog").get_by_role("textbox").fill("renamed")
+    await desk.page.get_by_role("button", name="Save").click()
+    await desk.page.locator(".entry .open", has_text="renamed").click()
+    await expect(desk.page.locator(".question .plain")).to_have_text(["about lighthouses"])
+
+    def kept() -> dict[str, Any]:
+        (row,) = keeping.ask("GET", "?q=lighthouses")["conversations"]
+        return {name: row.get(name) for name in ("title", "system", "options")}
+
+    await soon(lambda: kept()["title"] == "renamed", "the gateway has its name")
+    (row,) = keeping.ask("GET", "?q=lighthouses")["conversations"]
+    keeping.ask("PATCH", f"/{row['id']}", {"system": "Set on another device."})
+    await desk.page.get_by_role("button", name="Parameters").click()
+    await desk.page.get_by_label("Temperature").fill("0.5")
+
+    await soon(lambda: kept()["options"] == {"temperature": 0.5}, "the gateway has its temperature")
+    assert kept() == {"title": "renamed", "system": "Set on another device.", "options": {"temperature": 0.5}}

@@ -127,10 +127,12 @@ export class Chat extends EventTarget {
 
   /** Change what is kept of a conversation. @param {Conversation} conversation @param {Partial<Conversation>} changes */
   async change(conversation, changes) {
+    const before = { ...conversation };
     Object.assign(conversation, changes);
     this.say("list");
-    if (!this.conversations.includes(conversation)) return;
-    await this.store.keep({ ...conversation }, changes);
+    const isThere = this.kept?.has(conversation.id) ?? this.conversations.includes(conversation);
+    if (!isThere) return; // nothing was asked in it yet: it is made with its settings
+    await this.store.keep({ ...conversation }, before);
     this.tabs.tell({ kind: "list" });
   }
 

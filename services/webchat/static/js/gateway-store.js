@@ -159,14 +159,17 @@ export class GatewayStore {
     return this.#recent.get(id);
   }
 
-  /** Tell the gateway what a person set; what another device has set meanwhile stays. @param {Conversation} conversation @param {Partial<Conversation>} [set] */
-  async keep(conversation, set = {}) {
-    const row = this.#rows.get(conversation.id);
-    if (!row) return; // it is not there yet: it is made with its settings
-    if ("parameters" in set) await this.#keepOwn(conversation);
-    const { model, ...parameters } = settingsOf(conversation);
-    const now = { ...("title" in set ? { title: conversation.title } : {}), ...("model" in set ? { model } : {}), ...("parameters" in set ? parameters : {}) };
-    const changes = Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(row[name] ?? null));
+  /** Whether the gateway has it, listed here or not. @param {string} id */
+  has(id) {
+    return isKept(id);
+  }
+
+  /** Tell the gateway what a person set; what another device has set meanwhile stays. @param {Conversation} conversation @param {Conversation} [before] */
+  async keep(conversation, before) {
+    if (!before) return; // it was gone on with, which the gateway knows
+    if (before.parameters.tools !== conversation.parameters.tools) await this.#keepOwn(conversation);
+    const was = new Map(Object.entries(toldOf(before)));
+    const changes = Object.entries(toldOf(conversation)).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was.get(name)));
     if (changes.length > 0) await this.#change(conversation.id, Object.fromEntries(changes));
   }
 
@@ -256,7 +259,7 @@ export class GatewayStore {
       const row = await this.#read(`${PLACE}/${id}`, { method: "PATCH", body: JSON.stringify(changes) });
       if (this.#rows.has(id)) this.#rows.set(id, row);
     } catch (error) {
-      this.#sayWhy(error);
+      if (!isMissing(error)) this.#sayWhy(error); // it was deleted
     }
   }
 
@@ -288,6 +291,11 @@ export class GatewayStore {
     const headers = body === undefined ? {} : { "Content-Type": "application/json" };
     return this.gateway.asked(path, { method, body, headers, signal: AbortSignal.timeout(timeout) });
   }
+}
+
+/** What the gateway is told as a person changes it. @param {Conversation} conversation @returns {Row} */
+function toldOf(conversation) {
+  return { title: conversation.title, ...settingsOf(conversation) };
 }
 
 /** Whether the gateway has not what was asked for. @param {unknown} error */

@@ -22,7 +22,7 @@ const VERSION = 2;
  * @property {(conversation: string) => Promise<Message[]>} messages
  * @property {() => Promise<Message[]>} everything
  * @property {(id: string) => Promise<Message | undefined>} message
- * @property {(conversation: Conversation, changes?: Partial<Conversation>) => Promise<void>} keep `changes`: what a person set
+ * @property {(conversation: Conversation, before?: Conversation) => Promise<void>} keep `before`: what it was until a person changed it
  * @property {(...messages: Message[]) => Promise<void>} keepMessages
  * @property {(conversation: string) => Promise<void>} remove
  */
