@@ -230,7 +230,7 @@ class GatewayService:
         foreign = ForeignResponder(self._settings, responder, self._catalog, whole_s=self._whole_s)
         OpenAiRoutes(foreign, self._catalog).add_routes(app.router)
         AnthropicRoutes(foreign).add_routes(app.router)
-        AiSdkRoutes(foreign, responder, self._proxies).add_routes(app.router)
+        AiSdkRoutes(foreign, responder, self._proxies, unread).add_routes(app.router)
         app.on_response_prepare.append(name_request)
         app.on_response_prepare.append(edge.name_dropped)
         add_beacon(app.router, self._settings.cors_origins, self.metrics.page_painted)

@@ -13,6 +13,7 @@ from gateway.errors import UNAVAILABLE
 from gateway.guard.guard import PRINCIPAL
 from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
+from gateway.relay.unread import UnreadAnswers
 from gateway.routes.foreign import ForeignResponder
 from gateway.routes.responder import RelayResponder
 from services.dialects import ai_sdk_request
@@ -30,10 +31,13 @@ AI_SDK: Final = Language(DialectName.AI_SDK, ai_sdk_request.asked, ai_sdk_chunks
 class AiSdkRoutes:
     """What the gateway answers to the AI SDK's pages."""
 
-    def __init__(self, foreign: ForeignResponder, responder: RelayResponder, proxies: Proxies) -> None:
+    def __init__(
+        self, foreign: ForeignResponder, responder: RelayResponder, proxies: Proxies, unread: UnreadAnswers
+    ) -> None:
         self._foreign = foreign
         self._responder = responder
         self._proxies = proxies
+        self._unread = unread
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve PROTOCOL.md's rows under /api/ui/."""
@@ -67,6 +71,7 @@ class AiSdkRoutes:
             stopped = await holder.stop(running[0], request[edge.REQUEST_ID], request[PRINCIPAL].owner)
         except TransportError as exc:
             raise ApiError(UNAVAILABLE) from exc
+        await self._unread.stopped(request[PRINCIPAL], running[0])
         return web.Response(status=202 if stopped.status == 202 else 204)
 
     async def _running(self, request: web.Request) -> tuple[str, str] | None:

@@ -24,6 +24,7 @@ from tests.eventually import soon
 from tests.reader import Answer, Client, Reading
 
 SAID: Final = {"messages": [{"role": "user", "content": "hi"}]}
+UI_SAID: Final = [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
 QUICK: Final = scripted(tokens=2, prefill=0).name
 UNREAD_WITHIN_S: Final = 15.0  # a look every two seconds, on a busy machine, and half of a grace
 LIMITED: Final[dict[str, dict[str, str]]] = {
@@ -31,6 +32,8 @@ LIMITED: Final[dict[str, dict[str, str]]] = {
     "five at once": {"streams": "5"},
     "one at once": {"streams": "1", "tokens_per_day": "1000"},
     "in two tabs": {},
+    "stops by id": {"streams": "1", "scopes": '["chat", "streams"]'},
+    "stops by chat": {"streams": "1"},
     "two, then one in ten seconds": {"requests_per_minute": "6", "burst": "2"},
     "two requests": {"requests_per_minute": "1", "burst": "2"},
     "a hundred tokens": {"tokens_per_day": "100"},
@@ -179,6 +182,22 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_booked_as_it_was_counte
 
     limited(meanwhile, Code.CONCURRENCY_LIMITED)
     assert house.used("one at once") > 40
+
+
+@pytest.mark.parametrize("who", ["stops by id", "stops by chat"])
+async def test_who_stopped_the_answer_that_it_left_may_ask_at_once(house: House, client: Client, who: str) -> None:
+    model, name = scripted(tokens=3000, rate=50, prefill=0).name, f"{who.replace(' ', '-')}-of-a-page"
+    if who == "stops by id":
+        await left_behind(house, client, who, "/api/chat/stream", {"model": model, **SAID})
+        (running,) = json.loads((await client.get("/api/chat/streams", house.headers(who))).body)["streams"]
+        stop = f"/api/chat/stream/{running['id']}/cancel"
+    else:
+        await left_behind(house, client, who, "/api/ui/chat", {"model": model, "id": name, "messages": UI_SAID})
+        stop = f"/api/ui/chat/{name}/stop"
+    stopped = await client.ask(stop, {}, house.headers(who))
+    answer = await chat(client, house.headers(who))
+
+    assert (stopped.status, answer.reason) == (202, "stop")
 
 
 async def test_a_stream_that_its_readers_leaving_stops_keeps_no_place_whoever_left_last(
