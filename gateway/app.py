@@ -92,7 +92,7 @@ class GatewayService:
         ring = None if self._keys is None else self._keys.read()
         self._guard = Guard(ring, ACCESS, settings.trusted_edges)
         self._limiter = limiter_of(settings, self.metrics, valkey_answer_s)
-        self._unread = UnreadAnswers(self._limiter, self._proxies)
+        self._unread = UnreadAnswers(self._limiter, self._proxies, self._guard.still_lets_in)
         self._show_keys()
         self._store = conversation_store(settings, self.metrics.store_away)
         self._keeping: Keeping | None = None

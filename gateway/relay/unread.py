@@ -6,8 +6,9 @@ for, once, since it has the whole text beside what the answer used.
 
 import asyncio
 import contextlib
+import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -21,18 +22,23 @@ from gateway.relay.upstream import Upstream
 from services.http.client import HttpResponse, TransportError
 from services.wire.events import ApiError
 
-LOOK_S: Final = 2.0
-"""Between two looks: so soon is a place given back whose answer ended unseen. A look is one list for each person who
-left an answer that goes on, one after the other."""
+LOOK_S: Final = 1.0
+"""Between two looks: so soon is a place given back whose answer ended unseen, and one is stopped whose key was revoked.
+A look is one list for each person who left an answer that goes on, one after the other."""
 _OVER: Final = {"finished", "failed"}
 
 
 class UnreadAnswers:
-    """Has the limiter hold them as long as they run, and book what they used."""
+    """Has the limiter hold them as long as they run, and book what they used; stops those of a key that was revoked.
 
-    def __init__(self, limiter: Limiter, proxies: Proxies) -> None:
+    Args:
+        lets_in: whether who asked for one may still ask.
+    """
+
+    def __init__(self, limiter: Limiter, proxies: Proxies, lets_in: Callable[[Principal], bool]) -> None:
         self._limiter = limiter
         self._proxies = proxies
+        self._lets_in = lets_in
 
     async def keep(self) -> None:
         """Look after them until cancelled; at each proxy for itself, so that one that is slow holds up no other."""
@@ -53,10 +59,13 @@ class UnreadAnswers:
             if running is None:
                 continue
             for stream in streams:
-                if (spent := running.get(stream.stream_id)) is not None:
+                spent = running.get(stream.stream_id)
+                if spent is not None and self._lets_in(stream.principal):
                     self._limiter.goes_on(stream, spent)
-                else:
-                    await self._book(proxy, stream)
+                    continue
+                if spent is not None:
+                    await proxy.stop(stream.stream_id, secrets.token_hex(8), owner)
+                await self._book(proxy, stream)
 
     async def stopped(self, principal: Principal, stream_id: str) -> None:
         """A stream was stopped by name: book it before who stopped it asks again."""

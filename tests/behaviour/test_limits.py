@@ -26,7 +26,7 @@ from tests.reader import Answer, Client, Reading
 SAID: Final = {"messages": [{"role": "user", "content": "hi"}]}
 UI_SAID: Final = [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}]
 QUICK: Final = scripted(tokens=2, prefill=0).name
-UNREAD_WITHIN_S: Final = 15.0  # a look every two seconds, on a busy machine, and half of a grace
+UNREAD_WITHIN_S: Final = 15.0  # a look each second, on a busy machine, and half of a grace
 LIMITED: Final[dict[str, dict[str, str]]] = {
     "two at once": {"streams": "2"},
     "five at once": {"streams": "5"},

@@ -157,6 +157,21 @@ async def test_an_answer_whose_key_is_revoked_ends_and_its_model_stops(house: Ho
     assert await told(house.chain.proxy, request_id) == ["cancelled"]
 
 
+async def test_an_answer_that_nobody_reads_ends_when_its_key_is_revoked(house: House) -> None:
+    key, model = await house.given(), scripted(tokens=2002, rate=50, prefill=0).name
+    asked = {"model": model, **SAID, "on_disconnect": "continue"}
+    async with (
+        Client(house.chain.gateway.url) as client,
+        client.open("POST", "/api/chat/stream", asked, {**bearer(key), "X-Request-Id": "left-and-revoked"}) as reading,
+    ):
+        await reading.until_tokens(1)
+        reading.leave()
+    await told(house.chain.gateway, "left-and-revoked")
+    house.keys.revoke(key)
+
+    assert await told(house.chain.proxy, "left-and-revoked", REVOKED_WITHIN_S) == ["cancelled"]
+
+
 async def test_an_answer_whose_key_s_time_is_up_ends_as_if_it_were_revoked(house: House) -> None:
     until = datetime.now(UTC) + timedelta(seconds=LASTS_S)
     key = await house.given(not_after=until.isoformat(timespec="milliseconds"))

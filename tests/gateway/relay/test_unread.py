@@ -47,12 +47,19 @@ class PlayedProxy:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/api/streams", self._list)
         router.add_get("/api/streams/{id}", self._snapshot)
+        router.add_delete("/api/streams/{id}", self._stop)
 
     async def _list(self, request: web.Request) -> web.Response:
         self.asked.append(f"{request.path} of {request.headers['Sluice-Owner'][:4]}")
         await self.answers.wait()
         rows = [{"id": one, "status": "streaming", "chunks": chunks} for one, chunks in self.running.items()]
         return web.json_response({"streams": rows})
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        stream_id = request.match_info["id"]
+        self.asked.append(f"{request.method} {request.path}")
+        self.over[stream_id] = {"chunks": self.running.pop(stream_id), "end": {"finish_reason": "cancelled"}}
+        return web.Response(status=202)
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -70,7 +77,8 @@ class House:
 
     def __init__(self, proxies: Proxies, a: PlayedProxy, b: PlayedProxy) -> None:
         self.proxies, self.limiter = proxies, Limiter(UTC)
-        self.unread = UnreadAnswers(self.limiter, proxies)
+        self.revoked: list[Principal] = []
+        self.unread = UnreadAnswers(self.limiter, proxies, lambda principal: principal not in self.revoked)
         self.a, self.b = a, b
 
     async def left(self, stream_id: str, who: Principal | None = None, *, read: int = 1) -> None:
@@ -212,6 +220,18 @@ async def test_an_answer_that_is_stopped_by_name_is_booked_at_once_whichever_key
 
         assert (others, house.held, house.booked) == ({FIRST}, set(), [(7, 41)])
         assert house.a.asked == [f"/api/streams/{FIRST}"]
+
+
+async def test_an_answer_whose_key_is_revoked_is_stopped_and_booked_and_the_others_go_on() -> None:
+    async with looking_after() as house:
+        await house.left(FIRST)
+        await house.left(SECOND, principal("Bob"))
+        house.a.running = {FIRST: 5, SECOND: 6}
+        house.revoked = [principal()]
+        await look(house)
+
+        assert (house.held, house.booked) == ({SECOND}, [(0, 5)])
+        assert [one for one in house.a.asked if "DELETE" in one] == [f"DELETE /api/streams/{FIRST}"]
 
 
 async def test_an_answer_of_a_proxy_that_is_none_of_these_any_more_is_asked_of_nobody() -> None:
