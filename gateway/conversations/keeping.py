@@ -66,7 +66,7 @@ class Keeping:
         self._most_characters = most_characters
         self._keeper = secrets.token_hex(16)
         self._pending = PendingWrites()
-        self._writer = Writer(rows, self._pending, self._keeper, lost)
+        self._writer = Writer(rows, self._pending, self._keeper, lost, self._gone)
         self._kept: dict[str, KeptAnswer] = {}  # by the answer's id
         self._of_stream: dict[str, KeptAnswer] = {}
         self._tasks = Tasks()
@@ -162,6 +162,11 @@ class Keeping:
     def _forget(self, kept: KeptAnswer) -> None:
         self._kept.pop(kept.id, None)
         self._of_stream.pop(kept.stream_id, None)
+
+    def _gone(self, answer_id: str) -> None:
+        """Its conversation was deleted in the moment in which it began: who deleted it could not know its stream."""
+        if (kept := self._kept.get(answer_id)) is not None:
+            self._tasks.spawn(kept.stop(), "answer stopped")
 
     async def _renew(self) -> None:
         if self._kept:

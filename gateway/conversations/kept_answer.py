@@ -1,6 +1,7 @@
 """One answer that is kept: looked at in its proxy's snapshots from its first row to its last."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -92,6 +93,13 @@ class KeptAnswer:
         """Its reader is gone, or has read all: nobody tells of the end any more."""
         self._is_read = False
         self._wake.set()
+
+    # --- what its keeper says
+
+    async def stop(self) -> None:
+        """Stop its stream, by name; one that cannot be reached writes nothing either, for there is no row."""
+        with suppress(TransportError, ApiError):
+            await self._proxies.of(self.stream_id).stop(self.stream_id, secrets.token_hex(8), self._stream.owner)
 
     # --- the task
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.conversations.pending import Entry, PendingWrites
-from gateway.store.refusals import StoreUnavailable
+from gateway.store.refusals import NotFound, StoreUnavailable
 from gateway.store.rows import Answer, NewTurn
 from services.runtime.wake import Wake
 
@@ -32,11 +32,11 @@ class AnswerRows(Protocol):
     """Where answers are written; what waiting may mend is a StoreUnavailable."""
 
     async def begin(self, turn: NewTurn, answer: Answer | None = None) -> None:
-        """Write the rows of a turn, unless they are there."""
+        """Write the rows of a turn, unless they are there; NotFound: its conversation is gone."""
         ...
 
     async def save(self, answer: Answer, keeper: str) -> bool:
-        """Write what an answer says now; whether there was a row for it."""
+        """Write what an answer says now; whether its row has it."""
         ...
 
 
@@ -46,13 +46,22 @@ class Writer:
     Args:
         keeper: the name under which this gateway holds its rows.
         lost: called with the reason for each row that is not written, and never will be by this gateway.
+        gone: called with the id of an answer whose conversation was deleted before its row was there.
     """
 
-    def __init__(self, rows: AnswerRows, pending: PendingWrites, keeper: str, lost: Callable[[Loss], None]) -> None:
+    def __init__(
+        self,
+        rows: AnswerRows,
+        pending: PendingWrites,
+        keeper: str,
+        lost: Callable[[Loss], None],
+        gone: Callable[[str], None],
+    ) -> None:
         self._rows = rows
         self._pending = pending
         self._keeper = keeper
         self._lost = lost
+        self._gone = gone
         self._wake = Wake()
         self._waiting: dict[str, asyncio.Future[bool]] = {}
         self._is_away = False
@@ -63,7 +72,7 @@ class Writer:
             self._lost(Loss.FULL)
 
     def save(self, answer: Answer) -> asyncio.Future[bool]:
-        """Take what is known of an answer; the future says whether it was written, or never will be."""
+        """Take what is known of an answer; the future says whether its row has it, or never will."""
         saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._took(self._pending.save(answer)):
             self._tell(answer.id, False)  # whoever waited for what was known before
@@ -95,11 +104,16 @@ class Writer:
         wait_s = FIRST_WAIT_S
         while (entry := self._pending.oldest()) is not None:
             try:
-                await self._write(entry)
+                written = await self._write(entry)
             except StoreUnavailable as away:
                 self._note_away(away.why)
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, MOST_WAIT_S)
+                continue
+            except NotFound:
+                self._pending.drop(entry)
+                self._gone(entry.id)
+                self._tell(entry.id, False)
                 continue
             except Exception as exc:  # noqa: BLE001 a row that cannot be written must not keep all others from it
                 log.error("conversation.not_kept", error_type=type(exc).__name__)  # noqa: TRY400 its words quote the row
@@ -110,15 +124,17 @@ class Writer:
             wait_s = FIRST_WAIT_S
             self._pending.written(entry)
             if entry.answer is not None and entry.id not in self._pending:
-                self._tell(entry.id, True)
+                self._tell(entry.id, written)
         self._note_back()
 
-    async def _write(self, entry: Entry) -> None:
-        """Write an entry; a turn that was begun without our hearing of it has its answer yet to come."""
+    async def _write(self, entry: Entry) -> bool:
+        """Write an entry; return whether there are rows that have it.
+
+        A turn that was begun without our hearing of it has its answer yet to come.
+        """
         if entry.turn is not None:
             await self._rows.begin(entry.turn, entry.answer)
-        if entry.answer is not None:
-            await self._rows.save(entry.answer, self._keeper)
+        return entry.answer is None or await self._rows.save(entry.answer, self._keeper)
 
     def _took(self, taken: bool) -> bool:
         if taken:

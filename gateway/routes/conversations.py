@@ -20,6 +20,7 @@ from gateway.store.refusals import NotFound
 from gateway.store.rows import ANONYMOUS
 from services.http import edge
 from services.http.client import TransportError
+from services.wire.events import ApiError
 from services.wire.ids import is_stream_id
 from services.wire.request import BadBody
 
@@ -92,9 +93,10 @@ class ConversationRoutes:
         """DELETE /api/conversations/{id}: its running answers are stopped, then nothing of it is left."""
         owner, name = owner_of(request), _named(request)
         running = await self._store.conversations.streaming(owner, name)
-        await asyncio.gather(*(self._stop(request, stream_id) for stream_id in running if is_stream_id(stream_id)))
-        await self._store.conversations.delete(owner, name)
+        await self._stop_all(request, running)
+        begun = await self._store.conversations.delete(owner, name)
         self._store.was_deleted()
+        await self._stop_all(request, [stream_id for stream_id in begun if stream_id not in running])
         return web.Response(status=204)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -120,11 +122,14 @@ class ConversationRoutes:
             raise NotFound(NO_STORE)
         return self._kept
 
+    async def _stop_all(self, request: web.Request, stream_ids: Iterable[str]) -> None:
+        await asyncio.gather(*(self._stop(request, stream_id) for stream_id in stream_ids if is_stream_id(stream_id)))
+
     async def _stop(self, request: web.Request, stream_id: str) -> None:
         """Stop an answer; one that cannot be reached writes nothing either, for its row will be gone."""
         try:
             await self._proxies.of(stream_id).stop(stream_id, request[edge.REQUEST_ID], request[PRINCIPAL].owner)
-        except TransportError:
+        except (TransportError, ApiError):
             return
 
 

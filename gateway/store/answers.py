@@ -81,10 +81,13 @@ class Answers:
         return await self._database.read(work)
 
     async def begin(self, turn: NewTurn, answer: Answer | None = None) -> None:
-        """Write the rows of a turn; harmless when written twice, or for a conversation that is gone.
+        """Write the rows of a turn; harmless when written twice, or under a message that is not there.
 
         Args:
             answer: what the answer says already, where its row is written late.
+
+        Raises:
+            NotFound: its conversation was deleted.
         """
 
         async def work(connection: AsyncConnection) -> None:
@@ -102,9 +105,9 @@ class Answers:
         await self._database.write(work)
 
     async def save(self, answer: Answer, keeper: str) -> bool:
-        """Write what an answer says now; return whether there was a row for it.
+        """Write what an answer says now; return whether its row has it.
 
-        A partial one is taken from its keeper alone; who knows the end wins.
+        A partial one is taken from its keeper alone; who knows the end wins, and then the row has that.
         """
         row = update(messages).where(messages.c.id == answer.id)
 
@@ -113,15 +116,18 @@ class Answers:
             return bool((await connection.execute(own.values(_said(answer)))).rowcount)
 
         async def final(connection: AsyncConnection) -> bool:
-            is_open = messages.c.status.in_((Status.STREAMING, Status.INTERRUPTED))
-            ended = row.where(is_open).values({**_said(answer), **_ON_LEAVING})
-            found = (await connection.execute(ended.returning(messages.c.conversation, messages.c.owner))).one_or_none()
-            if found is None:
+            own = select(conversations.c.id, conversations.c.owner).join(
+                messages, messages.c.conversation == conversations.c.id
+            )  # and locked first, as who deletes it does: the other way round each might wait for the other
+            asked = own.where(messages.c.id == answer.id).with_for_update(of=conversations)
+            of = (await connection.execute(asked)).one_or_none()
+            if of is None:
                 return False
-            of = conversations.c.id == found.conversation
-            more = {"version": conversations.c.version + 1}
-            await connection.execute(update(conversations).where(of).values(more))
-            await changed(connection, found.owner)
+            is_open = messages.c.status.in_((Status.STREAMING, Status.INTERRUPTED))
+            if (await connection.execute(row.where(is_open).values({**_said(answer), **_ON_LEAVING}))).rowcount:
+                more = {"version": conversations.c.version + 1}
+                await connection.execute(update(conversations).where(conversations.c.id == of.id).values(more))
+                await changed(connection, of.owner)
             return True
 
         return await self._database.write(final if answer.is_final else partial)
@@ -175,11 +181,12 @@ class Answers:
 
 
 async def _may_begin(connection: AsyncConnection, turn: NewTurn) -> bool:
-    """Whether the conversation is there, and what the turn follows."""
-    try:
-        await demand_own(connection, turn.owner, turn.conversation_id)
-    except NotFound:
-        return False
+    """Whether what the turn follows is there.
+
+    Raises:
+        NotFound: the conversation is not.
+    """
+    await demand_own(connection, turn.owner, turn.conversation_id, alone=True)
     parent = turn.answer_parent if turn.user is None else turn.user.parent
     if not parent:
         return turn.user is not None

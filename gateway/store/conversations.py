@@ -36,13 +36,19 @@ async def changed(connection: AsyncConnection, owner: str) -> None:
         await connection.execute(select(func.pg_notify(CHANNEL, owner)))
 
 
-async def demand_own(connection: AsyncConnection, owner: str, conversation_id: str) -> RowMapping:
+async def demand_own(
+    connection: AsyncConnection, owner: str, conversation_id: str, *, alone: bool = False
+) -> RowMapping:
     """Return the row of a conversation.
+
+    Args:
+        alone: whoever else wants it so waits until this is committed; SQLite's writers are alone anyhow.
 
     Raises:
         NotFound: there is none, or it is another's.
     """
     asked = select(conversations).where(conversations.c.id == conversation_id, conversations.c.owner == owner)
+    asked = asked.with_for_update() if alone else asked
     row = (await connection.execute(asked)).mappings().one_or_none()
     if row is None:
         raise NotFound
@@ -182,26 +188,27 @@ class Conversations:
 
         async def work(connection: AsyncConnection) -> list[str]:
             await demand_own(connection, owner, conversation_id)
-            asked = select(messages.c.stream_id).where(
-                messages.c.conversation == conversation_id, messages.c.status == Status.STREAMING
-            )
-            return [row.stream_id for row in (await connection.execute(asked)).all() if row.stream_id]
+            return await _streaming(connection, conversation_id)
 
         return await self._database.read(work)
 
-    async def delete(self, owner: str, conversation_id: str) -> None:
-        """Delete it with all its messages and what is searched of them.
+    async def delete(self, owner: str, conversation_id: str) -> list[str]:
+        """Delete it with all its messages and what is searched of them; return the streams of answers not over.
+
+        An answer that begins meanwhile has either its row, and is among them, or hears that the conversation is gone.
 
         Raises:
             NotFound: there is none.
         """
 
-        async def work(connection: AsyncConnection) -> None:
-            await demand_own(connection, owner, conversation_id)
+        async def work(connection: AsyncConnection) -> list[str]:
+            await demand_own(connection, owner, conversation_id, alone=True)
+            running = await _streaming(connection, conversation_id)
             await connection.execute(delete(conversations).where(conversations.c.id == conversation_id))
             await changed(connection, owner)
+            return running
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
 
 def newest_first(asked: Select[tuple[Any, ...]], place: str, before: str | None) -> Select[tuple[Any, ...]]:
@@ -229,6 +236,12 @@ def fitting(sizes: Sequence[int]) -> int:
         if place and total > PAGE_BYTES:
             return place
     return len(sizes)
+
+
+async def _streaming(connection: AsyncConnection, conversation_id: str) -> list[str]:
+    there = (messages.c.conversation == conversation_id, messages.c.status == Status.STREAMING)
+    found = await connection.execute(select(messages.c.stream_id).where(*there))
+    return [row.stream_id for row in found if row.stream_id]
 
 
 async def _demand_message(connection: AsyncConnection, conversation_id: str, message_id: str) -> int:

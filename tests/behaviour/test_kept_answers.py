@@ -3,6 +3,7 @@
 gateway/conversations/keeping.py and gateway/conversations/kept_answer.py, as a client meets them.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -168,6 +169,25 @@ async def test_an_answer_whose_reader_left_is_kept_as_far_as_it_came(client: Cli
     assert answer["content"].startswith(shown)
     assert leave == "cancel" or answer["content"] == model.text
     assert "stream_id" not in answer
+
+
+async def test_an_answer_that_has_no_row_yet_stops_as_well_when_its_conversation_is_deleted(client: Client) -> None:
+    conversation = await new_conversation(client)
+    model = scripted(tokens=500, rate=SLOW, prefill=0.3)
+
+    async def is_asked() -> bool:
+        running = (await asked(client, "GET", "/api/chat/streams"))["streams"]
+        return any(one["model"] == model.name for one in running)
+
+    async with asyncio.TaskGroup() as tasks:
+        answering = tasks.create_task(said(client, conversation, model, message="one", on_disconnect="continue"))
+        await soon_told(is_asked, "its model is asked")
+        async with client.open("DELETE", f"{HERE}/{conversation}") as deleting:
+            assert (await deleting.until_end()).status == 204
+    answer = answering.result()
+
+    assert answer.end is not None
+    assert (answer.end["finish_reason"], answer.end["stored"]) == ("cancelled", False)
 
 
 async def test_an_answer_that_failed_is_kept_with_its_text_and_its_code(client: Client) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.conversations.pending import PendingWrites
 from gateway.conversations.writer import Loss, Writer
-from gateway.store.refusals import StoreUnavailable
+from gateway.store.refusals import NotFound, StoreUnavailable
 from gateway.store.rows import Answer, NewTurn, Status
 from services.runtime.tasks import Tasks
 from tests.eventually import soon
@@ -23,16 +23,20 @@ class ScriptedRows:
         self.written: list[tuple[str, Status | None]] = []
         self.raises: Exception | None = None
         self.hangs = False
+        self.is_deleted = False
+        self.gone: list[str] = []
         self.asked = 0
 
     async def begin(self, turn: NewTurn, answer: Answer | None = None) -> None:
         await self._ask()
+        if self.is_deleted:
+            raise NotFound
         self.written.append((turn.answer_id, None if answer is None else answer.status))
 
     async def save(self, answer: Answer, _keeper: str) -> bool:
         await self._ask()
         self.written.append((answer.id, answer.status))
-        return True
+        return not self.is_deleted
 
     async def _ask(self) -> None:
         self.asked += 1
@@ -44,7 +48,7 @@ class ScriptedRows:
 
 def writing(rows: ScriptedRows, pending: PendingWrites, lost: list[Loss] | None = None) -> Writer:
     """Return a writer that nothing runs yet."""
-    return Writer(rows, pending, "keeper", ([] if lost is None else lost).append)
+    return Writer(rows, pending, "keeper", ([] if lost is None else lost).append, rows.gone.append)
 
 
 @asynccontextmanager
@@ -99,6 +103,25 @@ async def test_a_row_that_cannot_be_written_is_dropped_and_told_without_a_word_o
     assert [line["event"] for line in lines] == ["conversation.not_kept"]
     assert "secret" not in str(lines)
     assert lost == [Loss.UNWRITABLE]
+
+
+async def test_an_answer_whose_conversation_was_deleted_before_it_began_is_told_of_and_is_no_loss() -> None:
+    rows, pending, lost = ScriptedRows(), PendingWrites(), list[Loss]()
+    rows.is_deleted = True
+    async with running(rows, pending, lost) as writer:
+        writer.begin(turn(1))
+        assert await writer.save(final(1)) is False
+
+    assert (rows.gone, rows.written, lost, len(pending)) == (["ms_a1"], [], [], 0)
+
+
+async def test_an_answer_whose_row_was_deleted_is_not_called_written() -> None:
+    rows = ScriptedRows()
+    rows.is_deleted = True
+    async with running(rows, PendingWrites()) as writer:
+        assert await writer.save(final(1)) is False
+
+    assert rows.written == [("ms_a1", Status.SENT)]
 
 
 async def test_what_there_is_no_room_for_is_said_at_once_and_lost_where_no_more_will_come() -> None:

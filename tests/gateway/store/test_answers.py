@@ -9,7 +9,7 @@ from gateway.store.ids import new_conversation_id, new_message_id
 from gateway.store.refusals import NotFound
 from gateway.store.rows import Answer, Status
 from gateway.store.store import Store
-from tests.gateway.store.keeping import ANOTHER, BOTH, KEEPER, OWNER, conversation, question, said, turn
+from tests.gateway.store.keeping import ANOTHER, BOTH, KEEPER, OWNER, STREAM, conversation, question, said, turn
 
 
 @pytest.fixture(params=BOTH)
@@ -87,8 +87,9 @@ async def test_a_turn_under_a_message_that_is_gone_or_another_s_writes_nothing(s
     await store.answers.begin(turn(name, question("hi", parent=new_message_id())))
     await store.answers.begin(turn(name, question("hi", parent=foreign.answer_id)))
     await store.answers.begin(turn(name, None, answers=foreign.answer_parent))
-    await store.answers.begin(turn(name, question("hi"), owner=ANOTHER))
-    await store.answers.begin(turn(new_conversation_id(), question("hi")))
+    for gone in (turn(name, question("hi"), owner=ANOTHER), turn(new_conversation_id(), question("hi"))):
+        with pytest.raises(NotFound):
+            await store.answers.begin(gone)
 
     assert (await store.conversations.messages(OWNER, name, None)).rows == []
 
@@ -130,10 +131,37 @@ async def test_a_partial_answer_is_taken_from_its_keeper_and_the_end_from_whoeve
     assert (await store.conversations.one(OWNER, name))["version"] == before
 
     assert await store.answers.save(Answer(begun.answer_id, Status.SENT, content="ho", code="stop"), "another")
-    assert not await store.answers.save(Answer(begun.answer_id, Status.FAILED), KEEPER)
+    assert await store.answers.save(Answer(begun.answer_id, Status.FAILED), KEEPER)  # an end is there, and stays
+    assert not await store.answers.save(Answer(new_message_id(), Status.SENT), KEEPER)
     _, answer = (await store.conversations.messages(OWNER, name, None)).rows
     assert (answer["content"], answer["finish_reason"]) == ("ho", "stop")
     assert (await store.conversations.one(OWNER, name))["version"] == before + 1
+
+
+async def test_an_answer_begins_before_its_conversation_is_deleted_and_is_told_or_after_and_hears_of_it(
+    store: Store,
+) -> None:
+    """However the two meet: an answer that neither knows of would cost its model to its end."""
+    for _ in range(10):
+        name = await conversation(store)
+        begun = turn(name, question("hi"))
+        told, heard = await asyncio.gather(
+            store.conversations.delete(OWNER, name), store.answers.begin(begun), return_exceptions=True
+        )
+
+        assert (told, type(heard)) in (([STREAM], type(None)), ([], NotFound))
+        assert not await store.answers.save(Answer(begun.answer_id, Status.SENT), KEEPER)
+
+
+async def test_an_answer_ends_while_its_conversation_is_deleted_and_neither_waits_for_the_other(store: Store) -> None:
+    for _ in range(10):
+        begun = turn(await conversation(store), question("hi"))
+        await store.answers.begin(begun)
+
+        await asyncio.gather(
+            store.answers.save(Answer(begun.answer_id, Status.SENT), KEEPER),
+            store.conversations.delete(OWNER, begun.conversation_id),
+        )
 
 
 async def test_a_row_whose_lease_is_given_back_is_taken_over_once(store: Store) -> None:

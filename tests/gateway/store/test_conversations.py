@@ -104,14 +104,17 @@ async def test_messages_come_in_pages_from_the_newest_each_page_oldest_first(sto
         await store.conversations.messages(OWNER, name, new_message_id())
 
 
-async def test_an_answer_that_comes_after_its_conversation_is_gone_is_no_error(store: Store) -> None:
+async def test_an_answer_that_comes_after_its_conversation_is_gone_is_told_so_and_brings_nothing_back(
+    store: Store,
+) -> None:
     name = await conversation(store)
     begun = turn(name, question("hi"))
     await store.answers.begin(begun, None)
     assert await store.conversations.streaming(OWNER, name) == [STREAM]
 
     await store.conversations.delete(OWNER, name)
-    await store.answers.begin(turn(name, question("again")), None)
+    with pytest.raises(NotFound):
+        await store.answers.begin(turn(name, question("again")), None)
 
     with pytest.raises(NotFound):
         await store.conversations.messages(OWNER, name, None)
