@@ -14,6 +14,7 @@ from services.dialects.foreign import HEARTBEAT_S, shown_id
 from services.dialects.gathering import GATHERED_BYTES, TOO_LONG
 from services.wire import sse
 from services.wire.events import (
+    ARGUMENTS_DEPTH,
     Code,
     Failed,
     Finished,
@@ -25,11 +26,13 @@ from services.wire.events import (
     Token,
     ToolCall,
 )
-from services.wire.json_text import loads
+from services.wire.json_text import is_deeper_than, loads
 from services.wire.native import Numbered, TextKind
 from services.wire.request import BadBody, Tool
 
-_NO_ARGUMENTS: Final = Failed(Code.UPSTREAM_ERROR, "The model wrote no arguments for the tool. Ask again.")
+_NO_ARGUMENTS: Final = Failed(
+    Code.UPSTREAM_ERROR, "The model wrote no arguments for the tool that can be read. Ask again."
+)
 ANY_TOOL: Final = ""
 """Whichever it is: where one is offered, it is that one."""
 
@@ -122,8 +125,11 @@ class ForcedTool:
         return self._inner.frames([(1, started)])
 
     def _call(self) -> ToolCall | None:
+        """Return the call; None for text that is no object, or that no client could send back as history."""
         try:
             arguments = loads("".join(self._parts))
         except orjson.JSONDecodeError:
             return None
-        return ToolCall(self._call_id, self._name, arguments) if isinstance(arguments, dict) else None
+        if not isinstance(arguments, dict) or is_deeper_than(ARGUMENTS_DEPTH, arguments):
+            return None
+        return ToolCall(self._call_id, self._name, arguments)

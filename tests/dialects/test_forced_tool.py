@@ -10,10 +10,21 @@ from services.dialects import forced_tool
 from services.dialects.forced_tool import ANY_TOOL, ForcedTool, forced
 from services.dialects.gathering import Gathering, calls_of
 from services.dialects.openai_chat import OpenAiChunks
-from services.wire.events import Code, Failed, FinishReason, Phase, Status, Thinking, Token, ToolResult
+from services.wire.events import (
+    ARGUMENTS_DEPTH,
+    ApiError,
+    Code,
+    Failed,
+    FinishReason,
+    Phase,
+    Status,
+    Thinking,
+    Token,
+    ToolResult,
+)
 from services.wire.native import Numbered
 from services.wire.request import BadBody, Tool
-from tests.dialects.speech import STARTED, TOLD, data_of, ended, wanted
+from tests.dialects.speech import STARTED, TOLD, data_of, ended, nested, wanted
 
 CLOCK, WEATHER = Tool("clock"), Tool("weather")
 
@@ -48,6 +59,23 @@ def test_arguments_that_were_cut_by_the_length_are_no_call() -> None:
     last = data_of(chunked().frames(written('{"tz":"U', FinishReason.LENGTH)))[-1]
 
     assert last["choices"] == [{"index": 0, "delta": {}, "finish_reason": "length"}]
+
+
+@pytest.mark.parametrize("text", [nested(ARGUMENTS_DEPTH + 1), nested(300), "[" * 2000], ids=["129", "300", "2000"])
+def test_arguments_that_are_too_deep_to_be_sent_back_are_a_failure_in_a_stream_and_in_a_whole_answer(text: str) -> None:
+    last = data_of(chunked().frames(written(text)))[-1]
+    gathering = Gathering()
+    ForcedTool(gathering, "clock").frames(written(text))
+
+    assert last["error"]["code"] == "upstream_error"
+    with pytest.raises(ApiError, match="upstream_error"):
+        gathering.finished()
+
+
+def test_arguments_as_deep_as_any_tool_s_are_a_call() -> None:
+    last = data_of(chunked().frames(written(nested(ARGUMENTS_DEPTH))))[-1]
+
+    assert last["choices"][0]["finish_reason"] == "tool_calls"
 
 
 @pytest.mark.parametrize("text", ["I cannot", "[1]", ""])
