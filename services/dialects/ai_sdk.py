@@ -144,8 +144,12 @@ class ResumableAiSdkChunks(AiSdkChunks):
 
 
 def ai_sdk_chunks(wanted: Wanted, _told: Told) -> AiSdkChunks:
-    """Return the dialect of a reader: whether it comes back is said by what its leaving means."""
-    return (ResumableAiSdkChunks if wanted.on_disconnect == "continue" else AiSdkChunks)(wanted.message_id)
+    """Return the dialect of a reader: it comes back where its leaving is said to stop nothing, and its chat has a name.
+
+    To who has no way back, an answer that were cut without an end would look whole.
+    """
+    comes_back = wanted.on_disconnect == "continue" and wanted.chat is not None
+    return (ResumableAiSdkChunks if comes_back else AiSdkChunks)(wanted.message_id)
 
 
 def refusal(refused: ApiError, request_id: str) -> Answer:

@@ -27,6 +27,7 @@ from services.wire.events import (
     ToolResult,
     Usage,
 )
+from services.wire.hop import Chat
 from services.wire.native import Numbered
 from services.wire.request import ChatRequest
 from services.wire.sse import SseDecoder
@@ -35,6 +36,7 @@ ID = "k3fa.4MZ6ABCDEFGHIJKLMNOPQRSTUV"
 TIMING = Timing(0, None, None, None, None, 1, None)
 WANTED = Wanted(request=ChatRequest(model="m"), stream=True)
 TOLD = Told("m", 1795260000, "r-1")
+CHAT = Chat("a-name-hard-to-guess")
 STARTED: Numbered = (1, Started(ID, "m", 0))
 CALL: Numbered = (5, ToolCall("call_1", "clock", {"tz": "UTC"}))
 STOPS = [FinishReason.CANCELLED, FinishReason.ABANDONED]
@@ -170,9 +172,14 @@ def test_a_heartbeat_is_a_comment() -> None:
     assert AiSdkChunks().heartbeat() == b": hb\n"
 
 
-@pytest.mark.parametrize(("mode", "resumes"), [("cancel", False), ("continue", True)])
-def test_a_connection_may_break_off_without_an_end_where_the_page_comes_back(mode: Any, resumes: bool) -> None:
-    chunks = ai_sdk_chunks(Wanted(request=WANTED.request, stream=True, on_disconnect=mode), TOLD)
+@pytest.mark.parametrize(
+    ("mode", "chat", "resumes"),
+    [("cancel", CHAT, False), ("continue", CHAT, True), ("continue", None, False)],
+)
+def test_a_connection_may_break_off_without_an_end_where_the_page_can_come_back(
+    mode: Any, chat: Chat | None, resumes: bool
+) -> None:
+    chunks = ai_sdk_chunks(Wanted(request=WANTED.request, stream=True, on_disconnect=mode, chat=chat), TOLD)
 
     assert chunks.can_resume is resumes
     assert isinstance(chunks, ResumableAiSdkChunks) is resumes
