@@ -176,7 +176,7 @@ class TerminalChat:
         known = {canonical(name) for name in self.models}
         if argument and self._choose("model", argument) and known and canonical(argument) not in known:
             self._tell("it is not listed; the model server will say whether it knows it", Style.DIM)
-        self._tell(f"model {self._conversation.parameters.model or 'the default of the gateway'}")
+        self._tell(f"model {one_line(self._conversation.parameters.model or 'the default of the gateway')}")
 
     async def _models(self, _: str) -> None:
         listed = await self._listed()

@@ -17,6 +17,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from services.termchat.commands import HELP, is_open
 from services.termchat.files import NotReadable, prepare_history, why
+from services.termchat.sanitizing import sanitized
 from services.termchat.terminal import Terminal
 
 PROMPT: Final = ">>> "
@@ -162,7 +163,7 @@ class PlainPrompt:
     async def ask(self, draft: str) -> str:
         """Return a line, or several between quotes."""
         if draft:
-            self._out.line(draft)  # it cannot be changed here, but typed anew
+            self._out.line(sanitized(draft))  # it cannot be changed here, but typed anew
         text = await self._line(PROMPT)
         while is_open(text):
             text += await self._line(MORE)

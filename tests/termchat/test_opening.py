@@ -1,11 +1,13 @@
 """services/termchat/opening.py, as `sluice --conversation` is used."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.chain import Chain
+from tests.termchat.person import Person, person
 from tests.termchat.piped import run, sluice
 from tests.termchat.scripted_gateway import HELLO, plain, scripted
 
@@ -70,3 +72,26 @@ async def test_what_is_no_id_is_not_understood() -> None:
 
     assert done.code == 2
     assert "expected the id of one that the gateway keeps" in done.err
+
+
+async def test_what_is_kept_is_shown_on_a_terminal_and_not_obeyed() -> None:
+    """T25."""
+    evil = {**MADE, "model": "m\x1b]0;title\x07", "current": "ms_q"}
+    question = {"id": "ms_q", "parent": None, "role": "user", "content": "red: \x1b[31m"}
+
+    def script(head: str) -> bytes:
+        found = {"messages": [question]} if "/messages " in head else evil
+        return plain("200 OK", json.dumps(found).encode())
+
+    def talk(somebody: Person) -> None:
+        somebody.sees(">>>")
+        for line, words in (("/model", "\nmodel m␛]0;title␇"), ("/edit", "\nred: ␛[31m"), ("exit", "exit")):
+            somebody.type(f"{line}\n")
+            somebody.sees(words)
+        assert somebody.leaves() == 0
+
+    async with scripted(script) as gateway:
+        with person("--conversation", ID, url=gateway.url, environ={"TERM": "dumb"}) as somebody:
+            await asyncio.to_thread(talk, somebody)
+
+    assert not {"\x1b", "\x07"} & {*somebody.raw}
