@@ -51,10 +51,8 @@ class TerminalView:
             case Token(text):
                 self._speak(thinking=False, now=now)
                 self._show(self._coalescer.add(self._safe.feed(text), now))
-            case ToolCall(_, name, arguments):
-                self._note(f"→ {one_line(name)}({_short(arguments)})", now)
-            case ToolResult(_, name, ok, content):
-                self._note(f"{'←' if ok else '✗'} {one_line(name)}: {_short(content)}", now)
+            case ToolCall() | ToolResult() as tool:
+                self._note(_line_of(tool), now)
             case _:
                 pass
 
@@ -161,7 +159,7 @@ class JsonView:
 
 
 class WholeView:
-    """Says that the model is thinking, and shows the whole answer when it is there."""
+    """Says that the model is thinking, and shows the whole answer when it is there; a tool that is called, at once."""
 
     def __init__(self, terminal: Terminal, painter: Painter, model: str) -> None:
         self._terminal = terminal
@@ -169,9 +167,14 @@ class WholeView:
         self._model = model
 
     def take(self, heard: Heard, now: float) -> None:  # noqa: ARG002 answering.View
-        """Learn the model's name."""
-        if isinstance(heard.event, AnswerStarted) and heard.event.model:
-            self._model = heard.event.model
+        """Learn the model's name; show a tool."""
+        match heard.event:
+            case AnswerStarted(_, model) if model:
+                self._model = model
+            case ToolCall() | ToolResult() as tool:
+                self._terminal.line(_line_of(tool), Style.DIM)
+            case _:
+                pass
 
     def reconnecting(self, now: float) -> None:
         """It goes on thinking."""
@@ -185,6 +188,13 @@ class WholeView:
         self._painter.feed(sanitized(answer.text))
         self._painter.end()
         self._terminal.begin_line()
+
+
+def _line_of(tool: ToolCall | ToolResult) -> str:
+    """Return what a tool is called with, or what came of it, as a line."""
+    if isinstance(tool, ToolCall):
+        return f"→ {one_line(tool.name)}({_short(tool.arguments)})"
+    return f"{'←' if tool.ok else '✗'} {one_line(tool.name)}: {_short(tool.content)}"
 
 
 def _short(value: object) -> str:

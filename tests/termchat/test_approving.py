@@ -74,6 +74,18 @@ async def test_the_person_is_asked_and_the_gateway_told(word: str, approve: bool
     assert '"server_tools": true' in "".join(gateway.bodies)
 
 
+async def test_who_is_asked_sees_what_a_tool_is_called_with_though_the_answer_is_shown_whole() -> None:
+    def talk(somebody: Person) -> None:
+        somebody.enter("open the door")
+        assert '→ door({"room": 7})\nrun door? [y/n]' in somebody.sees("run door? [y/n]")
+        somebody.type("y\r")
+        assert "← door: open\nWell." in somebody.sees("Well.")
+
+    async with serving(Asking(lambda _: b"")) as gateway:
+        with person("--tools", "--no-stream", url=gateway.url) as somebody:
+            await asyncio.to_thread(talk, somebody)
+
+
 async def test_in_a_pipe_it_is_refused_at_once_and_said() -> None:
     async with serving(Asking(lambda _: b"")) as gateway:
         done = await run("--tools", "open the door", url=gateway.url)
