@@ -21,7 +21,8 @@ from services.wire.sse import EventTooLong, ServerSentEvent, SseDecoder
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ASK_TIMEOUT_S: Final = 10.0
-LIST_BYTES: Final = 8 << 20  # lists of models and streams
+LIST_BYTES: Final = 64 << 20
+"""Of a page of messages: 8 MiB of text (PROTOCOL.md, "Conversations"), six characters of JSON for one at worst."""
 REFUSAL_BYTES: Final = 64 << 10  # an error object is a line
 SSE: Final = "text/event-stream"
 

@@ -1,6 +1,7 @@
 """Opens a conversation that the gateway keeps: one by its name, the last one, or a new one."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from services.termchat.answer_events import AnswerFailed, object_of, objects_in, refusal
 from services.termchat.conversation import Conversation, Parameters
@@ -22,8 +23,9 @@ async def open_kept(gateway: Gateway, which: str, parameters: Parameters) -> Con
             which = str(rows[0].get("id")) if rows else NEW
         if which == NEW:
             return _one(await gateway.post(PLACE, b"{}"), [], parameters)
-        found = await gateway.get(f"{PLACE}/{which}")
-        messages = await gateway.get(f"{PLACE}/{which}/messages") if found.status in _OK else found
+        place = f"{PLACE}/{quote(which, safe='')}"
+        found = await gateway.get(place)
+        messages = await gateway.get(f"{place}/messages") if found.status in _OK else found
     except TransportError:
         return AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
     if messages.status not in _OK:

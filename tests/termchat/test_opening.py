@@ -58,6 +58,31 @@ def test_what_was_said_in_a_kept_conversation_is_known_to_the_next_run(chain: Ch
     assert [told[1]["content"], told[2]["content"], told[3]["content"]] == ["one", first.out.rstrip("\n"), "two"]
 
 
+async def test_a_page_of_messages_as_large_as_one_may_be_is_read() -> None:
+    long = {"id": "ms_a", "parent": None, "role": "assistant", "content": '"' * (8 << 20), "status": "sent"}
+
+    def script(head: str) -> bytes:
+        return (
+            plain("200 OK", json.dumps({"messages": [long]}).encode()) if "/messages " in head else one_that_keeps(head)
+        )
+
+    async with scripted(script) as gateway:
+        done = await run("--conversation", ID, "and?", url=gateway.url)
+
+    assert (done.code, done.out) == (0, "Hello\n")
+
+
+async def test_a_list_of_strange_names_is_said_to_be_wrong() -> None:
+    def script(head: str) -> bytes:
+        rows = json.dumps({"conversations": [{"id": "a b\r\nX: y"}]}).encode()
+        return plain("200 OK", rows) if head.startswith("GET /api/conversations ") else one_that_keeps(head)
+
+    async with scripted(script) as gateway:
+        done = await run("--conversation", "last", "and?", url=gateway.url)
+
+    assert (done.code, done.err) == (1, "sluice: There is no such conversation. [not_found]\n")
+
+
 async def test_one_that_is_not_there_is_said_and_nothing_is_asked() -> None:
     async with scripted(one_that_keeps) as gateway:
         done = await run("--conversation", "cv_" + "B" * 26, "and?", url=gateway.url)
