@@ -50,11 +50,11 @@ def _question(options: CommandLine) -> str:
     """
     if options.operation:
         return options.words
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         if options.is_json and not options.words:
             raise Misused("--json is for one question")
         return options.words
-    piped = sys.stdin.buffer.read(QUESTION_BYTES + 1)
+    piped = b"" if sys.stdin is None else sys.stdin.buffer.read(QUESTION_BYTES + 1)
     if len(piped) > QUESTION_BYTES:
         raise Misused(f"more than {QUESTION_BYTES} bytes on standard input")
     question = "\n\n".join(filter(None, [piped.decode("utf-8", "replace").strip(), options.words]))

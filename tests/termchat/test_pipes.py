@@ -121,6 +121,24 @@ def test_what_is_not_understood_is_2_in_one_line(arguments: list[str], words: st
     assert done.out == ""
 
 
+@pytest.mark.parametrize(("words", "code", "said"), [([], 2, "nothing is asked"), (["hi"], 3, "cannot be reached")])
+def test_without_a_standard_input_a_question_is_asked_and_no_chat_begins(
+    words: list[str], code: int, said: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command(*words)],
+        cwd=ROOT,
+        env=environment(SLUICE_TERM_URL=NOBODY),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert said in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_an_unknown_setting_is_2_with_the_nearest_known_one() -> None:
     done = sluice("hi", url=NOBODY, SLUICE_TERM_MODLE="x")
 
