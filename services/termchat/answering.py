@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from services.http.connection import ResponseEnd
 from services.termchat.answer_events import refusal
 from services.termchat.approving import Approver
-from services.termchat.following import HEADERS_S, Following, Heard
+from services.termchat.following import HEADERS_S, UNTRUSTED, Following, Heard
 from services.termchat.gateway import AnswerConnection, Gateway, TransportError
 from services.termchat.stopping import Step, Stopping
 from services.wire.events import ToolCall, ToolResult
@@ -127,7 +127,7 @@ class Answering:
 
     def _not_reached(self, failed: TransportError) -> float:
         chance = random()  # noqa: S311 spreads clients, no secret
-        is_untrusted = failed.how == "untrusted"
+        is_untrusted = failed.how == UNTRUSTED
         return self.following.not_reached(time.monotonic(), chance, is_untrusted=is_untrusted) or 0.0
 
     async def _read(self, connection: AnswerConnection) -> float:

@@ -20,6 +20,7 @@ from services.termchat.files import (
     read_text,
     save_text,
 )
+from services.termchat.following import why_unreached
 from services.termchat.gateway import ASK_TIMEOUT_S, TransportError
 from services.termchat.kept import NEW
 from services.termchat.opening import open_kept
@@ -303,8 +304,8 @@ class TerminalChat:
         try:
             async with self._session.patience(timeout_s):
                 answer = await self._session.gateway.get("/api/models")
-        except TransportError:
-            return AnswerFailed("", f"The gateway at {self._session.gateway.server} cannot be reached.")
+        except TransportError as failed:
+            return AnswerFailed("", why_unreached(failed.how, at=str(self._session.gateway.server)))
         except TimeoutError:
             return self._not_answered()
         if answer.status != 200:

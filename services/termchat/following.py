@@ -38,9 +38,26 @@ KEEP_CHARACTERS: Final = 1 << 20
 UNREACHABLE: Final = "unreachable"
 INTERRUPTED: Final = "interrupted"
 STOPPED: Final = "stopped"
+UNTRUSTED: Final = "untrusted"
+STRANGER: Final = "malformed"
+"""How a call fails (`TransportError.how`) which asking again does not mend."""
 _WITHOUT_ID: Final = ("status", "error", "done")
 """The first is never in the log; an error may be the gateway's own; and no end was heard before the end."""
 _BROKE_OFF: Final = "The connection broke, and the answer could not be resumed."
+
+
+def why_unreached(how: str = "", whom: str = "The gateway", at: str = "") -> str:
+    """Return why a server was not reached, and what to do where that is known.
+
+    Args:
+        how: as the call failed.
+        at: where it was looked for, if that is to be said.
+    """
+    if how == UNTRUSTED:
+        return f"{whom}'s certificate is not trusted; --cacert names the one that is."
+    if how == STRANGER:
+        return "What answers there speaks no HTTP. Is the address right?"
+    return f"{whom}{at and f' at {at}'} cannot be reached."
 
 
 class Heard(NamedTuple):
@@ -153,11 +170,10 @@ class Following:
             is_untrusted: one did, but its other end's certificate is not trusted.
         """
         if is_untrusted:
-            words = "The gateway's certificate is not trusted; --cacert names the one that is."
-            self.end = AnswerFailed(UNREACHABLE, words)
+            self.end = AnswerFailed(UNREACHABLE, why_unreached(UNTRUSTED))
             return None
         if not self._was_sent:  # nothing was started: a person would rather know at once
-            self.end = AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
+            self.end = AnswerFailed(UNREACHABLE, why_unreached(), retryable=True)
             return None
         return self._again(now, chance)
 
@@ -179,7 +195,7 @@ class Following:
 
     def met_a_stranger(self) -> None:
         """Note that what answered speaks another protocol: it will not learn ours by being asked again."""
-        self.end = AnswerFailed(UNREACHABLE, "What answers there speaks no HTTP. Is the address right?")
+        self.end = AnswerFailed(UNREACHABLE, why_unreached(STRANGER))
 
     def stop(self) -> None:
         """Note that it was stopped here, whatever becomes of it there; its own last word, if it has come, stands."""

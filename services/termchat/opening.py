@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from services.termchat.answer_events import AnswerFailed, object_of, objects_in, refusal
 from services.termchat.conversation import Conversation, Parameters
-from services.termchat.following import UNREACHABLE
+from services.termchat.following import UNREACHABLE, why_unreached
 from services.termchat.gateway import Gateway, HttpResponse, TransportError
 from services.termchat.kept import LAST, NEW, PLACE, opened
 
@@ -26,8 +26,8 @@ async def open_kept(gateway: Gateway, which: str, parameters: Parameters) -> Con
         place = f"{PLACE}/{quote(which, safe='')}"
         found = await gateway.get(place)
         messages = await gateway.get(f"{place}/messages") if found.status in _OK else found
-    except TransportError:
-        return AnswerFailed(UNREACHABLE, "The gateway cannot be reached.", retryable=True)
+    except TransportError as failed:
+        return AnswerFailed(UNREACHABLE, why_unreached(failed.how), retryable=True)
     if messages.status not in _OK:
         return _refused(messages)
     return _one(found, objects_in(object_of(messages.body), "messages"), parameters)

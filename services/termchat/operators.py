@@ -5,6 +5,7 @@ from typing import Final
 
 from services.termchat.answer_events import object_of, objects_in, refusal
 from services.termchat.exit_codes import Exit, exit_of_refusal
+from services.termchat.following import why_unreached
 from services.termchat.gateway import HttpResponse, TransportError
 from services.termchat.sanitizing import one_line
 from services.termchat.session import Session
@@ -58,6 +59,6 @@ async def _asked(session: Session, method: str, path: str) -> HttpResponse | Non
     gateway = session.gateway
     try:
         return await (gateway.get(path) if method == "GET" else gateway.delete(path))
-    except TransportError:
-        session.tell(f"The proxy at {gateway.server} cannot be reached.", Style.ERROR)
+    except TransportError as failed:
+        session.tell(why_unreached(failed.how, "The proxy", str(gateway.server)), Style.ERROR)
         return None

@@ -60,6 +60,15 @@ async def test_what_is_answered_instead_is_told_with_its_exit_code(answer: bytes
     assert done.out == ""
 
 
+@pytest.mark.parametrize("words", [["--conversation", "last", "hi"], ["streams"]])
+async def test_what_speaks_another_protocol_is_said_to_whoever_asks(words: list[str]) -> None:
+    async with scripted(lambda _: b"SSH-2.0-OpenSSH_9.2\r\n") as gateway:
+        done = await run(*words, "--url", gateway.url, url="")
+
+    assert done.code == 3
+    assert "speaks no HTTP. Is the address right?" in done.err
+
+
 async def test_an_error_s_words_are_shown_and_not_obeyed() -> None:
     words = b'{"error":{"code":"upstream_error","message":"a\\u001b]0;owned\\u0007\\nb"}}'
     async with scripted(lambda _: plain("502 Bad Gateway", words)) as gateway:
@@ -94,10 +103,13 @@ async def test_over_tls_a_certificate_that_is_named_is_trusted_and_another_is_no
     async with scripted(lambda _: HELLO, tls=tls) as gateway:
         trusted = await run("hi", "--cacert", str(certificate), url=gateway.url)
         strange = await run("hi", url=gateway.url)
+        opened = await run("hi", "--conversation", "last", url=gateway.url)
+        listed = await run("streams", "--url", gateway.url, url="")
 
     assert (trusted.code, trusted.out) == (0, "Hello\n")
-    assert (strange.code, strange.out) == (3, "")
-    assert "certificate is not trusted" in strange.err
+    for other in (strange, opened, listed):
+        assert (other.code, other.out) == (3, "")
+        assert "certificate is not trusted; --cacert names the one that is." in other.err
 
 
 async def test_a_gateway_without_tls_is_not_reached_by_https(chain: Chain) -> None:
