@@ -37,6 +37,7 @@ class Fallbacks:
     connect_timeout_s: float
     queue_wait_s: float
     ollama_url: str = ""  # the one server, where the file has none
+    cure: str = ""  # of that one
 
 
 @dataclass
@@ -113,18 +114,23 @@ class _Reading:
         if tables is None:
             return
         if not tables:
-            tables = [{"name": "ollama", "kind": "ollama", "url": self._fallbacks.ollama_url}]
+            tables = [self._of_the_environment()]
         names: set[str] = set()
         for number, table in enumerate(tables):
             path: Path = ("server", number)
             self._note_files(table, path)
             read = self._validated(ServerTable, table, path)
-            if (name := table.get("name")) in names:
-                self._wrong((*path, "name"), "name: another server has it")
-            if isinstance(name, str):
+            if isinstance(name := table.get("name"), str):
+                if name in names:
+                    self._wrong((*path, "name"), "name: another server has it")
                 names.add(name)
             if read is not None and (server := self._server(read, defaults, path)) is not None:
                 yield server
+
+    def _of_the_environment(self) -> Mapping[str, Any]:
+        url, cure = self._fallbacks.ollama_url, self._fallbacks.cure
+        cured = {"cure": cure, "exclusive": True} if cure else {}  # there the one setting says both
+        return {"name": "ollama", "kind": "ollama", "url": url, **cured}
 
     def _note_files(self, table: Mapping[str, Any], path: Path) -> None:
         for name in ("key_file", "ca_file"):
@@ -147,10 +153,18 @@ class _Reading:
             self._wrong((*path, "cure"), "cure: needs exclusive = true: nothing else may use that Ollama")
         if table.kind != "ollama":
             self._refuse_ollamas(table, path)
-        models = {self._spelled(name): theirs for name, theirs in (table.models or {}).items()}
+        models = self._models(table, path)
         if table.kind != "ollama" and not models:
             self._wrong(path, 'models: expected, for example { "*" = "the name of a model there" }')
         return self._made(table, merged, url, models)
+
+    def _models(self, table: ServerTable, path: Path) -> dict[str, str]:
+        models: dict[str, str] = {}
+        for written, theirs in (table.models or {}).items():
+            if (name := self._spelled(written)) in models:
+                self._wrong((*path, "models", written), f"models: {_quoted(written)}: the same model as another key")
+            models[name] = theirs
+        return models
 
     def _made(
         self, table: ServerTable, merged: Mapping[str, Any], url: ServerUrl, models: Mapping[str, str]

@@ -32,6 +32,8 @@ def config_of(settings: ProxySettings) -> Config:
         files = config.files
         if "ollama_url" in settings.model_fields_set and not config.is_of_the_environment:
             problems.append("SLUICE_PROXY_OLLAMA_URL: expected nothing beside a file that has a [[server]]")
+        if settings.cure and not config.is_of_the_environment:
+            problems.append("SLUICE_PROXY_CURE: expected nothing beside a file that has a [[server]]: say cure there")
     except BadConfig as bad:
         problems += [f"{settings.config}: {problem}" for problem in bad.problems]
         files = tuple(bad.files)
@@ -77,6 +79,7 @@ def _fallbacks(settings: ProxySettings) -> Fallbacks:
         connect_timeout_s=settings.connect_timeout_s,
         queue_wait_s=settings.queue_timeout_s,
         ollama_url=str(settings.ollama_url),
+        cure=settings.cure,
     )
 
 

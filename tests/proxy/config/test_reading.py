@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from proxy.config.config import Config, NamedFile, ServerConfig
@@ -42,6 +44,14 @@ def test_a_file_without_a_server_has_the_environment_s() -> None:
     assert [server.url.port for server in config.servers] == [11434]
     assert (config.default, config.local_only, config.breaker_open_s) == ((("ollama",),), True, 1.0)
     assert config.is_of_the_environment
+    assert not config.servers[0].cure
+
+
+@pytest.mark.parametrize("text", ["", '[[tools]]\nname = "t"\ncommand = ["x"]\nallow = ["a"]\n'])
+def test_the_environment_s_server_has_the_environment_s_cure(text: str) -> None:
+    (server,) = read_config(text.encode(), replace(FALLBACKS, cure="unload")).servers
+
+    assert server.cure == "unload"
 
 
 def test_defaults_are_every_server_s_that_says_nothing_itself() -> None:
@@ -86,6 +96,8 @@ def test_the_files_that_servers_need_are_told_with_their_lines() -> None:
         (GPU1.replace("gpu1", "GPU 1", 1), "line 2: name: expected 1 to 32 of a-z, 0-9 and -"),
         (GPU1.replace('"ollama"', '"x"'), "line 3: kind: expected 'ollama', 'openai', 'groq', 'anthropic' or 'gemini'"),
         (GPU1 + GPU1, "line 6: name: another server has it"),
+        (GPU1.replace('"gpu1"', '["gpu1"]'), "line 2: name: expected a valid string"),
+        (GPU1.replace('"gpu1"', "{ a = 1 }"), "line 2: name: expected a valid string"),
         (GPU1 + "colour = 'red'", "line 5: colour: unknown"),
         (GPU1 + "permits = 0", "line 5: permits: expected greater than or equal to 1"),
         (GPU1 + "permits = '2'", "line 5: permits: expected a valid integer"),
@@ -104,6 +116,10 @@ def test_the_files_that_servers_need_are_told_with_their_lines() -> None:
         ),
         (OPENAI, 'line 1: models: expected, for example { "*" = "the name of a model there" }'),
         (OPENAI + 'models = { "a" = 5 }', "line 4: models.a: expected a valid string"),
+        (
+            GPU1 + 'models = { gpt = "gpt-5", "GPT:latest" = "gpt-4" }',
+            'line 5: models: "GPT:latest": the same model as another key',
+        ),
         (GROQ, "chain: default: expected, since no server is local"),
         (GPU1 + "[chain]\ndefault = 'gpu1'", 'line 6: "default": expected an order of servers, as in '),
         (GPU1 + "[chain]\ndefault = [[]]", 'line 6: "default": expected names of servers, and lists of such names'),

@@ -53,6 +53,16 @@ def test_two_places_that_say_where_the_ollama_is_are_one_too_many(tmp_path: Path
         config_of(settings(file, ollama_url=Origin("http", "a", 1)))
 
 
+def test_a_cure_of_the_environment_s_is_its_own_server_s_alone(tmp_path: Path) -> None:
+    tools, servers = tmp_path / "tools.toml", tmp_path / "servers.toml"
+    tools.write_text('[[tools]]\nname = "t"\ncommand = ["x"]\nallow = ["a"]\n')
+    servers.write_text('[[server]]\nname = "a"\nkind = "ollama"\nurl = "http://a"\n')
+
+    assert [server.cure for server in config_of(settings(tools, cure="unload")).servers] == ["unload"]
+    with pytest.raises(SettingsError, match="SLUICE_PROXY_CURE: expected nothing beside"):
+        config_of(settings(servers, cure="unload"))
+
+
 def test_certificates_that_are_none_are_told(tmp_path: Path) -> None:
     key, file, ca = tmp_path / "key", tmp_path / "sluice.toml", tmp_path / "ca.pem"
     key.write_text("k")
