@@ -165,8 +165,9 @@ class Condition:
 
     def spare(self, why: str, wait_s: float | None, now: float) -> None:
         """The server asked to be left alone: by a long ``Retry-After``, or since a quota is spent."""
-        self._spared_until = now + min(wait_s if wait_s is not None else QUOTA_S, LONGEST_SPARED_S)
-        self._spared_for = why
+        until = now + min(wait_s if wait_s is not None else QUOTA_S, LONGEST_SPARED_S)
+        if until > self._spared_until:  # else another call was told to wait longer
+            self._spared_until, self._spared_for = until, why
 
     def used(self, tokens: int, day: int) -> None:
         """So many tokens went there.

@@ -125,6 +125,14 @@ def test_a_server_that_asks_for_time_is_spared_as_long(wait_s: float | None, spa
     assert condition.passed_by("m", 100.0 + spared_s) == ""
 
 
+def test_who_is_told_to_wait_less_does_not_shorten_another_s_wait() -> None:
+    condition = Condition()
+    condition.spare("quota", None, 100.0)
+    condition.spare("429", 15.0, 100.0)
+
+    assert (condition.passed_by("m", 120.0), condition.wait_s("m", 100.0)) == ("quota", QUOTA_S)
+
+
 def test_beyond_its_requests_a_minute_a_server_is_not_asked() -> None:
     """An open cheque is bounded."""
     condition = Condition(requests_per_minute=2)
