@@ -84,13 +84,21 @@ class Limiter:
         self._told_day = self._today().name  # the day that runs, until its line is written
         self.usage = Usage()
 
-    async def admit(self, principal: Principal, tokens: int) -> Place:
-        """Count a request for an answer of at most ``tokens``, and let it have a place, if its verdict says so."""
+    async def admit(self, principal: Principal, tokens: int, repeat_key: str | None = None) -> Place:
+        """Count a request for an answer of at most ``tokens``, and let it have a place, if its verdict says so.
+
+        One that repeats an answer that is held here is let in beside it, with as many tokens: its proxy joins it to
+        that answer, or else it has a place from its beginning.
+        """
         place = self._place(principal, Verdict(tokens=tokens))
         if not principal.owner:
             return place
-        place.lease = secrets.token_hex(8)
-        place.verdict = await self._admitted(place, Allowance.of(principal.key), tokens)
+        place.lease, place.repeat_key = secrets.token_hex(8), repeat_key
+        allowance, granted = Allowance.of(principal.key), self._granted_before(place)
+        if granted is None:
+            place.verdict = await self._admitted(place, allowance, tokens)
+        else:
+            place.verdict = replace(await self._admitted(place, allowance, None), tokens=min(tokens, granted))
         if place.verdict.passed_limit is not None:
             place.lease = ""
         return place
@@ -106,9 +114,10 @@ class Limiter:
         """The stream of ``place`` is there; one that it ``joined`` has its place, and its tokens, already."""
         if not place.lease:
             return
-        tokens, before = self._counts.release(place.owner, place.lease), place.lease
+        before = place.lease
+        self._counts.release(place.owner, before)
         place.stream_id = place.lease = stream_id
-        self._hold(Lease(place.owner, stream_id, 0 if joined else tokens, before))
+        self._hold(Lease(place.owner, stream_id, 0 if joined else place.verdict.tokens, before))
         self._read(place, model, began=not joined)
 
     def follows(self, principal: Principal, stream_id: str, model: str) -> Place:
@@ -245,6 +254,14 @@ class Limiter:
 
     def _today(self) -> Day:
         return Day.at(datetime.now(UTC), self._zone)
+
+    def _granted_before(self, place: Place) -> int | None:
+        """Return how many tokens the answer may have that this request repeats; None if it repeats none."""
+        if place.repeat_key is None:
+            return None
+        named = (place.owner, place.repeat_key)
+        held = (one.place for one in self._held.values() if (one.place.owner, one.place.repeat_key) == named)
+        return next((before.verdict.tokens for before in held), None)
 
     def _read(self, place: Place, model: str, *, began: bool) -> None:
         held = self._held.setdefault((place.owner, place.stream_id), _Held(replace(place), model, began))

@@ -33,6 +33,7 @@ class Place:
         lease: the name under which it is held, "" for one that is not.
         since: when, in seconds of the monotonic clock.
         stream_id: of its stream, once there is one.
+        repeat_key: by which its client may ask for the same answer again: its Idempotency-Key.
     """
 
     principal: Principal
@@ -41,6 +42,7 @@ class Place:
     lease: str = ""
     since: float = field(default_factory=time.monotonic)
     stream_id: str = ""
+    repeat_key: str | None = None
 
     @property
     def owner(self) -> str:

@@ -176,7 +176,7 @@ class RelayResponder:
         connection.model, connection.leave = model, asked.wishes.on_disconnect
         most = min(self._settings.max_output_tokens, rights.max_output_tokens or self._settings.max_output_tokens)
         completed = await self._tools.allowed(asked.request.completed(model, most), connection.principal)
-        limited, place = await self._limited(request, connection, completed)
+        limited, place = await self._limited(request, connection, completed, idempotency)
         connection.timeline.admitted = time.monotonic()
         key = RepeatKey(idempotency, asked_as) if idempotency else None
         hop = await self._hops.start(connection, limited, connection.leave, key=key)
@@ -200,12 +200,12 @@ class RelayResponder:
         return hop
 
     async def _limited(
-        self, request: web.Request, connection: ClientConnection, asked: ModelRequest
+        self, request: web.Request, connection: ClientConnection, asked: ModelRequest, key: str | None
     ) -> tuple[ModelRequest, Place]:
         """Return what may be asked: with fewer tokens where the day has no more; and its place."""
         assert asked.model is not None
         assert asked.max_output_tokens is not None
-        place = connection.place = await self._limiter.admit(connection.principal, asked.max_output_tokens)
+        place = connection.place = await self._limiter.admit(connection.principal, asked.max_output_tokens, key)
         note_rate(request, place)
         return asked.completed(asked.model, place.demand()), place
 

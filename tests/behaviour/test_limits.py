@@ -5,6 +5,7 @@ What was used is told by `gateway/routes/usage.py`.
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -32,6 +33,7 @@ LIMITED: Final[dict[str, dict[str, str]]] = {
     "five at once": {"streams": "5"},
     "one at once": {"streams": "1", "tokens_per_day": "1000"},
     "in two tabs": {},
+    "asks again": {"streams": "1", "tokens_per_day": "1000"},
     "stops by id": {"streams": "1", "scopes": '["chat", "streams"]'},
     "stops by chat": {"streams": "1"},
     "two, then one in ten seconds": {"requests_per_minute": "6", "burst": "2"},
@@ -214,6 +216,26 @@ async def test_a_stream_that_its_readers_leaving_stops_keeps_no_place_whoever_le
             tab.leave()
 
     await soon(lambda: house.at_once("in two tabs") == 0, "nobody reads it", within_s=UNREAD_WITHIN_S)
+
+
+async def test_who_asks_again_by_its_key_joins_its_answer_where_no_other_is_let_in(
+    house: House, client: Client
+) -> None:
+    asked = {"model": scripted(tokens=3000, rate=50, prefill=0).name, **SAID}
+    who = {**house.headers("asks again"), "Idempotency-Key": secrets.token_urlsafe(24)}
+    async with client.open("POST", "/api/chat/stream", asked, who) as first:
+        stream_id = (await first.until_tokens(1)).stream_id
+        async with client.open("POST", "/api/chat/stream", asked, who) as again:
+            joined = (await again.until_tokens(1)).stream_id
+            held = house.at_once("asks again")
+            again.leave()
+        another = await client.ask("/api/chat/stream", {**asked, "think": False}, who)
+        anew = await chat(client, house.headers("asks again"))
+        first.leave()
+
+    assert (joined, held) == (stream_id, 1)
+    refused(another, Code.IDEMPOTENCY_CONFLICT)
+    limited(anew, Code.CONCURRENCY_LIMITED)
 
 
 async def test_requests_a_minute_are_counted_and_every_answer_tells_how_one_stands(

@@ -152,6 +152,42 @@ async def test_a_repeated_request_that_joins_its_answer_takes_no_second_place() 
     assert (both, await left_today(limiter, who), requests_used(limiter)) == ((1, 900), 990, 1)
 
 
+@pytest.mark.parametrize(("joined", "streams", "left"), [(True, 1, 400), (False, 2, -200)])
+async def test_a_request_that_repeats_an_answer_is_let_in_beside_it_and_has_a_place_only_if_it_began_another(
+    joined: bool, streams: int, left: int
+) -> None:
+    limiter, who = Limiter(UTC), principal(streams=1, tokens_per_day=1000)
+    limiter.began(await limiter.admit(who, 600, "a key"), STREAM, "tiny", joined=False)
+    others = [await limiter.admit(who, 600, key) for key in ("another key", None)]
+    strangers = await limiter.admit(principal("Bob", streams=1), 5, "a key")
+    again = await limiter.admit(who, 600, "a key")
+    limiter.began(again, STREAM if joined else f"{STREAM}2", "tiny", joined=joined)
+    standing = await at_once(limiter, who), await left_today(limiter, who)
+
+    assert [refusal(one)[0] for one in others] == [Code.CONCURRENCY_LIMITED] * 2
+    assert (again.demand(), strangers.demand()) == (600, 5)
+    assert standing == (streams, max(0, left))
+
+
+async def test_a_repeat_may_have_no_more_than_the_day_had_left_for_its_answer_and_counts_as_a_request() -> None:
+    limiter, who = Limiter(UTC), principal(tokens_per_day=100, requests_per_minute=6, burst=3)
+    limiter.began(await limiter.admit(who, 512, "a key"), STREAM, "tiny", joined=False)
+    repeats = [await limiter.admit(who, 512, "a key"), await limiter.admit(who, 50, "a key")]
+    too_often = await limiter.admit(who, 512, "a key")
+
+    assert [one.demand() for one in repeats] == [100, 50]
+    assert refusal(too_often)[0] is Code.RATE_LIMITED
+
+
+async def test_a_repeat_of_an_answer_that_has_ended_is_a_request_like_any_other() -> None:
+    limiter, who = Limiter(UTC), principal(tokens_per_day=100)
+    place = await limiter.admit(who, 100, "a key")
+    limiter.began(place, STREAM, "tiny", joined=False)
+    limiter.ended(place, Spent(0, 100))
+
+    assert refusal(await limiter.admit(who, 100, "a key"))[0] is Code.RATE_LIMITED
+
+
 async def test_of_an_answer_that_its_proxy_holds_no_more_what_was_read_is_booked_and_another_s_word_is_none() -> None:
     limiter, who = Limiter(UTC), principal()
     limiter.left(await running(limiter, who), Spent(0, 5), may_go_on=True)
