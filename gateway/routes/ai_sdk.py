@@ -4,6 +4,8 @@ A page names its chat, and comes back by that name to the answer that runs: afte
 wants to says ``on_disconnect: continue``, and stops an answer by name, since its leaving stops nothing.
 """
 
+import math
+from collections.abc import Iterable
 from typing import Final
 
 import orjson
@@ -88,5 +90,16 @@ class AiSdkRoutes:
             answers = await self._proxies.read_all(f"/api/chats/{chat.name}", request[PRINCIPAL].owner)
         except TransportError as exc:
             raise ApiError(UNAVAILABLE) from exc
-        found = next((orjson.loads(answer.body) for answer in answers if answer.status == 200), None)
-        return None if found is None else (found["stream_id"], found["message_id"])
+        return newest(answer.body for answer in answers if answer.status == 200)
+
+
+def newest(found: Iterable[bytes]) -> tuple[str, str] | None:
+    """Return the ids of the youngest of the streams that proxies hold of one chat, and of its message; None for none.
+
+    A proxy chosen by the chat's name would hold them all, but not once another had to take its place for a while.
+    """
+    streams = [orjson.loads(one) for one in found]
+    if not streams:
+        return None
+    youngest = min(streams, key=lambda one: one.get("age_s", math.inf))  # older proxies do not tell
+    return youngest["stream_id"], youngest["message_id"]

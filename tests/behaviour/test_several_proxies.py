@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -124,6 +125,34 @@ async def test_a_key_is_one_answer_at_whichever_gateway_it_is_asked(house: House
 
     assert [first == second for first, second in both] == [True] * 6
     assert {len(calls_of(house.chain, model.name)) for model in models} == {1}
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+async def test_a_page_comes_back_to_the_newest_answer_of_its_chat_and_stops_that_one(
+    order: str, house: House, clients: list[Client]
+) -> None:
+    """They run at both proxies: a question was asked again, and the first answer goes on without its reader."""
+    name, models = f"asked-again-{order}-0123", [scripted(tokens=LONG) for _ in order]
+    path = f"/api/ui/chat/{name}"
+    told = {"Sluice-Chat": name, "Sluice-Leave": "continue"}
+    async with AsyncExitStack() as stack:
+        running = []
+        for proxy, model in zip(order, models, strict=True):
+            asking = await stack.enter_async_context(Client(house.proxies[proxy].url))
+            body = {"model": model.name, "messages": [{"role": "user", "content": "hi"}]}
+            running.append(await stack.enter_async_context(asking.open("POST", "/api/chat/stream", body, told)))
+            await soon(partial(calls_of, house.chain, model.name), "the model server was asked")
+        async with clients[0].open("GET", f"{path}/stream") as again:
+            found = again.answer.stream_id
+            again.leave()
+        stopped = (await clients[1].ask(f"{path}/stop")).status
+        older, newer = (model.name for model in models)
+        await soon(lambda: calls_of(house.chain, newer)[0]["left_at"], "the newer one is left")
+        goes_on = calls_of(house.chain, older)[0]["left_at"] is None
+        rest = (await clients[1].ask(f"{path}/stop")).status
+
+    assert found == running[1].answer.stream_id
+    assert (stopped, goes_on, rest) == (202, True, 202)
 
 
 async def test_a_proxy_that_drains_ends_what_outlasts_it_and_costs_nobody_else_anything(
