@@ -22,3 +22,24 @@ def conversations(
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 ours
         text = answer.read()
     return json.loads(text) if text else None
+
+
+class Keeping:
+    """A gateway with a database, and the page that lists what it keeps."""
+
+    def __init__(self, gateway: Server, page: Server) -> None:
+        self.gateway = gateway
+        self.page = page
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the gateway's conversations; return what it answers."""
+        return conversations(self.gateway, method, path, body)
+
+    def titles(self) -> list[str]:
+        return [one["title"] for one in self.ask("GET", "")["conversations"]]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return those of the newest conversation."""
+        newest = self.ask("GET", "")["conversations"][0]["id"]
+        messages: list[dict[str, Any]] = self.ask("GET", f"/{newest}/messages")["messages"]
+        return messages

@@ -11,34 +11,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from tests.behaviour.script import scripted
-from tests.browser.kept import conversations
+from tests.browser.kept import Keeping
 from tests.browser.page_chain import PageChain
+from tests.browser.scripted import answer, refusal
 from tests.browser.visit import Visit
 from tests.chain import Server
 from tests.eventually import soon
 
 QUICK: Final = scripted(tokens=5).name
-
-
-class Keeping:
-    """A gateway with a database, and the page that lists what it keeps."""
-
-    def __init__(self, gateway: Server, page: Server) -> None:
-        self.gateway = gateway
-        self.page = page
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask the gateway's conversations; return what it answers."""
-        return conversations(self.gateway, method, path, body)
-
-    def titles(self) -> list[str]:
-        return [one["title"] for one in self.ask("GET", "")["conversations"]]
-
-    def messages(self) -> list[dict[str, Any]]:
-        """Return those of the newest conversation."""
-        newest = self.ask("GET", "")["conversations"][0]["id"]
-        messages: list[dict[str, Any]] = self.ask("GET", f"/{newest}/messages")["messages"]
-        return messages
 
 
 @pytest.fixture(scope="module")
@@ -364,3 +344,49 @@ async def test_a_chat_that_only_a_search_shows_is_renamed_and_set_at_the_gateway
 
     await soon(lambda: kept()["options"] == {"temperature": 0.5}, "the gateway has its temperature")
     assert kept() == {"title": "renamed", "system": "Set on another device.", "options": {"temperature": 0.5}}
+
+
+@pytest.mark.parametrize("refused", ["/api/chat/stream", "/api/conversations"])
+async def test_a_question_that_was_never_taken_is_a_draft_after_a_reload_until_it_is_taken(
+    desk: Visit, refused: str
+) -> None:
+    draft = desk.page.get_by_label("Message", exact=True)
+    await answer(desk.page, refused, refusal("store_unavailable"), 503)
+    await desk.choose(QUICK)
+    await desk.ask("never taken")
+    await desk.finished()
+    await expect(draft).to_have_value("")
+    for _ in range(2):
+        await desk.page.reload()
+        await desk.ready()
+        await expect(draft).to_have_value("never taken")
+    await desk.page.unroute_all()
+
+    await desk.choose(QUICK)
+    await draft.press("Enter")
+    await desk.finished()
+    await desk.page.reload()
+    await desk.ready()
+
+    await expect(desk.page.locator(".question .plain")).to_have_text(["never taken"])
+    await expect(draft).to_have_value("")
+
+
+async def test_a_draft_is_its_own_chats_and_what_was_typed_instead_stays(desk: Visit) -> None:
+    draft = desk.page.get_by_label("Message", exact=True)
+    new = desk.page.get_by_role("button", name="New chat")
+    await asked(desk, "taken")
+    await answer(desk.page, "/api/chat/stream", refusal("store_unavailable"), 503)
+    await desk.ask("never taken")
+    await desk.finished()
+
+    await new.click()
+    await expect(draft).to_have_value("")
+    await desk.page.locator(".entry .open").click()
+    await expect(draft).to_have_value("never taken")
+    await new.click()
+    await expect(draft).to_have_value("")
+    await draft.fill("something else")
+    await desk.page.locator(".entry .open").click()
+    await expect(desk.page.locator(".question .plain")).to_have_text(["taken"])
+    await expect(draft).to_have_value("something else")

@@ -150,6 +150,7 @@ async def test_an_answer_that_nobody_took_yet_is_not_asked_for_in_the_name_of_wh
 
     await shows(first, [], [])
     await first.page.wait_for_function("() => window.sluice.chat.runs.size === 0")
+    assert "plan" not in await first.page.evaluate("() => JSON.stringify({ ...sessionStorage })")
     house.makes(house.bob, "of Bob's")
     await shows(first, ["of Bob's"], [])
 

@@ -99,7 +99,7 @@ async function main() {
   document.documentElement.dataset.ready = "";
   void models.refresh();
   void connection.ask();
-  if (kept) keeping?.keepUp(chat, kept, banners);
+  if (kept) keeping?.keepUp(chat, kept, banners, composer);
   void lookForLibraries(libraries, thread, banners, config);
 }
 

@@ -10,6 +10,8 @@ export class Composer {
   #button;
   /** @type {boolean | null} */
   #running = null;
+  /** What was put back and is there still, if nobody touched it. */
+  #draft = "";
 
   /**
    * @param {HTMLFormElement} form
@@ -45,6 +47,13 @@ export class Composer {
     if (!matchMedia("(pointer: coarse)").matches) this.#area.focus();
   }
 
+  /** Put a draft there, in the place of nothing, or of one that nobody touched. @param {string} text */
+  putBack(text) {
+    if (this.#area.value !== this.#draft) return;
+    this.#area.value = this.#draft = text;
+    this.#fit();
+  }
+
   /** @param {KeyboardEvent} event */
   #key(event) {
     const newLine = event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches;
@@ -56,7 +65,7 @@ export class Composer {
 
   #send() {
     if (!this.actions.send(this.#area.value)) return;
-    this.#area.value = "";
+    this.#area.value = this.#draft = "";
     this.#fit();
   }
 

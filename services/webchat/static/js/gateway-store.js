@@ -1,5 +1,6 @@
 /** Conversations that the gateway keeps, for all devices of a person; what is this browser's alone stays in its own store. */
 
+import { draftOf, forgetDraft, keepDraft, moveDraft } from "./drafts.js";
 import { Refused } from "./gateway.js";
 import { inPieces, joined } from "./pieces.js";
 import { conversationFrom, isKept, keptRequest, messagesFrom, settingsOf } from "./records.js";
@@ -183,9 +184,10 @@ export class GatewayStore {
     if (leaf !== null && isKept(leaf) && isKept(id)) await this.#change(id, { current: leaf });
   }
 
-  /** The gateway writes them itself. @param {...Message} messages */
+  /** The gateway writes them itself; a question that it has not taken yet is a draft. @param {...Message} messages */
   async keepMessages(...messages) {
     for (const message of messages) {
+      if (message.role === "user" && !isKept(message.id)) keepDraft(message.conversation, message.text);
       this.#recent.delete(message.id);
       this.#recent.set(message.id, message);
     }
@@ -204,6 +206,7 @@ export class GatewayStore {
 
   /** It was deleted, here or elsewhere. @param {string} id */
   forget(id) {
+    forgetDraft(id);
     this.#gone.add(id);
     this.#rows.delete(id);
     this.#older = this.#older.filter((row) => row.id !== id);
@@ -217,8 +220,11 @@ export class GatewayStore {
   /** Begin an answer in a conversation, which is made first where it is new. @param {import("./answer.js").Answer} answer @param {Conversation} conversation @param {AbortSignal} signal */
   async ask(answer, conversation, signal) {
     if (!isKept(conversation.id)) await this.#create(conversation);
-    const body = { ...JSON.parse(answer.request ?? "{}"), conversation_id: conversation.id };
-    return this.gateway.ask(JSON.stringify(body), answer.key, signal);
+    const { id } = conversation;
+    const body = { ...JSON.parse(answer.request ?? "{}"), conversation_id: id };
+    const response = await this.gateway.ask(JSON.stringify(body), answer.key, signal);
+    if (draftOf(id) === body.message) forgetDraft(id); // it is taken
+    return response;
   }
 
   /** All of it, as a file: the gateway hands it out in pieces. @returns {Promise<string>} */
@@ -249,6 +255,7 @@ export class GatewayStore {
     const body = JSON.stringify(Object.fromEntries([...set, ...title]));
     const row = await this.#read(PLACE, { method: "POST", body });
     this.#rows.set(row.id, row);
+    moveDraft(conversation.id, row.id);
     this.onnamed(conversation, row.id);
     await this.#keepOwn(conversation);
   }

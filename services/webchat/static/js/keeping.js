@@ -1,8 +1,10 @@
 /** Puts together what the page needs where the gateway keeps conversations. */
 
+import { draftOf, forgetDrafts, moveDraft } from "./drafts.js";
 import { openGatewayStore } from "./gateway-store.js";
 import { Live } from "./live.js";
 import { offerToMove } from "./moving.js";
+import { keepPlace, placeKept } from "./place.js";
 import { isKept } from "./records.js";
 import { Sync } from "./sync.js";
 import { t } from "./words.js";
@@ -15,12 +17,29 @@ export function openKept(gateway, local, banners) {
   });
 }
 
-/** Hear of what other devices do, and offer what this browser has. @param {import("./chat.js").Chat} chat @param {import("./gateway-store.js").GatewayStore} kept @param {import("./banners.js").Banners} banners */
-export function keepUp(chat, kept, banners) {
+/** Hear of what other devices do, and offer what this browser has. @param {import("./chat.js").Chat} chat @param {import("./gateway-store.js").GatewayStore} kept @param {import("./banners.js").Banners} banners @param {import("./composer.js").Composer} composer */
+export function keepUp(chat, kept, banners, composer) {
   const sync = new Sync(chat, kept);
   void new Live(chat.gateway, chat.leases, (told) => sync.take(told)).run();
   chat.gateway.apiKey.addEventListener("given", (event) => void handOver(chat, kept, /** @type {CustomEvent<boolean>} */ (event).detail));
   void offerToMove(kept, banners, () => void chat.readList());
+  putDraftsBack(chat, composer);
+}
+
+/** Have in the composer what was asked in the open chat and never taken. @param {import("./chat.js").Chat} chat @param {import("./composer.js").Composer} composer */
+function putDraftsBack(chat, composer) {
+  let shown = chat.open;
+  if (!isKept(shown.id)) {
+    moveDraft(placeKept(), shown.id); // a chat that the gateway never heard of begins anew with a reload
+    keepPlace(shown.id);
+  }
+  composer.putBack(draftOf(shown.id));
+  chat.addEventListener("thread", () => {
+    if (chat.open === shown) return;
+    shown = chat.open;
+    const isAsked = [...chat.runs.values()].some(({ answer }) => answer.conversation === shown.id && answer.request);
+    composer.putBack(isAsked ? "" : draftOf(shown.id));
+  });
 }
 
 /**
@@ -31,7 +50,10 @@ async function handOver(chat, kept, goesOn) {
   const { apiKey } = chat.gateway;
   const { headers } = apiKey;
   kept.clear();
-  if (!goesOn) leaveUnkept(chat); // else it would be asked in the other's name
+  if (!goesOn) {
+    forgetDrafts();
+    leaveUnkept(chat); // else it would be asked in the other's name
+  }
   await chat.readList(kept.listed());
   await chat.readList();
   const { open } = chat;
