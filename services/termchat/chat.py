@@ -8,7 +8,7 @@ from typing import Any, Final
 from services.termchat import saved, wording
 from services.termchat.answer_events import AnswerFailed, AnswerFinished, object_of, objects_in, refusal, tools_in
 from services.termchat.branch import Branch
-from services.termchat.commands import HELP, Command, Nothing, Quit, Say, Unknown, meaning_of
+from services.termchat.commands import HELP, Command, Nothing, Quit, Say, Unknown, line_of, meaning_of
 from services.termchat.conversation import BadValue, Conversation
 from services.termchat.exit_codes import Exit
 from services.termchat.files import (
@@ -257,8 +257,9 @@ class TerminalChat:
             self._tell("nothing was asked yet")
 
     def _edit(self, _: str) -> None:
-        self.draft = self._conversation.last_question
-        if not self.draft:
+        if self._conversation.last_question:
+            self.draft = line_of(self._conversation.last_question)
+        else:
             self._tell("nothing was asked yet")
 
     def _save(self, argument: str) -> None:

@@ -91,6 +91,14 @@ def meaning_of(line: str) -> Meaning:
     return Unknown(name, nearest[0] if nearest else "")
 
 
+def line_of(message: str) -> str:
+    """Return what a person types to say this: as it is, with a second slash, or in quotes."""
+    if meaning_of(message) == Say(message):
+        return message
+    doubled = f"/{message}"
+    return doubled if meaning_of(doubled) == Say(message) else f"{_FENCE}{message}{_FENCE}"
+
+
 def is_open(text: str) -> bool:
     """Whether a message of several lines was begun and not ended: then Enter begins another line."""
     inner = text.strip()

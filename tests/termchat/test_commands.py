@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.termchat.commands import HELP, Command, Meaning, Nothing, Quit, Say, Unknown, is_open, meaning_of
+from services.termchat.commands import HELP, Command, Meaning, Nothing, Quit, Say, Unknown, is_open, line_of, meaning_of
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,27 @@ from services.termchat.commands import HELP, Command, Meaning, Nothing, Quit, Sa
 )
 def test_a_line_means(line: str, meaning: Meaning) -> None:
     assert meaning_of(line) == meaning
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("hello", "hello"),
+        ("one\ntwo", "one\ntwo"),
+        ("/etc is what?", "//etc is what?"),
+        ("/help", "//help"),
+        ("//", "///"),
+        ("exit", '"""exit"""'),
+        (" hello", '""" hello"""'),
+        ("/one\ntwo ", '"""/one\ntwo """'),
+        ('"""', '"""""""""'),
+        ('"""one', '""""""one"""'),
+    ],
+)
+def test_a_message_that_is_changed_is_typed_as_what_says_it(message: str, line: str) -> None:
+    assert line_of(message) == line
+    assert meaning_of(line) == Say(message)
+    assert not is_open(line)
 
 
 @pytest.mark.parametrize("name", [name for name in HELP if name != "exit"])

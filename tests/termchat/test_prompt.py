@@ -59,8 +59,12 @@ def test_a_slash_is_sent_by_two_and_an_unknown_command_is_not_sent(chain: Chain)
     with person("--model", model, url=chain.gateway.url) as somebody:
         enters(somebody, "/modle x", "there is no /modle; did you mean /model?")
         enters(somebody, "//etc is what?", "first word")
+        enters(somebody, "/edit", ">>> //etc is what?")
+        somebody.enter(" now?")
+        somebody.sees_prompt()
 
-    assert [call["body"]["messages"][-1]["content"] for call in chain.calls(model)] == ["/etc is what?"]
+    asked = [call["body"]["messages"][-1]["content"] for call in chain.calls(model)]
+    assert asked == ["/etc is what?", "/etc is what? now?"]
 
 
 def test_parameters_that_are_chosen_reach_the_model_and_wrong_ones_change_nothing(chain: Chain) -> None:
