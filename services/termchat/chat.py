@@ -280,12 +280,15 @@ class TerminalChat:
         if not argument:
             self._tell("expected /load and a file", Style.ERROR)
             return
+        before = self._conversation
         try:
             self._conversation = saved.from_text(read_text(path_of(argument)))
         except (NotReadable, saved.NotOurs) as exc:
             self._tell(f"not loaded, nothing is changed: {exc}", Style.ERROR)
         else:
-            self._tell(f"loaded, {len(self._conversation.messages)} messages")
+            self._conversation.parameters.tools = before.parameters.tools  # no file turns them on or off
+            not_kept = "; from here on the gateway keeps nothing" if before.branch is not None else ""
+            self._tell(f"loaded, {len(self._conversation.messages)} messages{not_kept}")
 
     def _stats(self, _: str) -> None:
         lines = wording.stats(self._numbers) if self._numbers is not None else ["nothing was answered yet"]

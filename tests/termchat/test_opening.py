@@ -58,6 +58,25 @@ def test_what_was_said_in_a_kept_conversation_is_known_to_the_next_run(chain: Ch
     assert [told[1]["content"], told[2]["content"], told[3]["content"]] == ["one", first.out.rstrip("\n"), "two"]
 
 
+async def test_one_that_is_loaded_is_not_kept_which_is_said_and_may_use_the_tools_that_are_on(tmp_path: Path) -> None:
+    path = tmp_path / "talk.json"
+
+    def talk(somebody: Person) -> None:
+        somebody.enter(f"/save {path}")
+        somebody.enter(f"/load {path}")
+        somebody.sees("loaded, 2 messages; from here on the gateway keeps nothing")
+        somebody.enter("and?")
+        somebody.sees("first word")
+
+    async with scripted(one_that_keeps) as gateway:
+        with person("--tools", "--conversation", ID, url=gateway.url) as somebody:
+            await asyncio.to_thread(talk, somebody)
+
+    sent = json.loads(gateway.bodies[-1])
+    assert sent["server_tools"] is True
+    assert "conversation_id" not in sent
+
+
 async def test_a_page_of_messages_as_large_as_one_may_be_is_read() -> None:
     long = {"id": "ms_a", "parent": None, "role": "assistant", "content": '"' * (8 << 20), "status": "sent"}
 
