@@ -1,6 +1,7 @@
 """The conversations of this gateway's people: read before a model is asked, and kept while it answers."""
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import time
@@ -11,7 +12,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from gateway.conversations.history import MOST_ROWS
-from gateway.conversations.kept_answer import KeptAnswer, KeptStream
+from gateway.conversations.kept_answer import Kept, KeptAnswer, KeptStream
 from gateway.conversations.pending import PendingWrites
 from gateway.conversations.turn import PreparedTurn, prepared
 from gateway.conversations.writer import AnswerRows, Loss, Writer
@@ -19,7 +20,7 @@ from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
 from gateway.store.ids import is_conversation_id, new_message_id
 from gateway.store.refusals import StoreUnavailable
-from gateway.store.rows import ANONYMOUS, Answer, NewTurn, Orphan, Status, StoredPath
+from gateway.store.rows import ANONYMOUS, Answer, AnswerRow, NewTurn, Orphan, Status, StoredPath
 from services.runtime.tasks import Tasks
 from services.wire import body_writer
 from services.wire.request import Asked, ChatRequest, ModelRequest, NextTurn
@@ -30,6 +31,10 @@ RENEW_S: Final = 3.0
 SWEEP_S: Final = 5.0
 CLOSE_S: Final = 2.0
 """How long rows may take to be written when a gateway stops; another one takes over what is left."""
+JOINED_S: Final = 1.0
+"""Most that `start` waits for what is in the rows of another gateway's answer: it goes without."""
+LOOK_S: Final = 0.05
+"""Between two looks for a row that is about to be written: its answer has begun in this moment."""
 
 
 class Rows(AnswerRows, Protocol):
@@ -37,6 +42,10 @@ class Rows(AnswerRows, Protocol):
 
     async def path(self, owner: str, conversation_id: str, leaf: str | None, most: int) -> StoredPath:
         """Return the newest messages of the path to ``leaf``, or to the current one."""
+        ...
+
+    async def of_stream(self, owner: str, stream_id: str, conversation_id: str | None = None) -> AnswerRow | None:
+        """Return which row a stream's answer has; one that is over is found in its conversation alone."""
         ...
 
     async def renew(self, keeper: str, message_ids: Collection[str]) -> None:
@@ -149,6 +158,29 @@ class Keeping:
         """Return the answer that is kept here of a stream, if one is."""
         return self._of_stream.get(stream_id)
 
+    async def joined(self, turn: PreparedTurn, stream_id: str) -> Kept:
+        """Return what is told of the answer that a repeated request has joined, whichever gateway keeps it."""
+        if (kept := self.of_stream(stream_id)) is not None:
+            return kept.as_read
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(JOINED_S):
+                while True:
+                    if (row := await self._rows.of_stream(turn.owner, stream_id, turn.conversation_id)) is not None:
+                        return Kept(_told(row, turn))
+                    await asyncio.sleep(LOOK_S)
+        return Kept({})
+
+    async def followed(self, owner: str, stream_id: str, position: int) -> Kept | None:
+        """Return what is told of the answer of a stream that is followed, if it is kept; `start` is number 1."""
+        if (kept := self.of_stream(stream_id)) is not None:
+            return kept.as_read
+        if position == 0:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(JOINED_S):
+                    row = await self._rows.of_stream(owner or ANONYMOUS, stream_id)
+                    return None if row is None else Kept(_told(row))
+        return None
+
     # --- what nobody may forget
 
     def _keep(
@@ -189,6 +221,17 @@ def asked_as(key: str, asked: Asked[ModelRequest], turn: NextTurn) -> str:
     """Return what tells a client's own request from another, before a history is put before it."""
     told = (key, turn.conversation_id, "newest" if turn.parent is None else turn.parent)
     return hashlib.sha256(body_writer.fingerprint(asked) + "\n".join(told).encode()).hexdigest()
+
+
+def _told(row: AnswerRow, turn: PreparedTurn | None = None) -> dict[str, Any]:
+    """Return what `start` says of an answer.
+
+    Args:
+        turn: as it was read again for a repeated request: from the same history, but where the answer is in it by now.
+    """
+    told: dict[str, Any] = {"message_id": row.id, "parent": row.parent}
+    is_same = turn is not None and (turn.names_parent or not row.is_over)
+    return {"history": turn.history.told, **told} if turn is not None and is_same else told
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

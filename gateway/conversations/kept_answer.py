@@ -44,6 +44,19 @@ class KeptStream:
     leave: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What its client is told of an answer that is kept.
+
+    Attributes:
+        told: the fields that `start` has of it.
+        keeper: who writes it, where that is this gateway; its end waits for that.
+    """
+
+    told: Mapping[str, Any]
+    keeper: "KeptAnswer | None" = None
+
+
 class KeptAnswer:
     """Reads one answer for the database.
 
@@ -79,7 +92,12 @@ class KeptAnswer:
         self._last = 0  # number of the newest event that is known
         self._missed_at: float | None = None  # when its proxy first did not say, since it last did
 
-    # --- what its reader tells
+    # --- its reader
+
+    @property
+    def as_read(self) -> Kept:
+        """What its reader is told."""
+        return Kept(self.told, self)
 
     async def stored(self) -> bool:
         """The end has come: write it, and say whether that was done within a moment."""

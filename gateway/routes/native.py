@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from gateway.conversations.keeping import Keeping
-from gateway.conversations.kept_answer import KeptAnswer
+from gateway.conversations.kept_answer import Kept
 from gateway.errors import GONE, UNAVAILABLE, refused_by_proxy
 from gateway.guard.guard import PRINCIPAL
 from gateway.relay.connection import ClientConnection
@@ -88,11 +88,12 @@ class NativeRoutes:
 
         async def work(connection: ClientConnection) -> web.StreamResponse:
             connection.stream_id = stream_id
+            keeping, owner = self._keeping, connection.principal.owner
+            kept = None if keeping is None else await keeping.followed(owner, stream_id, position)
             hop = await self._responder.followed(connection, position)
             if hop is None:
                 connection.reason = None
                 return web.Response(status=204, headers={"X-Stream-Id": stream_id})
-            kept = None if self._keeping is None else self._keeping.of_stream(stream_id)
             return await self._responder.carry(request, connection, hop, position=position, kept=kept)
 
         return await self._responder.connected(request, "chat", work)
@@ -148,8 +149,8 @@ class NativeRoutes:
                 try:
                     return await self._responder.carry(request, connection, hop, position=0, kept=kept)
                 finally:
-                    if kept is not None and connection.began:
-                        kept.left()
+                    if kept is not None and kept.keeper is not None and connection.began:
+                        kept.keeper.left()
 
             return await self._responder.connected(request, kind, work)
 
@@ -157,7 +158,7 @@ class NativeRoutes:
 
     async def _begun(
         self, request: web.Request, connection: ClientConnection, asked: Asked[ModelRequest]
-    ) -> tuple[Hop, KeptAnswer | None]:
+    ) -> tuple[Hop, Kept | None]:
         """Start an answer; a message of a conversation that is kept goes with what was said before it, and is kept.
 
         Neither the request nor that history is held by what is returned.
@@ -171,8 +172,13 @@ class NativeRoutes:
         longer = asked._replace(request=turn.request)
         hop = await self._responder.started(request, connection, longer, asked_as=turn.asked_as)
         stream_id = hop.headers.get("x-stream-id", "")
-        kept = keeping.keep(turn, connection, stream_id) if connection.began else keeping.of_stream(stream_id)
-        return hop, kept
+        if connection.began:
+            return hop, keeping.keep(turn, connection, stream_id).as_read
+        try:
+            return hop, await keeping.joined(turn, stream_id)
+        except BaseException:
+            self._responder.let_go(connection, hop)
+            raise
 
     async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
         answer = await _asked(self._proxies.of(stream_id).snapshot(stream_id, owner))

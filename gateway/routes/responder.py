@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from gateway.conversations.kept_answer import KeptAnswer
+from gateway.conversations.kept_answer import Kept
 from gateway.errors import named
 from gateway.guard.guard import PRINCIPAL
 from gateway.limits.limiter import Limiter
@@ -209,19 +209,17 @@ class RelayResponder:
         note_rate(request, place)
         return asked.completed(asked.model, place.demand()), place
 
+    def let_go(self, connection: ClientConnection, hop: Hop) -> None:
+        """Close a hop that is not carried: its client has seen nothing of it."""
+        self._hops.client_left(connection, hop, unseen=True)
+
     async def carry(
-        self,
-        request: web.Request,
-        connection: ClientConnection,
-        hop: Hop,
-        *,
-        position: int,
-        kept: KeptAnswer | None = None,
+        self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int, kept: Kept | None = None
     ) -> web.StreamResponse:
         """Send the headers, then let native frames pass until the stream's end or the connection's.
 
         Args:
-            kept: who keeps the answer.
+            kept: what is told of an answer that is kept.
         """
         meter = self._meter(connection, hop)
         own: dict[str, Any] = {"request_id": connection.request_id, "heartbeat_s": plain(self._settings.heartbeat_s)}
@@ -233,7 +231,7 @@ class RelayResponder:
             request_id=connection.request_id,
             began=connection.began,
             start_fields={**own, **(kept.told if kept else {})},
-            keeper=kept,
+            keeper=kept.keeper if kept else None,
         )
         relay = self._relay(connection, passage, meter)
         try:

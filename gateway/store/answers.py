@@ -18,6 +18,7 @@ from gateway.store.refusals import Conflict, NotFound
 from gateway.store.rows import (
     MOST_WATCHED,
     Answer,
+    AnswerRow,
     NewTurn,
     Orphan,
     Status,
@@ -31,7 +32,7 @@ LEASE_S: Final = 10.0
 MOST_SWEPT: Final = 100
 TITLE_CHARACTERS: Final = 80
 _OF_ORPHAN: Final = ("id", "owner", "stream_id", "leave", "content", "thinking")
-_ON_LEAVING: Final = {"stream_id": None, "leave": None, "keeper": None, "lease": None, "asked_as": None}
+_ON_LEAVING: Final = {"leave": None, "keeper": None, "lease": None, "asked_as": None}
 _HISTORY: Final = (
     messages.c.id,
     messages.c.parent,
@@ -132,6 +133,19 @@ class Answers:
 
         return await self._database.write(final if answer.is_final else partial)
 
+    async def of_stream(self, owner: str, stream_id: str, conversation_id: str | None = None) -> AnswerRow | None:
+        """Return which row a stream's answer has, if any; one that is over is found in its conversation alone."""
+
+        async def work(connection: AsyncConnection) -> AnswerRow | None:
+            streams = messages.c.status == Status.STREAMING
+            there = streams if conversation_id is None else messages.c.conversation == conversation_id
+            asked = select(messages.c.id, messages.c.parent, messages.c.status)
+            asked = asked.where(there, messages.c.owner == owner, messages.c.stream_id == stream_id)
+            row = (await connection.execute(asked)).first()
+            return None if row is None else AnswerRow(row.id, row.parent or "", row.status != Status.STREAMING)
+
+        return await self._database.read(work)
+
     async def renew(self, keeper: str, message_ids: Collection[str]) -> None:
         """Let the leases of these answers of ``keeper`` live for ten seconds from now; others of it run out."""
         await self._lease(keeper, int(LEASE_S * 1000), messages.c.id.in_(message_ids))
@@ -206,11 +220,12 @@ def _question(turn: NewTurn, user: StoredMessage) -> Mapping[str, Any]:
 
 
 def _beginning(turn: NewTurn, answer: Answer) -> Mapping[str, Any]:
-    row = {**_place(turn, turn.answer_id, turn.answer_parent, "assistant"), "model": turn.model}
+    row = _place(turn, turn.answer_id, turn.answer_parent, "assistant")
+    row = {**row, "model": turn.model, "stream_id": turn.stream_id}
     if answer.is_final:
         return row
     lease = {"keeper": turn.keeper, "lease": now_ms() + int(LEASE_S * 1000), "asked_as": turn.asked_as}
-    return {**row, "stream_id": turn.stream_id, "leave": turn.leave, **lease}
+    return {**row, "leave": turn.leave, **lease}
 
 
 def _place(turn: NewTurn, message_id: str, parent: str | None, role: str) -> Mapping[str, Any]:

@@ -110,6 +110,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """Which row a stream's answer has, and the row that it answers."""
+
+    id: str
+    parent: str
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Orphan:
     """An answer whose keeper let its lease run out, taken over."""
 

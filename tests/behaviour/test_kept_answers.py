@@ -144,12 +144,14 @@ async def test_a_request_repeated_after_its_answer_joins_it_and_keeps_nothing_tw
     model, key = scripted(), {"Idempotency-Key": "b" * 32}
     body = {"model": model.name, "conversation_id": conversation, "message": "one"}
 
-    streams = []
+    starts = []
     for _ in range(2):
         async with client.open("POST", "/api/chat/stream", body, key) as reading:
-            streams.append((await reading.until_end()).stream_id)
+            starts.append((await reading.until_end()).data[0])
+        await settled(client, conversation)
 
-    assert streams[0] == streams[1]
+    for name in ("stream_id", "message_id", "parent"):
+        assert starts[0][name] == starts[1][name]
     assert len(await settled(client, conversation)) == 2
 
 

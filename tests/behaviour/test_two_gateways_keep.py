@@ -4,13 +4,15 @@ gateway/conversations/watching.py, gateway/routes/conversation_events.py, gatewa
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 
-from tests.behaviour.kept import HERE, new_conversation, rows_of, settled
+from tests.behaviour.kept import HERE, asked, new_conversation, rows_of, settled
 from tests.behaviour.script import scripted
 from tests.chain import Chain, Server, running_chain
 from tests.databases import running_database
@@ -67,6 +69,29 @@ async def test_what_happens_at_another_gateway_is_told(two: Two, client: Client)
     assert answer.status == 200
     assert finished["conversation_id"] == deleted["conversation_id"] == conversation
     assert all("content" not in data for data in listening.answer.data)
+
+
+async def test_a_request_that_joins_its_answer_at_another_gateway_is_told_its_rows(two: Two, client: Client) -> None:
+    conversation, key = await new_conversation(client), {"Idempotency-Key": secrets.token_urlsafe(24)}
+    model = scripted(tokens=2000, rate=50).name
+    body = {"model": model, "conversation_id": conversation, "message": "hi", "on_disconnect": "continue"}
+
+    async def told_again(method: str, path: str, body: object = None) -> dict[str, Any]:
+        async with Client(two.other.url) as other, other.open(method, path, body, key) as reading:
+            answer = await reading.until(lambda so_far: so_far.events)
+        return {name: value for name, value in answer.data[0].items() if name in {"message_id", "parent", "history"}}
+
+    async with client.open("POST", "/api/chat/stream", body, key) as reading:
+        start = (await reading.until_tokens(1)).data[0]
+        rows = {name: start[name] for name in ("message_id", "parent")}
+        await soon_told(partial(rows_of, client, conversation), "they are written")
+        joined = await told_again("POST", "/api/chat/stream", body)
+        followed = await told_again("GET", f"/api/chat/stream/{start['stream_id']}")
+        await asked(client, "POST", f"/api/chat/stream/{start['stream_id']}/cancel")
+        await reading.until_end()
+
+    assert joined == {**rows, "history": start["history"]}
+    assert followed == rows
 
 
 async def test_who_listens_is_let_go_when_its_gateway_stops(two: Two) -> None:

@@ -7,7 +7,7 @@ import pytest
 from gateway.store.answers import title_of
 from gateway.store.ids import new_conversation_id, new_message_id
 from gateway.store.refusals import NotFound
-from gateway.store.rows import Answer, Status
+from gateway.store.rows import Answer, AnswerRow, Status
 from gateway.store.store import Store
 from tests.gateway.store.keeping import ANOTHER, BOTH, KEEPER, OWNER, STREAM, conversation, question, said, turn
 
@@ -179,6 +179,27 @@ async def test_a_row_whose_lease_is_given_back_is_taken_over_once(store: Store) 
     assert (orphan.stream_id, orphan.leave, orphan.content) == (begun.stream_id, "continue", "h")
     await store.answers.renew("another", [begun.answer_id])
     assert not await store.answers.save(Answer(begun.answer_id, Status.STREAMING), KEEPER)
+
+
+async def test_the_row_of_a_stream_is_found_by_its_owner_and_of_one_that_is_over_in_its_conversation(
+    store: Store,
+) -> None:
+    name, other = await conversation(store), await conversation(store)
+    begun = turn(name, question("hi"))
+    await store.answers.begin(begun)
+    row = AnswerRow(begun.answer_id, begun.answer_parent, is_over=False)
+
+    assert await store.answers.of_stream(OWNER, STREAM) == row
+    assert await store.answers.of_stream(OWNER, STREAM, name) == row
+    assert await store.answers.of_stream(ANOTHER, STREAM) is await store.answers.of_stream(OWNER, STREAM, other) is None
+
+    assert await store.answers.save(Answer(begun.answer_id, Status.SENT), KEEPER)
+    assert await store.answers.of_stream(OWNER, STREAM) is None
+    assert await store.answers.of_stream(OWNER, STREAM, name) == replace(row, is_over=True)
+
+    late = turn(other, question("hi"))
+    await store.answers.begin(late, Answer(late.answer_id, Status.SENT))
+    assert await store.answers.of_stream(OWNER, STREAM, other) == AnswerRow(late.answer_id, late.answer_parent, True)
 
 
 async def test_sweepers_side_by_side_share_what_is_lost(store: Store) -> None:
