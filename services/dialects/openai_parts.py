@@ -3,14 +3,13 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from services.dialects.forced_tool import forced
 from services.wire import bodies
 from services.wire.request import BadBody, Tool
 
-MaxTokens = Annotated[bodies.Integer, Field(ge=1)]
 _EFFORTS: Final[Mapping[str, bool | str]] = {
     "none": False,
     "minimal": "low",
@@ -21,6 +20,14 @@ _EFFORTS: Final[Mapping[str, bool | str]] = {
     "max": "high",
 }
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+
+
+def _capped(most: int) -> int:
+    """Return what the hop takes: a gateway's own cap, which comes later and is silent, is below that."""
+    return min(most, bodies.MAX_INTEGER)
+
+
+MaxTokens = Annotated[int, Field(ge=1), BeforeValidator(bodies.whole), AfterValidator(_capped)]
 
 
 class Function(Protocol):
@@ -75,11 +82,15 @@ def offered(tools: Sequence[Tool], name: str | None, *, where: str, none: bool) 
         none: no tool may be called.
 
     Raises:
-        BadBody: a call among several is forced, or one of a tool that is not offered.
+        BadBody: a call among several is forced, or one of a tool that is not offered, or whose parameters no answer
+            can be held to.
     """
     if name is not None:
         tool = forced(tools, name, where)
-        return Offered(format=tool.parameters or _ANY_OBJECT, forced_tool=tool.name)
+        form = tool.parameters or _ANY_OBJECT
+        if not bodies.is_format(form):
+            raise BadBody(f"parameters of the tool that {where} forces must be a JSON schema of at most 64 KiB")
+        return Offered(format=form, forced_tool=tool.name)
     return Offered(None if none else tuple(tools) or None)
 
 

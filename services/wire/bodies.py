@@ -56,6 +56,7 @@ MAX_SIGNATURES: Final = 64
 _FLOAT32: Final = 3.4028234663852886e38
 _INT32: Final = 2**31
 _INT64: Final = 2**63
+MAX_INTEGER: Final = _INT32 - 1
 
 _GATEWAY_ROLES: Final = ("system", "user", "assistant", "tool")
 _MAX_ROLE: Final = 64  # characters
@@ -101,7 +102,7 @@ def _gateway_role(value: str) -> str:
     raise PydanticCustomError("role", "must be 'system', 'user', 'assistant' or 'tool'")
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Return a whole number as an integer however it is written: many languages know one kind of number alone."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -115,8 +116,8 @@ def _image(value: str) -> str:
 
 Think = Annotated[bool | str, PlainValidator(_think)]
 Number = Annotated[float, Field(ge=-_FLOAT32, le=_FLOAT32)]
-Integer = Annotated[int, Field(ge=-_INT32, le=_INT32 - 1), BeforeValidator(_whole)]
-Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_whole)]
+Integer = Annotated[int, Field(ge=-_INT32, le=MAX_INTEGER), BeforeValidator(whole)]
+Seed = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(whole)]
 _Name = Annotated[str, Field(min_length=1)]
 _Image = Annotated[str, AfterValidator(_image)]
 Images = Annotated[list[_Image], Field(max_length=MAX_IMAGES, fail_fast=True)]

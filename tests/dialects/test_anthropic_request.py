@@ -216,6 +216,10 @@ def test_to_count_tokens_no_length_is_needed() -> None:
     assert anthropic_request.counted(json.dumps(body).encode()).messages == (Message("user", "hi"),)
 
 
+def test_a_length_beyond_what_a_model_server_counts_is_capped_in_silence() -> None:
+    assert asked(user(text("hi")), max_tokens=2**31).max_output_tokens == 2**31 - 1
+
+
 def test_an_agent_s_long_history_and_many_tools_are_taken() -> None:
     many = [CLOCK | {"name": f"clock{number}"} for number in range(MAX_HOP_TOOLS)]
 

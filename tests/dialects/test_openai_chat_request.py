@@ -280,6 +280,24 @@ def test_the_newer_name_of_the_length_wins() -> None:
     assert asked(max_tokens=5, max_completion_tokens=7).request.max_output_tokens == 7
 
 
+@pytest.mark.parametrize("most", [2**31 - 1, 2**31, 2**64, 1e300])
+def test_a_length_beyond_what_a_model_server_counts_is_capped_in_silence(most: float) -> None:
+    request = asked(max_tokens=most).request
+
+    assert request.max_output_tokens == 2**31 - 1
+    assert body_writer.written(request)
+
+
+@pytest.mark.parametrize("schema", [{"type": "any"}, {"type": "object", "description": "x" * (64 << 10)}])
+def test_a_forced_tool_whose_parameters_hold_no_answer_is_refused_by_that_name(schema: dict[str, Any]) -> None:
+    """The proxy would refuse a `format` that nobody sent; offered, the tool is the model server's to judge."""
+    tool = {"type": "function", "function": {"name": "clock", "parameters": schema}}
+    refused = refusal(tools=[tool], tool_choice="required")
+
+    assert refused.message.startswith("parameters of the tool that tool_choice forces must be a JSON schema")
+    assert offered_by(asked(tools=[tool]).request) == ("clock",)
+
+
 def test_the_longest_conversation_and_the_most_tools_fit() -> None:
     wanted = asked(messages=HELLO * 10_000, tools=[CLOCK] * 512)
 

@@ -181,6 +181,10 @@ def test_a_wrong_body_is_refused_by_the_name_of_its_field(fields: dict[str, Any]
         asked(**fields)
 
 
+def test_a_length_beyond_what_a_model_server_counts_is_capped_in_silence() -> None:
+    assert asked(max_output_tokens=2**31).request.max_output_tokens == 2**31 - 1
+
+
 @pytest.mark.parametrize(
     ("choice", "offered", "forced"),
     [
