@@ -18,6 +18,12 @@ def test_blocks_end_at_blank_lines_and_behind_code_wherever_the_text_was_cut(pie
     assert given == BLOCKS[:2]
 
 
+def test_code_that_holds_fences_is_one_block_and_a_line_with_code_in_it_begins_none() -> None:
+    nested, line = "````md\n```py\n\nx\n```\n````\n", "```ls``` lists files.\n\n"
+
+    assert [*Blocks().feed(nested + line + "\n")] == [nested, line]
+
+
 def test_a_block_that_does_not_end_is_given_as_far_as_it_came() -> None:
     blocks = Blocks()
 
