@@ -5,7 +5,6 @@ asked: failing fast would help nobody there.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,7 +67,7 @@ class Condition:
         self._spared_until = 0.0
         self._spared_for = ""
         self.repeats = RetryBudget()
-        self.hung: set[str] = set()
+        self.hung: dict[str, float] = {}  # models that are loaded and answer nobody, by canonical name; since when
         self.key_refused = False
         self.forbidden: set[str] = set()  # models that the key has no right to
 
@@ -118,7 +117,7 @@ class Condition:
 
     def has_content(self, call: Try, now: float) -> None:
         """A call has its first content: that closes a breaker, and says nothing yet about its end."""
-        self.hung.discard(call.model)
+        self.hung.pop(call.model, None)
         self._failed_request.pop(call.model, None)
         call.has_content = True
         for breaker in call.probes:
@@ -153,15 +152,11 @@ class Condition:
         """A call is over, however it came out: if it said nothing about the server, its try is given back."""
         self._tell(call, now, None if call.has_content else "", 0.0)
 
-    def hangs(self, model: str) -> None:
+    def hangs(self, model: str, now: float) -> None:
         """A loaded model, by canonical name, gave a call no content in all its time, and nobody else any."""
-        self.hung.add(model)
+        self.hung[model] = now
         if len(self.hung) > REMEMBERED_MODELS:
-            self.hung.pop()
-
-    def saw_loaded(self, models: Collection[str]) -> None:
-        """These models are in memory, by canonical name: what hung and was unloaded may be asked again."""
-        self.hung &= set(models)
+            del self.hung[next(iter(self.hung))]
 
     def spare(self, why: str, wait_s: float | None, now: float) -> None:
         """The server asked to be left alone: by a long ``Retry-After``, or since a quota is spent."""

@@ -81,9 +81,11 @@ class WedgeWatch:
         if loaded is None:
             return
         now = time.monotonic()
-        self._condition.saw_loaded(loaded)
         for name in self._wedges.look(loaded, now):
             self._say(name)
+        for name, since in tuple(self._condition.hung.items()):
+            if not self._wedges.is_silent_since(name, since):  # it goes on with an answer, or was unloaded
+                del self._condition.hung[name]
         self._tell()
         for name in self._wedges.names if self._cures else ():
             if waiting := self._waiting(name):
@@ -100,7 +102,7 @@ class WedgeWatch:
     def hangs(self, model: str) -> None:
         """A call of ``model`` waited all its time, and the model was silent."""
         name = canonical(model)
-        self._condition.hangs(name)
+        self._condition.hangs(name, time.monotonic())
         if name not in self._told:
             self._say(name)
         self._tell()

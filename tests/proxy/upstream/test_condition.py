@@ -155,27 +155,18 @@ def test_beyond_its_tokens_a_day_a_server_is_not_asked_until_the_next() -> None:
 
 def test_a_model_that_hangs_does_so_until_somebody_has_content() -> None:
     condition = Condition()
-    condition.hangs(canonical("m"))
+    condition.hangs(canonical("m"), 1.0)
     hung = set(condition.hung)
     condition.has_content(condition.began("m", 2.0), 3.0)
 
-    assert (hung, condition.hung) == ({canonical("m")}, set())
-
-
-def test_what_hung_may_be_asked_again_when_it_was_unloaded() -> None:
-    condition = Condition()
-    for model in ("m", "other"):
-        condition.hangs(canonical(model))
-    condition.saw_loaded({canonical("m")})
-
-    assert condition.hung == {canonical("m")}
+    assert (hung, condition.hung) == ({canonical("m")}, {})
 
 
 def test_of_models_that_clients_make_up_only_so_many_are_remembered() -> None:
     condition = Condition()
     for number in range(REMEMBERED_MODELS + 10):
         fail(condition, "503", model=f"m{number}")
-        condition.hangs(f"m{number}")
+        condition.hangs(f"m{number}", 1.0)
 
     assert len(condition.models) == REMEMBERED_MODELS
     assert len(condition.hung) == REMEMBERED_MODELS

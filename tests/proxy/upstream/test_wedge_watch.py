@@ -177,6 +177,24 @@ async def test_one_that_is_being_loaded_or_just_was_does_not_hang(*, is_loaded_m
         assert (stage.text, stage.wedges.names, stage.transport.unloaded) == ("Hello", [], [])
 
 
+async def test_one_that_hangs_is_healed_by_an_answer_that_goes_on_or_an_unload() -> None:
+    healed = []
+    for how in ("goes on", "unloaded", "silent"):
+        async with produced(SILENT, then=[[SILENT]], deadlines=SHORT) as stage:
+            loaded(stage)
+            streams = Spoke()
+            stage.wedges.began(MODEL, streams)  # type: ignore[arg-type] # as much of a call as is looked at
+            await stage.begin()
+            await stage.over()
+            assert stage.wedges.names == [LISTED_AS]
+            if how == "goes on":
+                streams.content_at = time.monotonic()
+            stage.wedges.looked(frozenset() if how == "unloaded" else LOADED)
+            healed.append(not stage.wedges.names)
+
+    assert healed == [True, True, False]
+
+
 async def test_one_that_streams_to_somebody_else_does_not_hang() -> None:
     async with produced(SILENT, then=[[WHOLE]], cures=True, deadlines=SHORT) as stage:
         loaded(stage)
