@@ -97,11 +97,12 @@ class ClientConnection:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether its stream may run on for who comes back to it: it has not ended, and can be had."""
-        relay = self.relay
-        if relay is None or relay.end is not None or not relay.can_resume or self.reason not in set(ConnectionEnd):
+        """Whether its stream may run on: its end was not read, and leaving it has not stopped it for sure."""
+        if self.relay is None or self.relay.end is not None:
             return False
-        return self.reason != ConnectionEnd.CLIENT_GONE or self.leave == "continue"
+        if self.leave == "continue" or self.reason == Code.UPSTREAM_DISCONNECTED:
+            return True
+        return self.relay.can_resume and self.reason != ConnectionEnd.CLIENT_GONE
 
     def record(self) -> StreamRecord:
         """Return what is counted and logged of it."""

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.guard.keyring import ANYBODY
 from gateway.relay.connection import ClientConnection, ClientConnections
+from services.dialects.gathering import Gathering
 from services.runtime.tasks import Tasks
 from services.wire.events import ApiError, Code, ConnectionEnd, FinishReason
 from tests.gateway.relay.relaying import Scene, relaying
@@ -21,6 +22,45 @@ def refused(connections: ClientConnections, *, new_stream: bool = True) -> ApiEr
     with pytest.raises(ApiError) as refusal:
         connections.admit(new_connection(), new_stream=new_stream)
     return refusal.value
+
+
+# --- what leaving it means
+
+GOES_ON = [
+    (ConnectionEnd.CLIENT_GONE, "cancel", True, False),
+    (ConnectionEnd.CLIENT_GONE, "continue", True, True),
+    (ConnectionEnd.CLIENT_GONE, "continue", False, True),
+    (ConnectionEnd.SLOW_CLIENT, "cancel", True, True),
+    (ConnectionEnd.SLOW_CLIENT, "cancel", False, False),
+    (ConnectionEnd.HANDED_OVER, "cancel", True, True),
+    (Code.UPSTREAM_DISCONNECTED, "cancel", False, True),
+    (Code.UNAUTHORIZED, "cancel", True, True),
+    (Code.UPSTREAM_TIMEOUT, "cancel", False, False),
+]
+"""A word for a connection's end, what leaving means, whether its client can come back: does the stream go on?"""
+
+
+@pytest.mark.parametrize(("reason", "leave", "can_resume", "goes_on"), GOES_ON)
+async def test_a_stream_may_go_on_unless_its_reader_s_leaving_has_stopped_it(
+    reason: str, leave: str, can_resume: bool, goes_on: bool
+) -> None:
+    connection = new_connection()
+    connection.reason, connection.leave = reason, leave
+    unread = connection.may_go_on
+    connection.relay = Scene(dialect=None if can_resume else Gathering()).relay
+
+    assert (unread, connection.may_go_on) == (False, goes_on)
+
+
+async def test_a_stream_whose_end_was_read_does_not_go_on() -> None:
+    connection, hop = new_connection(), ListHop()
+    async with relaying(hop) as (scene, _):
+        connection.relay = scene.relay
+        goes_on = connection.may_go_on
+        hop.brings(START, done(2))
+        await turns()
+
+        assert (goes_on, connection.may_go_on) == (True, False)
 
 
 # --- who is here

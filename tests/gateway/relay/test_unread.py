@@ -63,6 +63,7 @@ class PlayedProxy:
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
+        await self.answers.wait()
         match self.over.get(request.match_info["id"]):
             case None:
                 return web.json_response({}, status=410)
@@ -220,6 +221,22 @@ async def test_an_answer_that_is_stopped_by_name_is_booked_at_once_whichever_key
 
         assert (others, house.held, house.booked) == ({FIRST}, set(), [(7, 41)])
         assert house.a.asked == [f"/api/streams/{FIRST}"]
+
+
+async def test_whose_stop_is_given_up_while_its_proxy_is_silent_leaves_the_answer_to_the_next_look() -> None:
+    async with looking_after() as house:
+        await house.left(FIRST)
+        house.a.answers.clear()
+        tasks = Tasks()
+        tasks.spawn(house.unread.stopped(principal(), FIRST), "stops")
+        await soon(lambda: bool(house.a.asked), "it is asked")
+        await tasks.close()
+        held = house.held
+        house.a.answers.set()
+        house.a.over = {FIRST: OVER}
+        await look(house)
+
+        assert (held, house.held, house.booked) == ({FIRST}, set(), [(7, 41)])
 
 
 async def test_an_answer_whose_key_is_revoked_is_stopped_and_booked_and_the_others_go_on() -> None:
