@@ -15,7 +15,6 @@ import { drawEmpty } from "./empty.js";
 import { Gateway } from "./gateway.js";
 import { Libraries } from "./libraries.js";
 import { Models } from "./models.js";
-import { notifyEnd } from "./notifying.js";
 import { askForKeys, loadAsTheyOpen } from "./panels.js";
 import { Picker } from "./picker.js";
 import { keepPlace, placeKept } from "./place.js";
@@ -26,7 +25,6 @@ import { listenForShortcuts } from "./shortcuts.js";
 import { openStore } from "./store.js";
 import { Thread } from "./thread.js";
 import { ToolSwitch } from "./tool-switch.js";
-import { spentWords } from "./usage.js";
 import { t } from "./words.js";
 
 /** @typedef {{version: string, gateway: string, body_bytes: number, store: boolean, libraries: Record<string, string>}} Config */
@@ -75,7 +73,7 @@ async function main() {
     gateway: config.gateway,
     enterKey,
     chooseModel: () => picker.open(),
-    spent: () => spentWords(gateway),
+    spent: () => import("./usage.js").then(({ spentWords }) => spentWords(gateway), () => ""),
   });
   const composer = makeComposer(chat, models, thread, config);
   const rail = new Rail(chat, settings, () => composer.focus());
@@ -167,9 +165,9 @@ function watch(chat, models, settings, rail) {
 
 /** @param {Chat} chat @param {string} id @param {Rail} rail */
 async function tellEnd(chat, id, rail) {
-  const answer = await chat.store.message(id);
+  const [answer, loaded] = await Promise.all([chat.store.message(id), import("./notifying.js").catch(() => null)]);
   const conversation = chat.conversations.find((one) => one.id === answer?.conversation);
-  if (answer?.role === "assistant" && conversation) notifyEnd(conversation.title, answer, () => void chat.show(conversation.id).then(rail.opened));
+  if (answer?.role === "assistant" && conversation) loaded?.notifyEnd(conversation.title, answer, () => void chat.show(conversation.id).then(rail.opened));
 }
 
 /** @param {Banners} banners @param {import("./connection.js").State} state @param {Config} config */
