@@ -200,9 +200,8 @@ async def test_one_that_streams_to_somebody_else_does_not_hang() -> None:
         loaded(stage)
         streams = Spoke()
         stage.wedges.began(MODEL, streams)  # type: ignore[arg-type] # as much of a call as is looked at
+        streams.content_at = time.monotonic() + 60.0  # as if its last content came while the other waits
         await stage.begin()
-        await soon(lambda: stage.transport.opened, "it is asked")
-        streams.content_at = time.monotonic() + 1.0
         await stage.over()
         await turns(20)
 
