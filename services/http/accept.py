@@ -8,9 +8,12 @@ from typing import Final
 
 REMEMBERED: Final = 64
 """Answers kept: a hop says the same of each request, and browsers differ by their versions alone."""
-_QUOTED: Final = r'"(?:\\.|[^"\\])*"'
-_BETWEEN_COMMAS: Final = re.compile(rf'(?:[^,"]|{_QUOTED})+')
-_BETWEEN_SEMICOLONS: Final = re.compile(rf'(?:[^;"]|{_QUOTED})+')
+MOST_CHARACTERS: Final = 4096
+"""What is behind them asks for nothing: a browser's has two hundred, and a request's headers may have a megabyte."""
+_QUOTED: Final = r'"(?:\\.|[^"\\])*+(?:"|\\?\Z)'
+"""One without an end is as long as the header: looked for anew behind each quote, it would cost the square of that."""
+_BETWEEN_COMMAS: Final = re.compile(rf'(?:[^,"]|{_QUOTED})++')
+_BETWEEN_SEMICOLONS: Final = re.compile(rf'(?:[^;"]|{_QUOTED})++')
 _Q: Final = re.compile(r"[01]?(?:\.[0-9]*)?", re.ASCII)
 
 

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from services.http.accept import preferred
+from services.http.accept import MOST_CHARACTERS, preferred
 from services.http.hosts import Hosts
 
 log = structlog.get_logger()
@@ -177,7 +177,8 @@ def refuse_host(request: web.Request, hosts: Hosts) -> None:
 
 def preferred_type(request: web.Request, offered: tuple[str, ...]) -> str:
     """Return the media type on offer that the request's ``Accept`` prefers; the first at equal preference."""
-    return preferred(",".join(request.headers.getall("Accept", ())), offered)
+    accept = ",".join(request.headers.getall("Accept", ()))
+    return preferred(accept[:MOST_CHARACTERS], offered)
 
 
 def body_time_s(patience_s: float, came_bytes: int) -> float:

@@ -1,6 +1,8 @@
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from services.http.accept import preferred
+from services.http.accept import MOST_CHARACTERS, preferred
+from services.http.edge import preferred_type
 
 NDJSON, JSON, SSE, NATIVE = (
     "application/x-ndjson",
@@ -73,8 +75,28 @@ def test_a_parameter_that_tells_two_offers_apart_is_heeded(accept: str, chosen: 
 @pytest.mark.parametrize(
     "broken",
     ["text/event-stream;q=2", "text/event-stream;q=1.5", "text/event-stream;q=x", "text/event-stream;q=", "/", "text/",
-     "text/event-stream;q=-1", "text/event-stream;q=nan", "text/event-stream;q=.", ";;;", ",,,", '"', "text", "=;=,="],
+     "text/event-stream;q=-1", "text/event-stream;q=nan", "text/event-stream;q=.", ";;;", ",,,", "text", "=;=,="],
 )  # fmt: skip
 def test_an_element_that_has_not_the_form_asks_for_nothing(broken: str) -> None:
     assert preferred(broken, (NDJSON, JSON, SSE)) == NDJSON
     assert preferred(f"{broken}, application/json;q=0.1", (NDJSON, JSON, SSE)) == JSON
+
+
+@pytest.mark.parametrize("piece", ['"\\', '\\"', '";\\', '"', 'a;"', 'a/b;x="c\\"'], ids=ascii)
+def test_quotes_without_an_end_are_seen_through_at_once(piece: str) -> None:
+    """The pattern looked for each one's end anew, and held the server's loop for an hour: here it would not end."""
+    assert preferred(piece * 200_000, (JSON, SSE)) == JSON
+
+
+@pytest.mark.parametrize("quote", ['"', 'x/y;z="', 'x/y;z="a, b\\', 'x/y;z="\\"'], ids=ascii)
+def test_a_quote_without_an_end_takes_along_what_stands_behind_it_and_not_what_stands_before(quote: str) -> None:
+    assert preferred(f"text/event-stream, {quote}", (JSON, SSE)) == SSE
+    assert preferred(f"{quote}, text/event-stream", (JSON, SSE)) == JSON
+
+
+def test_what_stands_far_behind_asks_for_nothing() -> None:
+    """A request's headers may have a megabyte."""
+    before = "text/html," * (MOST_CHARACTERS // 10)
+    asking = make_mocked_request("GET", "/", headers={"Accept": f"{before}text/event-stream"})
+
+    assert preferred_type(asking, (JSON, SSE)) == JSON
