@@ -177,13 +177,13 @@ async def left_behind(house: House, client: Client, who: str, path: str, asked: 
 async def test_an_answer_that_nobody_reads_to_its_end_is_booked_as_it_was_counted_and_gives_its_place_back(
     house: House, client: Client
 ) -> None:
-    model = scripted(tokens=40, rate=40, prefill=0).name
+    model = scripted(tokens=120, rate=40, prefill=0).name
     await left_behind(house, client, "one at once", "/api/chat/stream", {"model": model, **SAID})
     meanwhile = await chat(client, house.headers("one at once"))
     await soon(lambda: house.at_once("one at once") == 0, "it has ended", within_s=UNREAD_WITHIN_S)
 
     limited(meanwhile, Code.CONCURRENCY_LIMITED)
-    assert house.used("one at once") > 40
+    assert house.used("one at once") > 120
 
 
 @pytest.mark.parametrize("who", ["stops by id", "stops by chat"])
