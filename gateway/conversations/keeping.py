@@ -18,7 +18,7 @@ from gateway.conversations.turn import PreparedTurn, prepared
 from gateway.conversations.writer import AnswerRows, Loss, Writer
 from gateway.relay.connection import ClientConnection
 from gateway.relay.proxies import Proxies
-from gateway.store.ids import is_conversation_id, new_message_id
+from gateway.store.ids import is_conversation_id, message_id_of, new_message_id
 from gateway.store.refusals import StoreUnavailable
 from gateway.store.rows import ANONYMOUS, Answer, AnswerRow, NewTurn, Orphan, Status, StoredPath
 from services.runtime.tasks import Tasks
@@ -31,10 +31,8 @@ RENEW_S: Final = 3.0
 SWEEP_S: Final = 5.0
 CLOSE_S: Final = 2.0
 """How long rows may take to be written when a gateway stops; another one takes over what is left."""
-JOINED_S: Final = 1.0
-"""Most that `start` waits for what is in the rows of another gateway's answer: it goes without."""
-LOOK_S: Final = 0.05
-"""Between two looks for a row that is about to be written: its answer has begun in this moment."""
+FOLLOWED_S: Final = 1.0
+"""Most that `start` waits for what is in the row of another gateway's answer: it goes without."""
 
 
 class Rows(AnswerRows, Protocol):
@@ -44,8 +42,8 @@ class Rows(AnswerRows, Protocol):
         """Return the newest messages of the path to ``leaf``, or to the current one."""
         ...
 
-    async def of_stream(self, owner: str, stream_id: str, conversation_id: str | None = None) -> AnswerRow | None:
-        """Return which row a stream's answer has; one that is over is found in its conversation alone."""
+    async def of_stream(self, owner: str, stream_id: str) -> AnswerRow | None:
+        """Return which row the answer of a stream has as long as it streams."""
         ...
 
     async def renew(self, keeper: str, message_ids: Collection[str]) -> None:
@@ -131,17 +129,30 @@ class Keeping:
             asked_as=None if key is None else asked_as(key, asked, turn),
         )
 
-    def keep(self, turn: PreparedTurn, connection: ClientConnection, stream_id: str) -> KeptAnswer:
-        """Keep the answer that a connection has begun, to its end."""
+    def keep(self, turn: PreparedTurn, connection: ClientConnection, stream_id: str) -> Kept:
+        """Keep the answer that a connection has begun, or joined by repeating its request, to its end.
+
+        Who began it may be at another gateway, or have left before it was kept. However many keep it, its rows are the
+        same, by their names.
+        """
+        answer = Answer(message_id_of(turn.owner, stream_id, "answer"), Status.STREAMING)
+        user, parent = turn.user, turn.answer_parent
+        if user is not None:
+            parent = message_id_of(turn.owner, stream_id, "question")
+            user = replace(user, id=parent)
+        told: dict[str, Any] = {"message_id": answer.id, "parent": parent}
+        if user is None or user.parent != answer.id:  # else it is over, and itself in what was read
+            told["history"] = turn.history.told
+        if (kept := self.of_stream(stream_id)) is not None:
+            return Kept(told, kept)
         stream = KeptStream(stream_id, connection.principal.owner, connection.leave)
-        answer = Answer(new_message_id(), Status.STREAMING)
         self._writer.begin(
             NewTurn(
                 owner=turn.owner,
                 conversation_id=turn.conversation_id,
-                user=turn.user,
+                user=user,
                 answer_id=answer.id,
-                answer_parent=turn.answer_parent,
+                answer_parent=parent,
                 stream_id=stream.id,
                 leave=stream.leave,
                 model=connection.model,
@@ -151,35 +162,22 @@ class Keeping:
                 asked_at=time.time(),
             )
         )
-        told = {"history": turn.history.told, "message_id": answer.id, "parent": turn.answer_parent}
-        return self._keep(answer, stream, is_read=True, told=told)
+        return Kept(told, self._keep(answer, stream, is_read=True, told=told), is_its_reader=True)
 
     def of_stream(self, stream_id: str) -> KeptAnswer | None:
         """Return the answer that is kept here of a stream, if one is."""
         return self._of_stream.get(stream_id)
 
-    async def joined(self, turn: PreparedTurn, stream_id: str) -> Kept:
-        """Return what is told of the answer that a repeated request has joined, whichever gateway keeps it."""
-        if (kept := self.of_stream(stream_id)) is not None:
-            return kept.as_read
-        with contextlib.suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(JOINED_S):
-                while True:
-                    if (row := await self._rows.of_stream(turn.owner, stream_id, turn.conversation_id)) is not None:
-                        return Kept(_told(row, turn))
-                    await asyncio.sleep(LOOK_S)
-        return Kept({})
-
-    async def followed(self, owner: str, stream_id: str, position: int) -> Kept | None:
+    async def followed(self, owner: str, stream_id: str, position: int) -> Kept:
         """Return what is told of the answer of a stream that is followed, if it is kept; `start` is number 1."""
-        if (kept := self.of_stream(stream_id)) is not None:
-            return kept.as_read
-        if position == 0:
+        kept = self.of_stream(stream_id)
+        told = {} if kept is None else kept.told
+        if position == 0 and not told:
             with contextlib.suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(JOINED_S):
+                async with asyncio.timeout(FOLLOWED_S):
                     row = await self._rows.of_stream(owner or ANONYMOUS, stream_id)
-                    return None if row is None else Kept(_told(row))
-        return None
+                told = {} if row is None else {"message_id": row.id, "parent": row.parent}
+        return Kept(told, kept)
 
     # --- what nobody may forget
 
@@ -221,17 +219,6 @@ def asked_as(key: str, asked: Asked[ModelRequest], turn: NextTurn) -> str:
     """Return what tells a client's own request from another, before a history is put before it."""
     told = (key, turn.conversation_id, "newest" if turn.parent is None else turn.parent)
     return hashlib.sha256(body_writer.fingerprint(asked) + "\n".join(told).encode()).hexdigest()
-
-
-def _told(row: AnswerRow, turn: PreparedTurn | None = None) -> dict[str, Any]:
-    """Return what `start` says of an answer.
-
-    Args:
-        turn: as it was read again for a repeated request: from the same history, but where the answer is in it by now.
-    """
-    told: dict[str, Any] = {"message_id": row.id, "parent": row.parent}
-    is_same = turn is not None and (turn.names_parent or not row.is_over)
-    return {"history": turn.history.told, **told} if turn is not None and is_same else told
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -50,11 +50,18 @@ class Kept:
 
     Attributes:
         told: the fields that `start` has of it.
-        keeper: who writes it, where that is this gateway; its end waits for that.
+        keeper: who writes it here; its end waits for that.
+        is_its_reader: its keeper counts on this client's connection to hear of the end.
     """
 
     told: Mapping[str, Any]
     keeper: "KeptAnswer | None" = None
+    is_its_reader: bool = False
+
+    def left(self) -> None:
+        """The client's connection is over."""
+        if self.keeper is not None and self.is_its_reader:
+            self.keeper.left()
 
 
 class KeptAnswer:
@@ -92,12 +99,7 @@ class KeptAnswer:
         self._last = 0  # number of the newest event that is known
         self._missed_at: float | None = None  # when its proxy first did not say, since it last did
 
-    # --- its reader
-
-    @property
-    def as_read(self) -> Kept:
-        """What its reader is told."""
-        return Kept(self.told, self)
+    # --- what its reader tells
 
     async def stored(self) -> bool:
         """The end has come: write it, and say whether that was done within a moment."""

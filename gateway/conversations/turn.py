@@ -17,7 +17,6 @@ class PreparedTurn:
     Attributes:
         user: the question's row; None where an older one is answered anew.
         answer_parent: the row that is answered.
-        names_parent: the request said what it follows; else that is whatever is newest.
         system: as the request said it, which is kept.
         asked_as: what tells the client's own request from another, where it may be repeated.
         request: with the history.
@@ -27,7 +26,6 @@ class PreparedTurn:
     conversation_id: str
     user: StoredMessage | None
     answer_parent: str
-    names_parent: bool
     system: str | None
     asked_as: str | None
     request: ChatRequest
@@ -72,17 +70,7 @@ def prepared(
     system = path.system if turn.system is None else turn.system
     instructed = (Message("system", system),) if system else ()
     request = replace(request, messages=(*instructed, *history.messages, said))
-    return PreparedTurn(
-        owner=owner,
-        conversation_id=turn.conversation_id,
-        user=user,
-        answer_parent=answer_parent,
-        names_parent=turn.parent is not None,
-        system=turn.system,
-        asked_as=asked_as,
-        request=request,
-        history=history,
-    )
+    return PreparedTurn(owner, turn.conversation_id, user, answer_parent, turn.system, asked_as, request, history)
 
 
 def _before(turn: NextTurn, rows: tuple[StoredMessage, ...], asked_as: str | None) -> tuple[StoredMessage, ...]:

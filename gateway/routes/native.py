@@ -149,8 +149,8 @@ class NativeRoutes:
                 try:
                     return await self._responder.carry(request, connection, hop, position=0, kept=kept)
                 finally:
-                    if kept is not None and kept.keeper is not None and connection.began:
-                        kept.keeper.left()
+                    if kept is not None:
+                        kept.left()
 
             return await self._responder.connected(request, kind, work)
 
@@ -171,14 +171,7 @@ class NativeRoutes:
             return await self._responder.started(request, connection, asked), None
         longer = asked._replace(request=turn.request)
         hop = await self._responder.started(request, connection, longer, asked_as=turn.asked_as)
-        stream_id = hop.headers.get("x-stream-id", "")
-        if connection.began:
-            return hop, keeping.keep(turn, connection, stream_id).as_read
-        try:
-            return hop, await keeping.joined(turn, stream_id)
-        except BaseException:
-            self._responder.let_go(connection, hop)
-            raise
+        return hop, keeping.keep(turn, connection, hop.headers.get("x-stream-id", ""))
 
     async def _snapshot(self, stream_id: str, owner: str) -> web.StreamResponse:
         answer = await _asked(self._proxies.of(stream_id).snapshot(stream_id, owner))

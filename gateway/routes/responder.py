@@ -209,10 +209,6 @@ class RelayResponder:
         note_rate(request, place)
         return asked.completed(asked.model, place.demand()), place
 
-    def let_go(self, connection: ClientConnection, hop: Hop) -> None:
-        """Close a hop that is not carried: its client has seen nothing of it."""
-        self._hops.client_left(connection, hop, unseen=True)
-
     async def carry(
         self, request: web.Request, connection: ClientConnection, hop: Hop, *, position: int, kept: Kept | None = None
     ) -> web.StreamResponse:

@@ -32,7 +32,7 @@ LEASE_S: Final = 10.0
 MOST_SWEPT: Final = 100
 TITLE_CHARACTERS: Final = 80
 _OF_ORPHAN: Final = ("id", "owner", "stream_id", "leave", "content", "thinking")
-_ON_LEAVING: Final = {"leave": None, "keeper": None, "lease": None, "asked_as": None}
+_ON_LEAVING: Final = {"stream_id": None, "leave": None, "keeper": None, "lease": None, "asked_as": None}
 _HISTORY: Final = (
     messages.c.id,
     messages.c.parent,
@@ -133,16 +133,14 @@ class Answers:
 
         return await self._database.write(final if answer.is_final else partial)
 
-    async def of_stream(self, owner: str, stream_id: str, conversation_id: str | None = None) -> AnswerRow | None:
-        """Return which row a stream's answer has, if any; one that is over is found in its conversation alone."""
+    async def of_stream(self, owner: str, stream_id: str) -> AnswerRow | None:
+        """Return which row the answer of a stream has as long as it streams."""
 
         async def work(connection: AsyncConnection) -> AnswerRow | None:
-            streams = messages.c.status == Status.STREAMING
-            there = streams if conversation_id is None else messages.c.conversation == conversation_id
-            asked = select(messages.c.id, messages.c.parent, messages.c.status)
-            asked = asked.where(there, messages.c.owner == owner, messages.c.stream_id == stream_id)
+            streams = (messages.c.status == Status.STREAMING, messages.c.owner == owner)
+            asked = select(messages.c.id, messages.c.parent).where(*streams, messages.c.stream_id == stream_id)
             row = (await connection.execute(asked)).first()
-            return None if row is None else AnswerRow(row.id, row.parent or "", row.status != Status.STREAMING)
+            return None if row is None else AnswerRow(row.id, row.parent or "")
 
         return await self._database.read(work)
 
@@ -220,12 +218,11 @@ def _question(turn: NewTurn, user: StoredMessage) -> Mapping[str, Any]:
 
 
 def _beginning(turn: NewTurn, answer: Answer) -> Mapping[str, Any]:
-    row = _place(turn, turn.answer_id, turn.answer_parent, "assistant")
-    row = {**row, "model": turn.model, "stream_id": turn.stream_id}
+    row = {**_place(turn, turn.answer_id, turn.answer_parent, "assistant"), "model": turn.model}
     if answer.is_final:
         return row
     lease = {"keeper": turn.keeper, "lease": now_ms() + int(LEASE_S * 1000), "asked_as": turn.asked_as}
-    return {**row, "leave": turn.leave, **lease}
+    return {**row, "stream_id": turn.stream_id, "leave": turn.leave, **lease}
 
 
 def _place(turn: NewTurn, message_id: str, parent: str | None, role: str) -> Mapping[str, Any]:

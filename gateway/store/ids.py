@@ -23,6 +23,11 @@ def new_message_id() -> str:
     return _named(MESSAGE, secrets.token_bytes(_BYTES))
 
 
+def message_id_of(owner: str, stream_id: str, role: str) -> str:
+    """Return the name of the message that a stream adds to a conversation of ``owner``: the same at every gateway."""
+    return adopted(MESSAGE, owner, f"{role} of {stream_id}")
+
+
 def is_conversation_id(text: str) -> bool:
     """Whether ``text`` has the form of a conversation's name: any other is a client's own label."""
     return _CONVERSATION_ID.fullmatch(text) is not None

@@ -111,11 +111,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """Which row a stream's answer has, and the row that it answers."""
+    """Which row an answer has that streams, and the row that it answers."""
 
     id: str
     parent: str
-    is_over: bool
 
 
 @dataclass(frozen=True, slots=True)

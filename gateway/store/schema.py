@@ -126,8 +126,8 @@ messages: Final = Table(
     Column("served_by", Json),
     Column("bytes", BigInteger, nullable=False),  # of text and images: how much a page of them is
     Column("created_at", BigInteger, nullable=False),
-    Column("stream_id", PlainText),  # by which a request that is repeated finds it
     # of an answer that streams
+    Column("stream_id", PlainText),
     Column("leave", PlainText),
     Column("keeper", PlainText),
     Column("lease", BigInteger),  # until when its keeper has it

@@ -18,7 +18,7 @@ from tests.chain import Chain, Server, running_chain
 from tests.databases import running_database
 from tests.eventually import soon_told
 from tests.machine import needs
-from tests.reader import Client, Reading
+from tests.reader import Answer, Client, Reading
 
 EVENTS = f"{HERE}/events"
 
@@ -85,13 +85,41 @@ async def test_a_request_that_joins_its_answer_at_another_gateway_is_told_its_ro
         start = (await reading.until_tokens(1)).data[0]
         rows = {name: start[name] for name in ("message_id", "parent")}
         await soon_told(partial(rows_of, client, conversation), "they are written")
-        joined = await told_again("POST", "/api/chat/stream", body)
         followed = await told_again("GET", f"/api/chat/stream/{start['stream_id']}")
+        joined = await told_again("POST", "/api/chat/stream", body)
         await asked(client, "POST", f"/api/chat/stream/{start['stream_id']}/cancel")
         await reading.until_end()
 
     assert joined == {**rows, "history": start["history"]}
     assert followed == rows
+
+
+async def test_an_answer_whose_first_reader_left_before_it_began_is_kept_by_who_joined_it(
+    two: Two, client: Client
+) -> None:
+    conversation, key = await new_conversation(client), {"Idempotency-Key": secrets.token_urlsafe(24)}
+    model = scripted(prefill=1)
+    body = {"model": model.name, "conversation_id": conversation, "message": "hi", "on_disconnect": "continue"}
+
+    async def ask(at: Client) -> Answer:
+        async with at.open("POST", "/api/chat/stream", body, key) as reading:
+            return await reading.until_end()
+
+    async def is_read_by(count: int) -> bool:
+        async with Client(two.chain.proxy.url) as proxy:
+            streams = (await asked(proxy, "GET", "/api/streams"))["streams"]
+        return any((one["model"], one["followers"]) == (model.name, count) for one in streams)
+
+    async with Client(two.other.url) as other, asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(ask(client))
+        await soon_told(partial(is_read_by, 1), "its model is asked")
+        second = tasks.create_task(ask(other))
+        await soon_told(partial(is_read_by, 2), "it is joined")
+        first.cancel()
+    rows = await settled(client, conversation)
+
+    assert [row["content"] for row in rows] == ["hi", model.text]
+    assert [row["id"] for row in rows] == [second.result().data[0][name] for name in ("parent", "message_id")]
 
 
 async def test_who_listens_is_let_go_when_its_gateway_stops(two: Two) -> None:

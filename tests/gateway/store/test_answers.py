@@ -181,25 +181,29 @@ async def test_a_row_whose_lease_is_given_back_is_taken_over_once(store: Store) 
     assert not await store.answers.save(Answer(begun.answer_id, Status.STREAMING), KEEPER)
 
 
-async def test_the_row_of_a_stream_is_found_by_its_owner_and_of_one_that_is_over_in_its_conversation(
-    store: Store,
-) -> None:
-    name, other = await conversation(store), await conversation(store)
-    begun = turn(name, question("hi"))
+async def test_the_row_of_a_stream_is_found_by_its_owner_as_long_as_it_streams(store: Store) -> None:
+    begun = turn(await conversation(store), question("hi"))
     await store.answers.begin(begun)
-    row = AnswerRow(begun.answer_id, begun.answer_parent, is_over=False)
 
-    assert await store.answers.of_stream(OWNER, STREAM) == row
-    assert await store.answers.of_stream(OWNER, STREAM, name) == row
-    assert await store.answers.of_stream(ANOTHER, STREAM) is await store.answers.of_stream(OWNER, STREAM, other) is None
+    assert await store.answers.of_stream(OWNER, STREAM) == AnswerRow(begun.answer_id, begun.answer_parent)
+    assert await store.answers.of_stream(ANOTHER, STREAM) is None
 
     assert await store.answers.save(Answer(begun.answer_id, Status.SENT), KEEPER)
     assert await store.answers.of_stream(OWNER, STREAM) is None
-    assert await store.answers.of_stream(OWNER, STREAM, name) == replace(row, is_over=True)
 
-    late = turn(other, question("hi"))
-    await store.answers.begin(late, Answer(late.answer_id, Status.SENT))
-    assert await store.answers.of_stream(OWNER, STREAM, other) == AnswerRow(late.answer_id, late.answer_parent, True)
+
+async def test_two_gateways_that_keep_one_answer_write_one_and_both_know_that_it_is_there(store: Store) -> None:
+    name = await conversation(store)
+    begun = turn(name, question("hi"))
+    again = replace(begun, keeper="another")
+
+    await asyncio.gather(store.answers.begin(begun), store.answers.begin(again))
+    whole = Answer(begun.answer_id, Status.SENT, content="ho")
+    assert all(await asyncio.gather(*(store.answers.save(whole, keeper) for keeper in (KEEPER, "another"))))
+    await store.answers.begin(again)
+
+    rows = (await store.conversations.messages(OWNER, name, None)).rows
+    assert [(row["content"], row["status"]) for row in rows] == [("hi", "sent"), ("ho", "sent")]
 
 
 async def test_sweepers_side_by_side_share_what_is_lost(store: Store) -> None:
