@@ -20,7 +20,7 @@ from services.wire import bodies
 from services.wire.events import Signature
 from services.wire.hop import Chat
 from services.wire.request import BadBody, CalledTool, Message, refuse_many_images
-from services.wire.validation import Part, validated
+from services.wire.validation import Items, Part, validated
 
 _MAX_MESSAGE_ID: Final = 256
 
@@ -110,7 +110,7 @@ _Part = Annotated[
 class _Message(Part):
     id: Annotated[str, Field(max_length=_MAX_MESSAGE_ID)] = ""
     role: Literal["system", "user", "assistant"]
-    parts: list[_Part]
+    parts: Items[_Part]
 
 
 class _Chat(Part):

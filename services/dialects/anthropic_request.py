@@ -24,7 +24,7 @@ from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.pictures import is_picture
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
-from services.wire.validation import Part, validated
+from services.wire.validation import Items, Part, validated
 
 _BILLING: Final = "x-anthropic-billing-header:"
 """Claude Code puts it first into its system prompt. It changes with each turn: no prefix of a prompt would be known."""
@@ -109,7 +109,7 @@ _ResultBlock = Annotated[_Said | _Found | _Rest, _by(lambda block: _kind(block, 
 
 class _ToolResult(Part):
     tool_use_id: _Name
-    content: Annotated[list[_ResultBlock], BeforeValidator(_as_blocks)] = Field(default_factory=list)
+    content: Annotated[Items[_ResultBlock], BeforeValidator(_as_blocks)] = Field(default_factory=list)
     is_error: bool = False
 
 
@@ -123,7 +123,7 @@ _Changes = (
     Annotated[anthropic_tools.Addition, Tag("tool_addition")] | Annotated[anthropic_tools.Removal, Tag("tool_removal")]
 )
 _Block = Annotated[_Said | _History | _Changes | _Rest, _by(_kind)]
-_Blocks = Annotated[list[_Block], BeforeValidator(_as_blocks)]
+_Blocks = Annotated[Items[_Block], BeforeValidator(_as_blocks)]
 
 
 class _Message(Part):

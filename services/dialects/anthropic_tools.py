@@ -78,6 +78,7 @@ def offered(declared: Sequence[ToolBody | ServerTool], said: Iterable[object]) -
         said: the blocks of the conversation, oldest first; all but the changes of tools are passed over.
     """
     tools = [tool for tool in declared if isinstance(tool, ToolBody)]
+    defined: dict[str, ToolBody] = {}  # on the way, the newest of a name last
     if any(isinstance(tool, ServerTool) and tool.type.startswith(_SEARCHES) for tool in declared):
         hidden = set[str]()  # nobody here searches for it: a tool that is kept back would never be found
     else:
@@ -86,11 +87,13 @@ def offered(declared: Sequence[ToolBody | ServerTool], said: Iterable[object]) -
         match block:
             case Reference(tool_name=name):
                 hidden.discard(name)
-            case Addition(tool=_Changed(definition=ToolBody() as defined)):
-                tools = [*(tool for tool in tools if tool.name != defined.name), defined]
-                hidden.discard(defined.name)
+            case Addition(tool=_Changed(definition=ToolBody() as tool)):
+                defined.pop(tool.name, None)
+                defined[tool.name] = tool
+                hidden.discard(tool.name)
             case Addition(tool=changed):
                 hidden.discard(changed.name)
             case Removal(tool=changed):
                 hidden.add(changed.name)
-    return [tool for tool in tools if tool.name not in hidden]
+    left = (tool for tool in tools if tool.name not in defined)
+    return [tool for tool in (*left, *defined.values()) if tool.name not in hidden]

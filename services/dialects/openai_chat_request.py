@@ -16,7 +16,7 @@ from services.dialects.history import CalledTools, ExtraContent, arguments_of, j
 from services.wire import bodies
 from services.wire.bodies import MAX_HOP_MESSAGES, ModelName
 from services.wire.request import BadBody, CalledTool, ChatRequest, Message, Sampling, demand_model, refuse_many_images
-from services.wire.validation import Part, validated
+from services.wire.validation import Items, Part, validated
 
 _ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _NOT_OFFERED: Final = ("logprobs", "audio", "functions", "web_search_options")
@@ -61,9 +61,9 @@ class _Call(Part):
 
 class _Message(Part):
     role: Annotated[str, AfterValidator(_role)]
-    content: Annotated[list[_ContentPart], BeforeValidator(_parts)] | None = None
+    content: Annotated[Items[_ContentPart], BeforeValidator(_parts)] | None = None
     reasoning_content: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: Items[_Call] | None = None
     tool_call_id: str | None = None
 
 
@@ -97,7 +97,7 @@ class _AllowedTool(Part):
 
 class _Allowed(Part):
     mode: str = "auto"
-    tools: list[_AllowedTool] | None = None
+    tools: Items[_AllowedTool] | None = None
 
 
 class _Chosen(Part):
@@ -123,7 +123,7 @@ class ChatCompletion(Part):
     top_p: bodies.Number | None = None
     seed: bodies.Seed | None = None
     stop: Annotated[tuple[str, ...], PlainValidator(openai_parts.stops)] | None = None
-    tools: list[_Tool] | None = None
+    tools: Items[_Tool] | None = None
     tool_choice: Annotated[_Chosen, BeforeValidator(_choice)] | None = None
     response_format: _ResponseFormat | None = None
     reasoning_effort: Annotated[bool | str, PlainValidator(openai_parts.think)] | None = None

@@ -26,7 +26,7 @@ from services.wire.request import (
     demand_model,
     refuse_many_images,
 )
-from services.wire.validation import Part, validated
+from services.wire.validation import Items, Part, validated
 
 _STORED: Final = ("previous_response_id", "conversation", "background", "prompt")
 _TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
@@ -61,7 +61,7 @@ class _ContentPart(Part):
     image_url: str | None = None
 
 
-_Content = Annotated[list[_ContentPart], BeforeValidator(_texts)]
+_Content = Annotated[Items[_ContentPart], BeforeValidator(_texts)]
 
 
 class _Item(Part):
@@ -90,7 +90,7 @@ class _Chosen(Part):
     type: str
     name: str | None = None
     mode: str | None = None
-    tools: list[_Tool] | None = None
+    tools: Items[_Tool] | None = None
 
 
 def _choice(value: object) -> object:
@@ -107,7 +107,7 @@ class Response(Part):
     max_output_tokens: openai_parts.MaxTokens | None = None
     temperature: bodies.Number | None = None
     top_p: bodies.Number | None = None
-    tools: list[_Tool] | None = None
+    tools: Items[_Tool] | None = None
     tool_choice: Annotated[_Chosen, BeforeValidator(_choice)] | None = None
     reasoning: _Reasoning | None = None
     text: dict[str, Any] | None = None

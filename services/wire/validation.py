@@ -6,10 +6,10 @@ Which fields there are, of which types and limits, is declared where a language 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from services.wire import json_text
@@ -48,6 +48,9 @@ class Part(BaseModel):
         return known if first is None else {**known, first: None}
 
 
+_Item = TypeVar("_Item")
+Items = Annotated[list[_Item], Field(fail_fast=True)]
+"""A list that is read up to its first fault: pydantic writes each down, and eight million wrong items took 12 GB."""
 _Validated = TypeVar("_Validated", bound=Part)
 
 

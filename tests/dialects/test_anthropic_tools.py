@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from services.dialects.anthropic_tools import Addition, offered
 from tests.dialects.test_anthropic_request import CALLED, CLOCK, asked, refused, result, text, user, wanted
 
 PLACEHOLDER: Final = {"name": "DeferredToolPlaceholder", "input_schema": {"type": "object"}, "defer_loading": True}
@@ -74,3 +75,10 @@ def test_a_change_that_names_no_tool_is_refused_by_its_field() -> None:
     assert refused({"role": "system", "content": [{"type": "tool_addition"}]}).startswith(
         "messages[0].content[0].tool_addition.tool"
     )
+
+
+def test_very_many_definitions_are_taken_in_their_order_and_at_once() -> None:
+    """A list that was made anew for each held the gateway for minutes: here it would not end."""
+    gongs = [Addition.model_validate({"tool": {"definition": {"name": f"gong{number}"}}}) for number in range(50_000)]
+
+    assert [tool.name for tool in offered((), [*gongs, gongs[0]])][-2:] == ["gong49999", "gong0"]
