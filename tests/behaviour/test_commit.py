@@ -16,7 +16,8 @@ from tests.chain import Chain, Server, running_chain
 from tests.reader import Answer, Client
 
 COMMIT_S: Final = 1.0
-PREFILL_S: Final = 3
+PREFILL_S: Final = 2.5
+"""Between one second and the three after which the test profile gives a first token up."""
 EARLY_S: Final = 0.005  # libuv counts whole milliseconds, from the beginning of a turn of the loop
 OLLAMAS_PATHS: Final = ("/api/generate", "/api/chat", "/api/tags", "/api/ps", "/api/version", "/api/show", "/nowhere")
 

@@ -190,3 +190,15 @@ def test_a_kept_question_that_is_taken_back_is_asked_again_in_its_place() -> Non
 
     assert again["parent"] == "ms_2"
     assert "message" not in again
+
+
+def test_a_kept_question_that_was_refused_is_asked_again_behind_what_was_answered() -> None:
+    conversation = Conversation()
+    conversation.branch = Branch("cv_A", leaf="ms_1")
+    conversation.ask("and now?")
+    conversation.take_answer("")
+
+    conversation.ask(conversation.take_back())
+    again = conversation.request()
+
+    assert (again["message"], again["parent"]) == ("and now?", "ms_1")
