@@ -19,6 +19,7 @@ import pytest
 
 from tests.chain import ROOT
 from tests.eventually import eventually
+from tests.processes import children_of
 
 IMAGE: Final = "sluice:test"
 FILES: Final = ("docker-compose.yml", "deploy/compose.simulator.yaml")
@@ -157,9 +158,9 @@ class Stack:
     def kill_process(self, service: str) -> None:
         """Kill the process itself, as the kernel does when memory runs out: nobody told the engine to stop it."""
         init = self.inspect(service)["State"]["Pid"]
-        children = Path(f"/proc/{init}/task/{init}/children").read_text().split()
+        children = children_of(init)
         assert len(children) == 1, f"the init of {service} has one child"
-        os.kill(int(children[0]), 9)
+        os.kill(children[0], 9)
 
     def away_s(self, service: str, since: str) -> float:
         """Wait until a service's container that had started at ``since`` runs again; return how long it did not."""

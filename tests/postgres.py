@@ -14,6 +14,7 @@ from typing import Any, Final
 from tests.eventually import eventually
 from tests.machine import program
 from tests.ports import free_port
+from tests.processes import children_of
 
 START_S: Final = 30.0
 _OPTIONS: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=40")
@@ -92,9 +93,7 @@ class PostgresServer:
     def _signal_all(self, number: int) -> None:
         """Signal the first process and its children, which serve a connection each."""
         assert self._process is not None
-        first = self._process.pid
-        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        for pid in (first, *map(int, children)):
+        for pid in (self._process.pid, *children_of(self._process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 

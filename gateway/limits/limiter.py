@@ -170,13 +170,11 @@ class Limiter:
 
     def is_unread(self, stream: Unread) -> bool:
         """Whether a stream is one of these."""
-        held = self._held.get((stream.principal.owner, stream.stream_id))
-        return held is not None and held.until is not None
+        return self._held_unread(stream) is not None
 
     def goes_on(self, stream: Unread, spent: Spent) -> None:
         """Its proxy says that a stream runs: it keeps its place, though nobody may come back to it."""
-        held = self._held.get((stream.principal.owner, stream.stream_id))
-        if held is not None and held.until is not None:
+        if (held := self._held_unread(stream)) is not None:
             held.spent = max(held.spent, spent, key=lambda one: one.tokens)
             held.until = time.monotonic() + UNHEARD_S
 
@@ -185,8 +183,7 @@ class Limiter:
 
         One that is read again meanwhile is its reader's to tell of.
         """
-        held = self._held.get((stream.principal.owner, stream.stream_id))
-        if held is not None and held.until is not None:
+        if (held := self._held_unread(stream)) is not None:
             held.spent = held.spent if spent is None else spent
             self._settle(held)
 
@@ -254,6 +251,10 @@ class Limiter:
 
     def _today(self) -> Day:
         return Day.at(datetime.now(UTC), self._zone)
+
+    def _held_unread(self, stream: Unread) -> _Held | None:
+        held = self._held.get((stream.principal.owner, stream.stream_id))
+        return None if held is None or held.until is None else held
 
     def _granted_before(self, place: Place) -> int | None:
         """Return how many tokens the answer may have that this request repeats; None if it repeats none."""

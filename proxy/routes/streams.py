@@ -102,9 +102,8 @@ class StreamRoutes:
         stream = self._streams.of_chat(request.match_info["chat"], caller_of(request).owner)
         if stream is None or stream.caller.chat is None:
             return web.Response(status=204)
-        age_s = round(
-            time.monotonic() - stream.timeline.accepted, 3
-        )  # of several proxies' the youngest is gone on with
+        # A gateway asks all of several proxies, and goes on with the youngest.
+        age_s = round(time.monotonic() - stream.timeline.accepted, 3)
         return edge.json_response({"stream_id": stream.id, "message_id": stream.caller.chat.message, "age_s": age_s})
 
     async def depart(self, request: web.Request) -> web.StreamResponse:

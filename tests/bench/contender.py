@@ -80,13 +80,6 @@ def wait_for_answer(url: str, child: subprocess.Popen[bytes], log: Path, *, with
     raise CannotStart(f"{url}: no answer; it said: {log.read_text(errors='replace')[-400:]}")
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the processes that ``pid`` has started."""
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
 def clean_environ() -> dict[str, str]:
     """This process's environment without settings of ours and without asyncio's debug mode."""
     ours = ("SLUICE_", "PYTHONASYNCIODEBUG", "PYTHONPATH")

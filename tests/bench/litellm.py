@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import Contender, children_of, clean_environ, process, wait_for_answer
+from tests.bench.contender import Contender, clean_environ, process, wait_for_answer
 from tests.bench.cores import Cores, pinned
 from tests.ports import free_port
+from tests.processes import children_of
 
 NAME: Final = "LiteLLM"
 PINNED: Final = "litellm[proxy]==1.108.7"

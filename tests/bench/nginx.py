@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import NGINX, Contender, children_of, process, wait_for_answer
+from tests.bench.contender import NGINX, Contender, process, wait_for_answer
 from tests.bench.cores import Cores, pinned
 from tests.eventually import eventually
 from tests.ports import free_port
+from tests.processes import children_of
 
 HOW_TO_GET: Final = "no nginx here, and so nothing to compare with (for example: apt install nginx-light)"
 CONFIGURATION: Final = """
